@@ -1,0 +1,74 @@
+# Evenhand. `make run` starts everything; `make help` lists the rest.
+
+PY ?= python3
+UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)# used when it is there and works, never downloaded
+ARGS ?=
+BIN := .venv/bin
+
+# So that "first page after … s" can count the installation too.
+export EVENHAND_STARTED_AT := $(shell date +%s)
+export DJANGO_SETTINGS_MODULE ?= evenhand.settings
+
+.DEFAULT_GOAL := help
+.PHONY: run test check bench migrations lock clean-data help
+
+run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
+	@exec $(BIN)/python manage.py up $(ARGS)
+
+test: .venv/.ok-test  ## run the tests on throw-away servers (ARGS="-k promise" for some of them)
+	$(BIN)/python -m pytest -m "not servers" $(ARGS)
+
+check: .venv/.ok-test  ## style, types, import contracts, missing migrations, Django's own checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check
+
+bench: .venv/.ok-test  ## measure; the results go to bench.json
+	$(BIN)/python -m tests.bench $(ARGS)
+
+migrations: .venv/.ok  ## write migrations for changed models
+	$(BIN)/python manage.py makemigrations
+
+lock:  ## renew requirements.txt and requirements-dev.txt from the .in files (needs uv)
+	@test -n "$(UV)" || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes -q requirements.in -o requirements.txt
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes -q requirements-dev.in -o requirements-dev.txt
+
+clean-data: .venv/.ok  ## delete the database and everything else under .data
+	@$(BIN)/python -m evenhand.embedded.clean
+
+help:  ## list what make can do here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# A stamp is written last, so that an interrupted installation is taken up again.
+.venv/.ok: requirements.txt | .venv/bin/python
+	@echo "Installing what Evenhand runs on …"
+	@$(call install,requirements.txt)
+	@touch $@
+
+.venv/.ok-test: requirements-dev.txt requirements.txt | .venv/bin/python
+	@echo "Installing what the tests and checks need …"
+	@$(call install,requirements-dev.txt)
+	@touch .venv/.ok $@
+
+.venv/bin/python:
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Evenhand needs Python 3.11 or newer; name one, for example: make run PY=python3.12" >&2; exit 1; }
+ifeq ($(UV),)
+	@$(PY) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "This Python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(PY) -m venv .venv
+else
+	@$(UV) venv --quiet --allow-existing --no-python-downloads --python "$$($(PY) -c 'import sys; print(sys.executable)')" .venv
+endif
+
+# uv leaves byte code to the first start unless told, and then every start pays where writing it is switched off.
+ifeq ($(UV),)
+install = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r $(1)
+else
+install = $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1)
+endif

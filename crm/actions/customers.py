@@ -1,0 +1,41 @@
+"""Customers' own records: what we know because they told us."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from crm import history
+from crm.actions import consent
+from crm.models import Customer, LifeEvent, User
+from crm.models.people import LifeEventKind
+
+BIRTHDAY = "birthday"
+"""The consent purpose of a birthday card."""
+
+
+class NoSuchDay(ValueError):
+    """A day that no year has."""
+
+    code = "no_such_day"
+
+
+@transaction.atomic
+def tell_birthday(
+    customer: Customer, *, month: int, day: int, evidence: str, at: datetime, by: User | None = None
+) -> LifeEvent:
+    """Write down a birthday that the customer told us for a card, with their words as evidence of their consent.
+
+    month 1–12, day 1–31; no year is stored. Raises NoSuchDay, consent.EvidenceMissing.
+    """
+    if not 1 <= month <= 12 or not 1 <= day <= calendar.monthrange(2000, month)[1]:
+        raise NoSuchDay(_("There is no such day in the calendar."))
+    event, _new = LifeEvent.objects.update_or_create(
+        customer=customer, kind=LifeEventKind.BIRTHDAY, defaults={"month": month, "day": day, "told_at": at}
+    )
+    consent.grant(customer, BIRTHDAY, evidence=evidence, at=at)
+    history.record(customer, "customer.birthday_told", ref=f"customer:{customer.public_id}", by=by, at=at)
+    return event

@@ -1,0 +1,37 @@
+"""Holds on outreach: placed by whoever has a reason, asked before anything but what is owed leaves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from crm import history
+from crm.models import Customer, Hold, User
+
+
+@transaction.atomic
+def place(customer: Customer, *, key: str, reason: str, at: datetime, by: User | None = None) -> Hold:
+    """Hold back everything that is not owed to a customer. The same key twice is one hold; a lifted one starts again."""
+    Customer.objects.select_for_update().get(pk=customer.pk)
+    hold, new = Hold.objects.get_or_create(
+        key=key, defaults={"customer": customer, "reason": reason, "starts_at": at, "placed_by": by}
+    )
+    if not new and hold.until is not None:
+        hold.until = None
+        hold.save(update_fields=["until"])
+    elif not new:
+        return hold
+    history.record(customer, "hold.placed", ref=f"hold:{key}", by=by, at=at, detail={"reason": reason})
+    return hold
+
+
+@transaction.atomic
+def lift(key: str, *, at: datetime, by: User | None = None) -> None:
+    """End a hold; nothing happens when there is none or it has ended."""
+    hold = Hold.objects.select_for_update().filter(key=key, until=None).select_related("customer").first()
+    if hold is None:
+        return
+    hold.until = max(at, hold.starts_at)
+    hold.save(update_fields=["until"])
+    history.record(hold.customer, "hold.lifted", ref=f"hold:{key}", by=by, at=at)

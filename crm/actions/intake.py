@@ -1,0 +1,312 @@
+"""Everything a customer says comes in here, through whichever door; the door makes no difference to what follows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext as _
+
+from crm import dispatch, history
+from crm.actions import identity, lease, promises, work
+from crm.channels import Channel, Message, Part
+from crm.channels import email as mail_channel
+from crm.channels.smtp import own_ids
+from crm.models import Attachment, Conversation, Interaction, OutgoingMessage, Promise, RawItem, User
+from crm.models.talk import AttachmentState
+from crm.policy import (
+    ATTEMPTS_BEFORE_PARKING,
+    ConversationState,
+    Direction,
+    PromiseDue,
+    WorkState,
+    after_failure,
+    default_promises,
+    earliest,
+    next_answer_promise,
+    owner_for,
+)
+from crm.together import insert_together
+
+SPOKEN = frozenset({Channel.PHONE, Channel.STORE, Channel.FIELD})
+"""Media in which a customer talks to a person of ours, so that nothing is in writing yet."""
+
+RACES_TRIED = 5
+
+
+class DifferentContent(Exception):
+    """The same delivery came again with other content."""
+
+    code = "idempotency_key_reused"
+
+
+class NothingSaid(ValueError):
+    """A message without words or files."""
+
+    code = "nothing_said"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of one message. created is False when it had been received before."""
+
+    interaction: Interaction
+    conversation: Conversation
+    promises: tuple[Promise, ...]
+    created: bool
+
+
+def receive(
+    message: Message,
+    *,
+    at: datetime,
+    origin: str,
+    by: User | None = None,
+    raw: RawItem | None = None,
+    conversation: Conversation | None = None,
+) -> Received:
+    """Take in one thing a customer said: recognise them, find or open the matter, promise an answer, name an owner.
+
+    at: now. origin: the door, for the history. by: the account that spoke or wrote it down; None when nobody logged in.
+    raw: the bytes it was read from. conversation: the matter it belongs to, when the door knows for certain.
+    The same (source, external_id) twice is one interaction. What follows (is it a complaint?) happens after commit.
+    Raises NothingSaid, identity.UnusableAddress, DifferentContent; then nothing has changed.
+    """
+    if not message.text.strip() and not message.subject.strip() and not message.attachments:
+        raise NothingSaid(_("There are no words in this message yet."))
+    for race in range(RACES_TRIED):
+        try:
+            with transaction.atomic():
+                received = _receive(message, at=at, origin=origin, by=by, raw=raw, conversation=conversation)
+                dispatch.after_commit("interaction.received")
+                return received
+        except IntegrityError as collision:
+            constraint = getattr(getattr(collision.__cause__, "diag", None), "constraint_name", "")
+            if constraint == "interaction_received_once":
+                return _received_before(message)
+            if constraint != "contact_point_one_customer" or race == RACES_TRIED - 1:
+                raise  # somebody else met the same new customer this instant: look again
+    raise AssertionError("the loop above returns or raises")
+
+
+def _receive(
+    message: Message,
+    *,
+    at: datetime,
+    origin: str,
+    by: User | None,
+    raw: RawItem | None,
+    conversation: Conversation | None,
+) -> Received:
+    speaker = identity.speaker(
+        message.sender_kind, message.sender_address, name=message.sender_name, language=message.language, at=at
+    )
+    spoke_at = min(message.spoke_at or at, at)
+    if conversation is None and message.in_reply_to and not speaker.is_new:
+        conversation = _conversation_answered(message, customer_id=speaker.customer.pk)
+    rows: list[models.Model] = [] if not speaker.is_new else [speaker.customer, speaker.contact_point]
+    opened = conversation is None
+    if conversation is None:
+        conversation = _opened(message, speaker, spoke_at=spoke_at)
+        due = default_promises(spoke_at, spoken=message.channel in SPOKEN)
+        conversation.due_at = min(promise.due_at for promise in due)
+        rows.append(conversation)
+        given_by = "everybody"
+    else:
+        due, given_by = _goes_on(conversation, spoke_at=spoke_at, external_id=message.external_id)
+    interaction = _interaction(message, conversation, speaker, spoke_at=spoke_at, at=at, by=by, raw=raw)
+    promised = [
+        Promise(conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at) for p in due
+    ]
+    ref = f"interaction:{interaction.public_id}"
+    rows += [interaction, *promised, *work.items_after("interaction.received", ref=ref, at=at)]
+    rows.append(
+        history.entry(
+            speaker.customer,
+            "conversation.opened" if opened else "conversation.continued",
+            ref=f"conversation:{conversation.public_id}",
+            by=by,
+            at=at,
+            origin=origin,
+            detail={"interaction": str(interaction.public_id), "channel": message.channel},
+        )
+    )
+    insert_together(*rows)
+    if not opened:
+        promises.settle_due(conversation, at=at)
+    for part in message.attachments:
+        _attach(interaction, part)
+    return Received(interaction, conversation, tuple(promised), created=True)
+
+
+def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) -> Conversation:
+    conversation = Conversation(
+        customer=speaker.customer,
+        subject=message.subject[:300],
+        channel=message.channel,
+        state=ConversationState.OPEN,
+        spoke_at=spoke_at,
+        last_inbound_at=spoke_at,
+    )
+    staff = list(User.objects.taking_conversations().order_by("pk").values_list("pk", flat=True))
+    conversation.owner_id = owner_for(str(conversation.public_id), staff=staff, previous_owner=speaker.open_owner)
+    return conversation
+
+
+def _goes_on(conversation: Conversation, *, spoke_at: datetime, external_id: str) -> tuple[tuple[PromiseDue, ...], str]:
+    """Open the matter again where needed; whoever was already answered is promised the next answer."""
+    locked = Conversation.objects.select_for_update().get(pk=conversation.pk)
+    due: tuple[PromiseDue, ...] = ()
+    if locked.first_answer_at is not None or locked.due_at is None:
+        due = (next_answer_promise(spoke_at),)
+    locked.state = ConversationState.OPEN
+    locked.due_at = earliest([locked.due_at, *(promise.due_at for promise in due)])
+    locked.spoke_at = min(locked.spoke_at, spoke_at)
+    locked.last_inbound_at = max(locked.last_inbound_at or spoke_at, spoke_at)
+    locked.save(update_fields=["state", "due_at", "spoke_at", "last_inbound_at"])
+    for field in ("state", "spoke_at", "last_inbound_at", "due_at", "queue_class", "first_answer_at"):
+        setattr(conversation, field, getattr(locked, field))
+    return due, "message:" + hashlib.sha256(external_id.encode()).hexdigest()[:32]
+
+
+def _conversation_answered(message: Message, *, customer_id: int) -> Conversation | None:
+    """The conversation whose mail this one answers, when its sender is that conversation's own customer (M03)."""
+    ours = OutgoingMessage.objects.filter(
+        public_id__in=own_ids(message.in_reply_to), conversation__customer=customer_id
+    )
+    answered = ours.select_related("conversation").order_by("-id").first()
+    if answered is not None:
+        return answered.conversation
+    theirs = Interaction.objects.filter(message_id__in=message.in_reply_to, conversation__customer=customer_id)
+    earlier = theirs.select_related("conversation").order_by("-id").first()
+    return earlier.conversation if earlier is not None else None
+
+
+def _interaction(
+    message: Message,
+    conversation: Conversation,
+    speaker: identity.Speaker,
+    *,
+    spoke_at: datetime,
+    at: datetime,
+    by: User | None,
+    raw: RawItem | None,
+) -> Interaction:
+    return Interaction(
+        conversation=conversation,
+        direction=Direction.INBOUND,
+        channel=message.channel,
+        contact_point=speaker.contact_point,
+        author=by if by is not None and by.is_staff else None,
+        source=message.source,
+        external_id=message.external_id[:200],
+        raw=raw,
+        subject=message.subject[:300],
+        text=message.text,
+        full_text=message.full_text if message.full_text != message.text else "",
+        html=message.html,
+        message_id=message.message_id[:300],
+        language=message.language[:16],
+        spoke_at=spoke_at,
+        ingested_at=at,
+        wait_seconds=message.wait_seconds,
+        hold_seconds=message.hold_seconds,
+        call_seconds=message.call_seconds,
+    )
+
+
+def _attach(interaction: Interaction, part: Part) -> None:
+    attachment = Attachment(
+        interaction=interaction,
+        name=part.name,
+        content_type=part.content_type[:120],
+        size=part.size,
+        state=AttachmentState(part.state),
+        reason=part.reason[:300],
+    )
+    if part.content and part.state != AttachmentState.REFUSED:
+        attachment.file.save(f"{attachment.public_id}", ContentFile(part.content), save=False)
+    attachment.save()
+
+
+def _received_before(message: Message) -> Received:
+    interaction = Interaction.objects.select_related("conversation__customer").get(
+        source=message.source, external_id=message.external_id[:200]
+    )
+    if (interaction.text, interaction.subject) != (message.text, message.subject[:300]):
+        raise DifferentContent(_("This delivery was received before with other words; please give it a key of its own."))
+    promised = tuple(Promise.objects.filter(conversation=interaction.conversation).order_by("id"))
+    return Received(interaction, interaction.conversation, promised, created=False)
+
+
+# --- raw mail ----------------------------------------------------------------------------------------------------------------------
+
+
+def keep_raw(content: bytes, *, source: str, label: str, at: datetime, external_id: str = "") -> RawItem:
+    """Keep bytes exactly as they came, before anybody acknowledges them. The same bytes from the same source are one item.
+
+    external_id: the source's own unchanging id of this delivery; the hash of the bytes when it has none.
+    """
+    external_id = external_id or hashlib.sha256(content).hexdigest()
+    with transaction.atomic():
+        RawItem.objects.bulk_create(
+            [RawItem(source=source, external_id=external_id, content=content, label=label[:300], received_at=at)],
+            ignore_conflicts=True,
+        )
+        dispatch.after_commit("raw.kept")
+    return RawItem.objects.get(source=source, external_id=external_id)
+
+
+def read_raw(item: RawItem, *, at: datetime) -> Received | None:
+    """Read one kept mail and take in what a customer said in it; None when it is not a customer speaking.
+
+    The item then says what it was and why. Raises whatever reading raises; then the item is as before.
+    """
+    mail = read_mail(bytes(item.content), received_at=item.received_at)
+    received = None
+    with transaction.atomic():
+        mine = RawItem.objects.select_for_update().get(pk=item.pk)
+        if mine.state in (WorkState.DONE, WorkState.PARKED):
+            return None
+        reason = mail.reason
+        if mail.opens_or_joins_conversation:
+            message = mail_channel.as_message(mail, source=item.source, external_id=item.external_id)
+            received = receive(message, at=at, origin="mail", raw=item)
+        mine.state = WorkState.PARKED if mail.kind == "unparsable" else WorkState.DONE
+        mine.kind, mine.reason, mine.lease_until = mail.kind, reason[:300], None
+        mine.save(update_fields=["state", "kind", "reason", "lease_until"])
+    return received
+
+
+def read_mail(content: bytes, *, received_at: datetime) -> mail_channel.Mail:
+    """Read a mail's bytes with this deployment's own addresses and border servers. Writes nothing."""
+    return mail_channel.read(
+        content,
+        own_addresses=settings.EVENHAND_OWN_ADDRESSES,
+        border_hosts=settings.EVENHAND_BORDER_HOSTS,
+        received_at=received_at,
+    )
+
+
+def ingest_batch(*, at: datetime, size: int = 20) -> int:
+    """Read one batch of raw items that were kept but not read. A bad one is parked after three attempts; the next go on."""
+    due = RawItem.objects.filter(lease.claimable(ready=WorkState.READY, claimed=WorkState.CLAIMED)).order_by("id")
+    items = lease.claim(due, size=size, claimed_state=WorkState.CLAIMED)
+    for item in items:
+        if item.attempt > ATTEMPTS_BEFORE_PARKING:
+            _not_read(item, _("Reading it stopped the worker several times."), WorkState.PARKED)
+            continue
+
+        def failed(trouble: Exception, item: RawItem = item) -> None:
+            _not_read(item, f"{type(trouble).__name__}: {trouble}", after_failure(item.attempt))
+
+        lease.guarded(lambda item=item: read_raw(item, at=at), failed=failed)
+    return len(items)
+
+
+def _not_read(item: RawItem, reason: str, state: WorkState) -> None:
+    RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(state=state, reason=reason[:300], lease_until=None)

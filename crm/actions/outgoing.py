@@ -1,0 +1,346 @@
+"""What leaves: queued once, claimed under a lease, handed over once, with its true state (docs/adr/0009)."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from crm import dispatch, history
+from crm.actions import lease, promises, work
+from crm.channels import Channel
+from crm.channels.app import AppSender
+from crm.channels.sending import Handed, Outbound, Outcome, Sender
+from crm.channels.smtp import MailSender, message_id
+from crm.models import Consent, Conversation, Customer, Hold, Interaction, OutgoingMessage, User
+from crm.policy import (
+    ATTEMPTS_BEFORE_PARKING,
+    OUTGOING_NEXT,
+    SENDING_GIVEN_UP_AFTER,
+    ConversationState,
+    MessageKind,
+    OutgoingState,
+    StopFacts,
+    after_unknown_outcome,
+    next_attempt_at,
+    reason_to_stop,
+)
+
+logger = logging.getLogger(__name__)
+
+SENDERS: dict[str, Callable[[], Sender]] = {Channel.EMAIL: MailSender, Channel.APP: AppSender}
+"""The providers that can carry a message out, by medium."""
+
+BATCH = 20
+UNREACHABLE_AGAIN_AFTER = timedelta(seconds=30)
+"""When a provider that did not answer at all is tried again; one try per batch, so nothing burns its attempts (F31)."""
+
+
+class WrongState(Exception):
+    """The message cannot go from its state to the wanted one."""
+
+    code = "wrong_state"
+
+
+class DifferentContent(Exception):
+    """The same key came again with other content."""
+
+    code = "idempotency_key_reused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What one message says and to whom; see OutgoingMessage for the meaning of each field."""
+
+    key: str
+    kind: MessageKind
+    channel: str
+    address: str
+    subject: str
+    text: str
+    html: str = ""
+    purpose: str = ""
+    has_value: bool = False
+    meets: list[str] = field(default_factory=list)
+    concerns: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def written(
+    draft: Draft,
+    *,
+    customer: Customer,
+    at: datetime,
+    signed_by: User | None = None,
+    conversation: Conversation | None = None,
+    interaction: Interaction | None = None,
+    send_after: datetime | None = None,
+) -> OutgoingMessage:
+    """Make an outgoing message to be written with other rows; ring "outgoing.ready" after commit yourself."""
+    return OutgoingMessage(
+        key=draft.key,
+        kind=draft.kind,
+        purpose=draft.purpose,
+        has_value=draft.has_value,
+        channel=draft.channel,
+        address=draft.address,
+        customer=customer,
+        conversation=conversation,
+        interaction=interaction,
+        signed_by=signed_by,
+        meets=draft.meets,
+        concerns=draft.concerns,
+        subject=draft.subject[:300],
+        text=draft.text,
+        html=draft.html,
+        headers=draft.headers,
+        created_at=at,
+        send_after=send_after or at,
+    )
+
+
+@transaction.atomic
+def queue(
+    draft: Draft, *, customer: Customer, at: datetime, signed_by: User | None = None, send_after: datetime | None = None
+) -> OutgoingMessage:
+    """Queue one message that belongs to no conversation. The same key twice is one message.
+
+    Raises DifferentContent when the key was used for other words.
+    """
+    message = written(draft, customer=customer, at=at, signed_by=signed_by, send_after=send_after)
+    try:
+        with transaction.atomic():
+            message.save(force_insert=True)
+    except IntegrityError:
+        standing = OutgoingMessage.objects.get(key=draft.key)
+        if (standing.text, standing.address) != (draft.text, draft.address):
+            raise DifferentContent(_("This message was already written with other words.")) from None
+        return standing
+    history.record(customer, "message.queued", ref=ref_of(message), by=signed_by, at=at, detail={"kind": draft.kind})
+    dispatch.after_commit("outgoing.ready")
+    return message
+
+
+def ref_of(message: OutgoingMessage) -> str:
+    """What history entries and work items call this message."""
+    return f"outgoing:{message.public_id}"
+
+
+@transaction.atomic
+def release(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
+    """Send a held, parked or refused message again because a person decided so.
+
+    Raises OutgoingMessage.DoesNotExist, WrongState; then nothing has changed.
+    """
+    message = OutgoingMessage.objects.select_for_update().get(pk=message_id)
+    before = message.state
+    if OutgoingState.READY not in OUTGOING_NEXT[OutgoingState(before)] or before in (OutgoingState.CLAIMED, OutgoingState.HANDING):
+        raise WrongState(_("A message that is “%(state)s” cannot be sent again.") % {"state": message.get_state_display()})
+    message.state, message.reason, message.failures, message.send_after = OutgoingState.READY, "", 0, at
+    message.save(update_fields=["state", "reason", "failures", "send_after"])
+    history.record(message.customer, "message.released", ref=ref_of(message), by=by, at=at, detail={"before": before})
+    dispatch.after_commit("outgoing.ready")
+    return message
+
+
+@transaction.atomic
+def cancel(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
+    """Stop a message that has not left. Raises OutgoingMessage.DoesNotExist, WrongState; then nothing has changed."""
+    message = OutgoingMessage.objects.select_for_update().get(pk=message_id)
+    if OutgoingState.CANCELLED not in OUTGOING_NEXT[OutgoingState(message.state)]:
+        raise WrongState(_("A message that is “%(state)s” cannot be stopped any more.") % {"state": message.get_state_display()})
+    before, message.state = message.state, OutgoingState.CANCELLED
+    message.save(update_fields=["state"])
+    history.record(message.customer, "message.cancelled", ref=ref_of(message), by=by, at=at, detail={"before": before})
+    _give_back(message, at=at)
+    return message
+
+
+def send_batch(*, at: datetime, size: int = BATCH) -> int:
+    """Hand over one batch of what is ready. Returns how many rows were taken up; 0 when nothing is due.
+
+    Safe to run in several workers at once and to be killed at any point: a row whose worker died before handing over is
+    taken up again; one that died while handing over has an unknown outcome, which is recorded and decided by policy.
+    """
+    settled = _settle_lost(at=at)
+    due = OutgoingMessage.objects.filter(
+        Q(state=OutgoingState.READY, send_after__lte=at) | Q(state=OutgoingState.CLAIMED, lease_until__lt=Now())
+    ).order_by("send_after", "id")
+    messages = lease.claim(due, size=size, claimed_state=OutgoingState.CLAIMED)
+    lines: dict[str, Sender] = {}
+    unreachable: dict[str, str] = {}
+    try:
+        for message in messages:
+            if message.channel in unreachable:
+                _back(message, unreachable[message.channel], at=at)
+                continue
+            if not _begin_handing(message, at=at):
+                continue
+            if message.channel not in lines:
+                lines[message.channel] = SENDERS[message.channel]().__enter__()
+            handed = lines[message.channel].send(_outbound(message))
+            if handed.outcome == Outcome.UNREACHABLE:
+                unreachable[message.channel] = handed.reason
+            _settle(message, handed, at=at)
+    finally:
+        for line in lines.values():
+            line.__exit__(None, None, None)
+    # While nobody answers there is nothing to gain from going round again at once.
+    return settled + (0 if unreachable else len(messages))
+
+
+def _outbound(message: OutgoingMessage) -> Outbound:
+    return Outbound(
+        key=str(message.public_id),
+        address=message.address,
+        subject=message.subject,
+        text=message.text,
+        html=message.html,
+        sender_name=str(message.signed_by) if message.signed_by_id else "",
+        message_id=message_id(message.public_id),
+        headers=message.headers,
+    )
+
+
+def _mine(message: OutgoingMessage, *states: OutgoingState) -> Any:
+    """The row as long as this attempt still owns it: the fence of every write."""
+    return OutgoingMessage.objects.filter(pk=message.pk, attempt=message.attempt, state__in=states)
+
+
+def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
+    """Check once more whether it may leave, and commit that it is being handed over. Says whether to go on."""
+    with transaction.atomic():
+        mine = _mine(message, OutgoingState.CLAIMED)
+        customer = Customer.objects.select_for_update(of=("self",)).get(pk=message.customer_id)
+        if not mine.select_for_update().exists():
+            return False
+        if message.failures >= ATTEMPTS_BEFORE_PARKING and at > message.created_at + SENDING_GIVEN_UP_AFTER:
+            mine.update(state=OutgoingState.PARKED, reason=_("Tried for four days without success."), lease_until=None)
+            return False
+        reason = reason_to_stop(_stop_facts(message, customer, at=at))
+        if message.channel not in SENDERS:
+            reason = "no_provider"
+        if reason:
+            mine.update(state=OutgoingState.HELD, reason=reason, lease_until=None)
+            history.record(customer, "message.held", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
+            return False
+        return bool(mine.update(state=OutgoingState.HANDING))
+
+
+def _stop_facts(message: OutgoingMessage, customer: Customer, *, at: datetime) -> StopFacts:
+    if message.kind == MessageKind.SERVICE:
+        return StopFacts(MessageKind.SERVICE, customer.status, has_outreach_hold=False, has_consent=True)
+    newest = Consent.objects.filter(customer=customer, purpose=message.purpose).order_by("-at", "-id").first()
+    return StopFacts(
+        kind=MessageKind(message.kind),
+        customer_status=customer.status,
+        has_outreach_hold=Hold.objects.active(at).filter(customer=customer).exists(),
+        has_consent=newest is not None and newest.state == "granted",
+    )
+
+
+def _settle(message: OutgoingMessage, handed: Handed, *, at: datetime) -> None:
+    """Write down what came of handing a message over; nothing when another attempt owns the row by now."""
+    if handed.outcome == Outcome.ACCEPTED:
+        _accepted(message, at=at)
+    elif handed.outcome == Outcome.REFUSED:
+        _refused(message, handed.reason, at=at)
+    elif handed.outcome == Outcome.UNKNOWN:
+        _unknown(message, handed.reason, at=at)
+    elif handed.outcome == Outcome.UNREACHABLE:
+        _back(message, handed.reason, at=at)
+    else:
+        failures = message.failures + 1
+        _mine(message, OutgoingState.HANDING).update(
+            state=OutgoingState.READY,
+            reason=handed.reason,
+            failures=failures,
+            lease_until=None,
+            send_after=next_attempt_at(failures, at=at, spread=secrets.randbelow(1000) / 1000),
+        )
+
+
+@transaction.atomic
+def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
+    conversation = None
+    if message.conversation_id:
+        conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
+    # A worker that slept past its lease still knows for certain that this one arrived, as long as nobody took it up again.
+    owned = _mine(message, OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD).update(
+        state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None
+    )
+    if not owned:
+        logger.warning("Message %s was accepted after another attempt took it over.", message.pk)
+        return
+    if conversation is not None:
+        if message.meets:
+            promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
+        conversation.last_outbound_at = at
+        conversation.first_answer_at = conversation.first_answer_at or (at if message.meets else None)
+        conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
+    history.record(message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind})
+    if message.concerns:
+        work.follow("outgoing.accepted", ref=message.concerns, at=at)
+
+
+@transaction.atomic
+def _refused(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
+    if not _mine(message, OutgoingState.HANDING).update(state=OutgoingState.REFUSED, reason=reason, lease_until=None):
+        return
+    history.record(message.customer, "message.refused", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
+    _give_back(message, at=at)
+
+
+def _give_back(message: OutgoingMessage, *, at: datetime) -> None:
+    """An answer that did not reach the customer puts the matter back on its owner's desk; the promise was never met."""
+    if not message.conversation_id or not message.meets:
+        return
+    conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
+    if conversation.state == ConversationState.WAITING:
+        conversation.state = ConversationState.OPEN
+        promises.keep_running(conversation, at=at)
+        conversation.save(update_fields=["state", "due_at"])
+
+
+@transaction.atomic
+def _unknown(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
+    """Record an unknown outcome, then let policy say whether words are repeated or value waits for a person."""
+    follows = after_unknown_outcome(has_value=message.has_value)
+    changed = _mine(message, OutgoingState.HANDING).update(
+        state=follows,
+        reason=reason,
+        unknown_outcomes=F("unknown_outcomes") + 1,
+        failures=F("failures") + 1,
+        lease_until=None,
+        send_after=next_attempt_at(message.failures + 1, at=at, spread=secrets.randbelow(1000) / 1000),
+    )
+    if changed:
+        history.record(
+            message.customer, "message.outcome_unknown", ref=ref_of(message), by=None, at=at, detail={"then": follows, "reason": reason}
+        )
+
+
+def _back(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
+    """Put a message back that never left; nobody answered, so the attempt does not count against it."""
+    _mine(message, OutgoingState.CLAIMED, OutgoingState.HANDING).update(
+        state=OutgoingState.READY,
+        reason=reason,
+        lease_until=None,
+        send_after=at + UNREACHABLE_AGAIN_AFTER,
+    )
+
+
+def _settle_lost(*, at: datetime) -> int:
+    """Rows whose worker died between handing over and writing down what came of it."""
+    lost = list(OutgoingMessage.objects.filter(state=OutgoingState.HANDING, lease_until__lt=Now()).order_by("lease_until")[:BATCH])
+    for message in lost:
+        _unknown(message, _("the worker stopped while handing it over"), at=at)
+    return len(lost)

@@ -1,0 +1,74 @@
+"""Colleagues and their rights. What a role may do is this one table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+from django.db.models import Q
+
+from crm import history
+from crm.models import Customer, User
+from crm.policy import Role
+
+_READS = (
+    "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
+    "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
+    "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
+)  # fmt: skip
+_ANSWERS = ("crm.answer_conversation", "crm.log_call", "recovery.open_case", "recovery.resolve_case")
+_LOOKS_AFTER_WORK = (
+    "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
+)  # fmt: skip
+_GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
+
+RIGHTS: dict[Role, tuple[str, ...]] = {
+    Role.AGENT: _READS + _ANSWERS,
+    Role.LEAD: _READS + _ANSWERS + _LOOKS_AFTER_WORK + _GESTURES,
+    Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
+    Role.AUDITOR: _READS + _LOOKS_AFTER_WORK[2:] + _GESTURES,
+    Role.ADMINISTRATOR: (
+        *_READS, *_LOOKS_AFTER_WORK, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user", "auth.view_group",
+    ),
+}  # fmt: skip
+
+
+@transaction.atomic
+def write_roles() -> None:
+    """Bring the groups in the database in line with the table above. Safe to repeat; done after every migration."""
+    known = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.filter(
+            content_type__app_label__in=["auth", "crm", "loyalty", "recovery"]
+        ).select_related("content_type")
+    }
+    for role, rights in RIGHTS.items():
+        group, _new = Group.objects.get_or_create(name=role.value)
+        group.permissions.set([known[right] for right in rights])
+
+
+@transaction.atomic
+def enrol(
+    email: str, *, role: Role, name: str, password: str | None, at: datetime, takes_conversations: bool = False, by: User | None = None
+) -> User:
+    """Make a colleague's account with one role. An address that has an account keeps it and gets the role.
+
+    Raises crm.models.User's IntegrityError when the address belongs to a customer's account.
+    """
+    user = User.objects.filter(Q(email=email.lower())).first()
+    if user is None:
+        user = User.objects.create_user(
+            email, password, is_staff=True, display_name=name, takes_conversations=takes_conversations, date_joined=at
+        )
+    user.groups.add(Group.objects.get(name=role.value))
+    history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=by, at=at, detail={"role": role.value})
+    return user
+
+
+@transaction.atomic
+def give_app_account(customer: Customer, *, email: str, password: str | None, at: datetime) -> User:
+    """Make the account with which a customer uses the app."""
+    user = User.objects.create_user(email, password, customer=customer, display_name=customer.display_name, date_joined=at)
+    history.record(customer, "customer.app_account", ref=f"user:{user.public_id}", by=None, at=at)
+    return user

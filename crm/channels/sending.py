@@ -1,0 +1,51 @@
+"""The one shape in which messages leave, and what a provider may answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from types import TracebackType
+from typing import Protocol, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One message to one recipient, ready to be handed over. key: unique, so that a provider can recognise a repeat."""
+
+    key: str
+    address: str
+    subject: str
+    text: str
+    html: str = ""
+    sender_name: str = ""
+    message_id: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Outcome(Enum):
+    ACCEPTED = "accepted"  # accepted for delivery
+    REFUSED = "refused"  # for good
+    TRY_LATER = "try_later"  # certainly not delivered; may be tried again
+    UNREACHABLE = "unreachable"  # nobody answered at all: the same for every message of this provider
+    UNKNOWN = "unknown"  # handed over, and the line broke before the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What came of handing one message over; reason is for staff and holds no text of the message."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+class Sender(Protocol):
+    """A provider's line to the outside, open for a batch of messages."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def send(self, outbound: Outbound) -> Handed:
+        """Hand one message over."""

@@ -1,0 +1,1 @@
+"""Pure text: what is said and how, without models, database or network."""

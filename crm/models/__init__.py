@@ -1,0 +1,27 @@
+"""What crm stores: people, what they said, what was promised, what leaves, who works here, and what happened."""
+
+from crm.models.history import HistoryEntry
+from crm.models.outgoing import OutgoingMessage
+from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
+from crm.models.promises import Promise
+from crm.models.staff import User
+from crm.models.talk import Attachment, Conversation, Interaction, RawItem
+from crm.models.work import DutyRun, WorkItem
+
+__all__ = [
+    "Attachment",
+    "Consent",
+    "ContactPoint",
+    "Conversation",
+    "Customer",
+    "DutyRun",
+    "HistoryEntry",
+    "Hold",
+    "Interaction",
+    "LifeEvent",
+    "OutgoingMessage",
+    "Promise",
+    "RawItem",
+    "User",
+    "WorkItem",
+]

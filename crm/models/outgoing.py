@@ -1,0 +1,73 @@
+"""Everything that leaves: one row per recipient and message, leased, handed over once, with its true state."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from crm.channels import Channel
+from crm.models.ids import uuid7
+from crm.models.people import Customer
+from crm.models.talk import Conversation, Interaction
+from crm.policy import MessageKind, OutgoingState
+
+UNSETTLED = [OutgoingState.CLAIMED, OutgoingState.HANDING]
+
+
+class OutgoingMessage(models.Model):
+    """A message on its way to one recipient. `key` is unique: asking twice sends once."""
+
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    key = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(_("kind"), max_length=12, choices=MessageKind)
+    purpose = models.CharField(max_length=24, blank=True)  # the consent purpose a gesture needs
+    has_value = models.BooleanField(default=False)  # never repeated by a machine when its outcome is unknown
+    channel = models.CharField(_("channel"), max_length=16, choices=Channel)
+    address = models.CharField(_("to"), max_length=320)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
+    conversation = models.ForeignKey(Conversation, models.PROTECT, null=True, related_name="outgoing")
+    interaction = models.OneToOneField(Interaction, models.PROTECT, null=True, related_name="outgoing")
+    signed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    meets = models.JSONField(default=list)  # kinds of promise that are kept once this is accepted for delivery
+    concerns = models.CharField(max_length=80, blank=True)  # what to tell when accepted, e.g. "case:<public id>"
+    subject = models.CharField(_("subject"), max_length=300)
+    text = models.TextField(_("text"))
+    html = models.TextField(blank=True)
+    headers = models.JSONField(default=dict)
+    created_at = models.DateTimeField(_("written"))
+    send_after = models.DateTimeField(_("leaves after"))
+    state = models.CharField(_("state"), max_length=12, choices=OutgoingState, default=OutgoingState.READY, editable=False)
+    reason = models.CharField(_("reason"), max_length=300, blank=True, editable=False)
+    attempt = models.PositiveSmallIntegerField(default=0, editable=False)
+    failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    unknown_outcomes = models.PositiveSmallIntegerField(default=0, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)  # by the database's clock
+    accepted_at = models.DateTimeField(_("accepted"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("outgoing message")
+        verbose_name_plural = _("outgoing messages")
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state=OutgoingState.ACCEPTED) | Q(accepted_at__isnull=False), name="outgoing_accepted_has_time"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=UNSETTLED) | Q(lease_until__isnull=False), name="outgoing_claimed_has_lease"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=[OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED]) | ~Q(reason=""),
+                name="outgoing_stopped_has_reason",
+            ),
+            models.CheckConstraint(condition=Q(kind=MessageKind.SERVICE) | ~Q(purpose=""), name="outgoing_gesture_has_purpose"),
+        ]
+        indexes = [
+            models.Index(fields=["send_after", "id"], name="outgoing_ready", condition=Q(state=OutgoingState.READY)),
+            models.Index(fields=["lease_until"], name="outgoing_leased", condition=Q(state__in=UNSETTLED)),
+            models.Index(fields=["-created_at", "-id"], name="outgoing_newest"),
+        ]
+        permissions = [("release_outgoing", "Can send held or parked messages again")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} → {self.address}"

@@ -1,0 +1,62 @@
+"""What we promised to whom by when. A promise is written once; only whether it was kept is added."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from crm.models.talk import Conversation, Interaction
+from crm.policy import PromiseKind, PromiseState
+
+
+class PromiseQuerySet(models.QuerySet["Promise"]):
+    def running(self) -> PromiseQuerySet:
+        return self.filter(state=PromiseState.RUNNING)
+
+    def unmet(self) -> PromiseQuerySet:
+        """Not kept yet, in time or not."""
+        return self.filter(state__in=[PromiseState.RUNNING, PromiseState.BREACHED])
+
+    def overdue(self, at: datetime) -> PromiseQuerySet:
+        return self.running().filter(due_at__lt=at)
+
+
+class Promise(models.Model):
+    """One promised time. The database refuses to move its due time or to forget it (promise Q6)."""
+
+    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="promises")
+    kind = models.CharField(_("promise"), max_length=16, choices=PromiseKind)
+    given_by = models.CharField(_("given by"), max_length=80)  # "everybody", or what decided it, e.g. "decision:7"
+    starts_at = models.DateTimeField(_("counted from"))
+    due_at = models.DateTimeField(_("due"))
+    state = models.CharField(_("state"), max_length=12, choices=PromiseState, default=PromiseState.RUNNING, editable=False)
+    breached_at = models.DateTimeField(_("missed on"), null=True, editable=False)
+    met_at = models.DateTimeField(_("kept on"), null=True, editable=False)
+    met_by = models.ForeignKey(Interaction, models.PROTECT, null=True, editable=False, related_name="+")
+
+    objects = PromiseQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("promise")
+        verbose_name_plural = _("promises")
+        constraints = [
+            models.CheckConstraint(condition=Q(due_at__gt=F("starts_at")), name="promise_due_after_start"),
+            models.CheckConstraint(
+                condition=~Q(state__in=[PromiseState.MET, PromiseState.MET_LATE]) | Q(met_at__isnull=False),
+                name="promise_kept_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=[PromiseState.BREACHED, PromiseState.MET_LATE]) | Q(breached_at__isnull=False),
+                name="promise_missed_has_time",
+            ),
+            models.UniqueConstraint(fields=["conversation", "kind", "given_by"], name="promise_given_once"),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], name="promise_due", condition=Q(state=PromiseState.RUNNING)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.due_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,81 @@
+"""Everybody who logs in: colleagues, and customers who use the app."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager, Group
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from crm.models.ids import uuid7
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def taking_conversations(self) -> UserQuerySet:
+        """Colleagues to whom a conversation can be given now."""
+        return self.filter(is_active=True, takes_conversations=True)
+
+
+class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
+    """Makes accounts; an e-mail address is the name people log in with."""
+
+    use_in_migrations = True
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Store an account with a hashed password (unusable when None). Raises ValueError without an address."""
+        if not email:
+            raise ValueError("An account needs an e-mail address.")
+        user: User = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Store an account with every right."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractUser):
+    """An account. A colleague has `is_staff`; a customer's account points at the customer."""
+
+    username = None  # type: ignore[assignment]
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    email = models.EmailField(_("e-mail address"), unique=True)
+    display_name = models.CharField(_("name shown to customers"), max_length=120, blank=True)
+    zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    takes_conversations = models.BooleanField(
+        _("takes conversations"), default=False, help_text=_("New conversations are given to this colleague.")
+    )
+    customer = models.OneToOneField(
+        "crm.Customer", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("customer")
+    )
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(customer__isnull=True) | Q(is_staff=False), name="user_is_colleague_or_customer"
+            ),
+            models.CheckConstraint(
+                condition=Q(takes_conversations=False) | Q(is_staff=True), name="user_only_colleagues_take_conversations"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], name="user_taking", condition=Q(is_active=True, takes_conversations=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name or self.get_full_name() or self.email
+
+    @property
+    def roles(self) -> list[str]:
+        """Names of the groups this account belongs to."""
+        return list(Group.objects.filter(user=self).order_by("name").values_list("name", flat=True))

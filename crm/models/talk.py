@@ -1,0 +1,195 @@
+"""What customers said and what we answered: raw input, interactions, and the conversations they belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from crm.channels import Channel
+from crm.models.ids import uuid7
+from crm.models.people import ContactPoint, Customer
+from crm.policy import ConversationState, Direction, QueueClass, WorkState
+
+if TYPE_CHECKING:
+    from crm.models.staff import User
+
+
+class RawItem(models.Model):
+    """What arrived, byte for byte, kept before anybody acknowledges or reads it (promise Q1)."""
+
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    source = models.CharField(_("source"), max_length=120)
+    external_id = models.CharField(_("id there"), max_length=200)  # sha256 of the bytes where the source has no id
+    content = models.BinaryField()
+    label = models.CharField(_("came as"), max_length=300, blank=True)  # a file name or an envelope sender; for people
+    received_at = models.DateTimeField(_("received"))
+    state = models.CharField(_("state"), max_length=8, choices=WorkState, default=WorkState.READY, editable=False)
+    kind = models.CharField(_("kind"), max_length=24, blank=True, editable=False)
+    reason = models.CharField(_("reason"), max_length=300, blank=True, editable=False)
+    attempt = models.PositiveSmallIntegerField(default=0, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("raw item")
+        verbose_name_plural = _("raw items")
+        constraints = [
+            models.UniqueConstraint(fields=["source", "external_id"], name="raw_item_kept_once"),
+            models.CheckConstraint(
+                condition=~Q(state=WorkState.PARKED) | ~Q(reason=""), name="raw_item_parked_has_reason"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], name="raw_item_due", condition=Q(state__in=[WorkState.READY, WorkState.CLAIMED])),
+            models.Index(fields=["-id"], name="raw_item_parked", condition=Q(state=WorkState.PARKED)),
+        ]
+
+    def __str__(self) -> str:
+        return self.label or self.external_id[:12]
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def visible_to(self, user: User) -> ConversationQuerySet:
+        """Conversations this account may see: colleagues with the right see all, a customer sees their own."""
+        if user.is_staff and user.has_perm("crm.view_conversation"):
+            return self
+        return self.filter(customer_id=user.customer_id) if user.customer_id else self.none()
+
+    def waiting_for_us(self) -> ConversationQuerySet:
+        return self.filter(state=ConversationState.OPEN)
+
+    def in_due_order(self) -> ConversationQuerySet:
+        """The one queue's order (policy.queue_key)."""
+        return self.order_by("queue_class", "due_at", "spoke_at", "id")
+
+    def unowned(self) -> ConversationQuerySet:
+        return self.waiting_for_us().filter(owner=None)
+
+
+class Conversation(models.Model):
+    """A matter under discussion, whatever channels it runs over."""
+
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="conversations")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("owner")
+    )
+    subject = models.CharField(_("subject"), max_length=300, blank=True)
+    channel = models.CharField(_("first channel"), max_length=16, choices=Channel, editable=False)
+    state = models.CharField(
+        _("state"), max_length=20, choices=ConversationState, default=ConversationState.OPEN, editable=False
+    )
+    queue_class = models.PositiveSmallIntegerField(choices=QueueClass, default=QueueClass.ORDINARY, editable=False)
+    spoke_at = models.DateTimeField(_("spoke to us"), editable=False)  # the earliest; never moves later
+    due_at = models.DateTimeField(_("due"), null=True, editable=False)  # the earliest running promise
+    last_inbound_at = models.DateTimeField(null=True, editable=False)
+    last_outbound_at = models.DateTimeField(null=True, editable=False)
+    first_answer_at = models.DateTimeField(null=True, editable=False)
+    imported = models.BooleanField(default=False, editable=False)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        constraints = [
+            # While a matter waits for us, a next time is always promised (R007).
+            models.CheckConstraint(
+                condition=~Q(state=ConversationState.OPEN) | Q(due_at__isnull=False), name="conversation_open_has_due"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["queue_class", "due_at", "spoke_at", "id"],
+                name="conversation_queue",
+                condition=Q(state=ConversationState.OPEN),
+            ),
+            models.Index(
+                fields=["owner", "queue_class", "due_at"], name="conversation_of_owner", condition=Q(state=ConversationState.OPEN)
+            ),
+            models.Index(fields=["id"], name="conversation_unowned", condition=Q(state=ConversationState.OPEN, owner=None)),
+            models.Index(fields=["customer", "-id"], name="conversation_of_customer"),
+            models.Index(fields=["-spoke_at", "-id"], name="conversation_newest"),
+        ]
+        permissions = [("answer_conversation", "Can answer customers"), ("log_call", "Can log calls")]
+
+    def __str__(self) -> str:
+        return self.subject or str(_("Conversation %(number)s")) % {"number": self.pk}
+
+
+class Interaction(models.Model):
+    """One thing said, by the customer, by us, or between us; written once and not edited."""
+
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="interactions")
+    direction = models.CharField(max_length=8, choices=Direction)
+    channel = models.CharField(_("channel"), max_length=16, choices=Channel)
+    contact_point = models.ForeignKey(ContactPoint, models.PROTECT, null=True, related_name="+")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    source = models.CharField(max_length=120)
+    external_id = models.CharField(max_length=200)
+    raw = models.ForeignKey(RawItem, models.PROTECT, null=True, related_name="+")
+    subject = models.CharField(_("subject"), max_length=300, blank=True)
+    text = models.TextField(_("text"), blank=True)
+    full_text = models.TextField(blank=True)  # with what was quoted, where that differs
+    html = models.TextField(blank=True)
+    message_id = models.CharField(max_length=300, blank=True)
+    language = models.CharField(max_length=16, blank=True)
+    spoke_at = models.DateTimeField(_("spoke to us"))
+    ingested_at = models.DateTimeField(_("reached us"))
+    wait_seconds = models.PositiveIntegerField(_("waited, seconds"), default=0)
+    hold_seconds = models.PositiveIntegerField(_("on hold, seconds"), default=0)
+    call_seconds = models.PositiveIntegerField(_("call length, seconds"), null=True)
+    imported = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("interaction")
+        verbose_name_plural = _("interactions")
+        constraints = [
+            models.UniqueConstraint(fields=["source", "external_id"], name="interaction_received_once"),
+            models.CheckConstraint(
+                condition=Q(direction=Direction.INBOUND) | Q(author__isnull=False) | Q(imported=True),
+                name="interaction_ours_has_author",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["conversation", "spoke_at", "id"], name="interaction_in_order"),
+            models.Index(fields=["message_id"], name="interaction_message_id", condition=~Q(message_id="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_channel_display()} {self.spoke_at:%Y-%m-%d %H:%M}"
+
+
+class AttachmentState(models.TextChoices):
+    STORED = "stored", _("kept")
+    QUARANTINED = "quarantined", _("kept apart")
+    REFUSED = "refused", _("not kept")
+
+
+class Attachment(models.Model):
+    """A file that came with a message, under a name of our own."""
+
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    interaction = models.ForeignKey(Interaction, models.PROTECT, related_name="attachments")
+    name = models.CharField(_("name"), max_length=200)
+    content_type = models.CharField(_("type"), max_length=120)
+    size = models.PositiveBigIntegerField(_("size, bytes"))
+    state = models.CharField(_("state"), max_length=12, choices=AttachmentState)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+    file = models.FileField(upload_to="attachments/%Y/%m/", max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("attachment")
+        verbose_name_plural = _("attachments")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state=AttachmentState.STORED) | ~Q(reason=""), name="attachment_kept_apart_has_reason"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,30 @@
+"""When crm's work happens: lanes are emptied after a bell or a sweep, duties once per slot. Safe to lose, safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from celery import shared_task
+from django.utils import timezone
+
+from crm.actions import desk, duties, intake, outgoing, promises
+
+BATCHES: dict[str, Callable[[datetime], int]] = {
+    "ingest": lambda at: intake.ingest_batch(at=at),
+    "send": lambda at: outgoing.send_batch(at=at),
+    "promises": lambda at: promises.breach_batch(at=at),
+}
+
+
+@shared_task
+def run_due(*, lane: str) -> None:
+    """Empty one lane: claim due rows in batches under a lease until none is left."""
+    while BATCHES[lane](timezone.now()):
+        pass
+
+
+@shared_task
+def sweep_orphans() -> None:
+    """Give unowned conversations an owner."""
+    duties.once_per_slot("sweep_orphans", desk.give_orphans_an_owner, at=timezone.now())

@@ -1,0 +1,13 @@
+"""How accounts behave: nobody signs up by themselves; colleagues are enrolled, customers are invited."""
+
+from __future__ import annotations
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Closes open sign-up."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False

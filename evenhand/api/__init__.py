@@ -1,0 +1,1 @@
+"""What every API answer shares: who is asking, strict JSON, one error shape."""

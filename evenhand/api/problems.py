@@ -1,0 +1,150 @@
+"""One error shape for everything (RFC 9457): stable codes for programs, one sentence for people."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from crm.actions import customers, desk, identity, intake, outgoing, work
+from recovery import actions as recovery_actions
+
+logger = logging.getLogger(__name__)
+
+PROBLEM = "application/problem+json"
+
+REFUSALS: dict[type[Exception], int] = {
+    intake.NothingSaid: 400,
+    intake.DifferentContent: 422,
+    outgoing.DifferentContent: 422,
+    outgoing.WrongState: 409,
+    identity.UnusableAddress: 400,
+    desk.WrongState: 409,
+    desk.NoWayBack: 409,
+    desk.StillPromised: 409,
+    desk.NotYet: 400,
+    desk.AlreadyOwned: 409,
+    work.NotParked: 409,
+    customers.NoSuchDay: 400,
+    recovery_actions.WrongStatus: 409,
+    recovery_actions.ExplanationMissing: 400,
+    recovery_actions.UnusableFacts: 400,
+}
+"""Every refusal an action may give, and the HTTP status it has at this door; the code is the refusal's own."""
+
+TITLES = {
+    400: "The request cannot be understood",
+    401: "Please log in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    406: "Not available in this form",
+    409: "Not possible now",
+    413: "Too large",
+    415: "Not in this form",
+    422: "Used before with other content",
+    429: "Too many requests",
+    500: "Something went wrong on our side",
+    503: "Not available for a moment",
+}
+
+
+def problem(
+    request: HttpRequest | Request, *, code: str, http_status: int, detail: str, errors: Sequence[dict[str, str]] = ()
+) -> dict[str, Any]:
+    """Make a problem document."""
+    return {
+        "type": f"urn:evenhand:problem:{code}",
+        "title": TITLES.get(http_status, "Refused"),
+        "status": http_status,
+        "code": code,
+        "detail": detail,
+        "instance": request.path,
+        "errors": list(errors),
+    }
+
+
+def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn whatever a view raised into a problem document; an unexpected error stays a 500 for the log and handler500."""
+    request: Request = context["request"]
+    headers: dict[str, str] = {}
+    errors: list[dict[str, str]] = []
+    for refusal, http_status in REFUSALS.items():
+        if isinstance(exc, refusal):
+            code, detail = str(getattr(exc, "code", "refused")), str(exc)
+            break
+    else:
+        if isinstance(exc, Http404):
+            exc = exceptions.NotFound()
+        elif isinstance(exc, PermissionDenied):
+            exc = exceptions.PermissionDenied()
+        elif isinstance(exc, OperationalError):
+            logger.error("The database did not answer in time.", exc_info=exc)
+            set_rollback()
+            document = problem(
+                request,
+                code="busy",
+                http_status=503,
+                detail=_("We are busy for a moment. Please try again; nothing was changed."),
+            )
+            return Response(document, status=503, headers={"Retry-After": "2"}, content_type=PROBLEM)
+        if not isinstance(exc, exceptions.APIException):
+            return None
+        http_status = exc.status_code
+        code = exc.default_code if isinstance(exc, exceptions.ValidationError) else str(exc.get_codes())
+        if isinstance(exc, exceptions.ValidationError):
+            errors = _flat(exc.get_full_details(), "")
+            detail = _("Some fields need another look.") if errors else str(exc.detail)
+            code = "invalid"
+        else:
+            detail = str(exc.detail)
+        if getattr(exc, "auth_header", None):
+            headers["WWW-Authenticate"] = exc.auth_header  # type: ignore[attr-defined]
+        if getattr(exc, "wait", None):
+            headers["Retry-After"] = str(int(exc.wait))  # type: ignore[attr-defined]
+    set_rollback()
+    document = problem(request, code=code, http_status=http_status, detail=detail, errors=errors)
+    return Response(document, status=http_status, headers=headers, content_type=PROBLEM)
+
+
+def _flat(details: Any, path: str) -> list[dict[str, str]]:
+    if (
+        isinstance(details, dict)
+        and set(details) == {"message", "code"}
+        and not isinstance(details["message"], dict | list)
+    ):
+        return [{"field": path, "code": str(details["code"]), "detail": str(details["message"])}]
+    if isinstance(details, dict):
+        return [found for name, inner in details.items() for found in _flat(inner, f"{path}.{name}".strip("."))]
+    return [found for inner in details for found in _flat(inner, path)]
+
+
+def not_found(request: HttpRequest, exception: Exception) -> Any:
+    """404 in the one error shape under /api/, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        document = problem(request, code="not_found", http_status=404, detail=_("There is nothing here."))
+        return JsonResponse(document, status=404, content_type=PROBLEM)
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> Any:
+    """500 in the one error shape under /api/, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        document = problem(
+            request,
+            code="internal_error",
+            http_status=500,
+            detail=_("Something went wrong on our side. Nothing was changed."),
+        )
+        return JsonResponse(document, status=500, content_type=PROBLEM)
+    return defaults.server_error(request)

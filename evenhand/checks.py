@@ -1,0 +1,30 @@
+"""What must be right before Evenhand starts; each finding names the setting to change."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
+
+
+@register()
+def settings_make_sense(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Zones exist, and every task that the table of duties names is a real one."""
+    found: list[CheckMessage] = []
+    try:
+        ZoneInfo(settings.EVENHAND_ZONE)
+    except (ZoneInfoNotFoundError, ValueError):
+        found.append(Error(f"EVENHAND_ZONE names no time zone: {settings.EVENHAND_ZONE!r}.", id="evenhand.E001"))
+    for name, entry in {**settings.EVENHAND_LANES, **settings.EVENHAND_DUTIES}.items():
+        try:
+            import_string(entry.task)
+        except ImportError:
+            found.append(
+                Error(
+                    f"evenhand/duties.py: “{name}” names a task that does not exist: {entry.task}.", id="evenhand.E002"
+                )
+            )
+    return found

@@ -1,0 +1,106 @@
+"""The one table of work that happens by itself: what follows which event, which lanes are emptied, what runs when.
+
+A nudge is only a bell. Whatever it stands for is a row in PostgreSQL, and the lane it names is swept every few seconds whether or
+not a bell rang. crm, loyalty and recovery read this table through settings and never import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """After an event, look at a lane now instead of at its next sweep.
+
+    keeps_row: the event leaves a work item of its own in that lane; otherwise the due row is the thing itself
+    (an outgoing message, a raw item).
+    """
+
+    lane: str
+    keeps_row: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A queue of due rows. `task` empties it; it is rung after events and swept `every`."""
+
+    task: str
+    every: timedelta
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Periodic work, done once per slot. A slot starts every `every`, `offset` after midnight UTC."""
+
+    task: str
+    every: timedelta
+    words: str
+    offset: timedelta = timedelta(0)
+
+    def slot(self, at: datetime) -> datetime:
+        """Give the start of the slot that `at` (aware) lies in, in UTC."""
+        origin = datetime(2000, 1, 1, tzinfo=UTC) + self.offset
+        return origin + ((at - origin) // self.every) * self.every
+
+
+SWEPT = timedelta(seconds=5)
+
+LANES: dict[str, Lane] = {
+    "ingest": Lane("crm.tasks.run_due", SWEPT, "read raw input that has been kept but not read yet"),
+    "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
+    "promises": Lane("crm.tasks.run_due", SWEPT, "write down promises that were missed"),
+    "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
+    "recovery": Lane("recovery.tasks.run_due", SWEPT, "note that a case's written confirmation was accepted"),
+    "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
+}
+
+NUDGES: dict[str, tuple[Nudge, ...]] = {
+    "raw.kept": (Nudge("ingest"),),
+    "interaction.received": (Nudge("triage", keeps_row=True),),
+    "outgoing.ready": (Nudge("send"),),
+    "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
+    "gesture.planned": (Nudge("gestures"),),
+}
+
+DUTIES: dict[str, Duty] = {
+    "sweep_orphans": Duty(
+        "crm.tasks.sweep_orphans", timedelta(minutes=1), "every minute: give unowned conversations an owner"
+    ),
+    "plan_birthdays": Duty(
+        "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"
+    ),
+    "replay_decisions": Duty(
+        "recovery.tasks.replay_decisions",
+        timedelta(days=1),
+        "every night at 02:40 UTC: decide every open case again and compare byte for byte",
+        offset=timedelta(hours=2, minutes=40),
+    ),
+}
+
+RUNG_AT_LEAST = timedelta(seconds=60)
+"""A duty is rung at least this often; its slot is claimed once, so a run that died is made up for in the next minute."""
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """Write the table as Celery beat reads it: one entry per lane and per duty."""
+    schedule: dict[str, dict[str, Any]] = {
+        f"lane {name}": {
+            "task": lane.task,
+            "kwargs": {"lane": name},
+            "schedule": lane.every,
+            "options": {"expires": lane.every.total_seconds() * 2},
+        }
+        for name, lane in LANES.items()
+    }
+    for name, duty in DUTIES.items():
+        rung_every = min(duty.every, RUNG_AT_LEAST)
+        schedule[f"duty {name}"] = {
+            "task": duty.task,
+            "schedule": rung_every,
+            "options": {"expires": rung_every.total_seconds() * 2},
+        }
+    return schedule

@@ -1,0 +1,1 @@
+from evenhand.settings.base import *  # noqa: F403

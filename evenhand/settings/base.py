@@ -1,0 +1,317 @@
+"""Settings of a running Evenhand.
+
+Everything is computed from the data folder and the environment alone: importing settings starts nothing and needs no server.
+With nothing configured the embedded PostgreSQL and Valkey are used; ``DATABASE_URL``, ``CELERY_BROKER_URL`` and ``EMAIL_URL``
+switch to real ones.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from evenhand import duties
+from evenhand.embedded.places import Places, jwt_private_key, secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+env = environ.Env()
+PLACES = Places.from_environment(BASE_DIR)
+
+
+def _setting(name: str, cast: object, default: object) -> object:
+    """Read one environment variable; a mistake stops start-up with a sentence that names it."""
+    try:
+        return env.get_value(name, cast=cast, default=default)
+    except (ValueError, TypeError, ImproperlyConfigured) as mistake:
+        raise ImproperlyConfigured(f"the environment variable {name} cannot be read: {mistake}.") from mistake
+
+
+# --- who and where -----------------------------------------------------------------------------------------------------------------
+DEBUG = _setting("EVENHAND_DEBUG", bool, False)
+SECRET_KEY = env.str("EVENHAND_SECRET_KEY", default="") or secret_key(PLACES)
+if len(SECRET_KEY) < 40:
+    raise ImproperlyConfigured("EVENHAND_SECRET_KEY is shorter than 40 characters; take a longer random one.")
+ALLOWED_HOSTS = _setting("EVENHAND_HOSTS", list, ["localhost", "127.0.0.1", "[::1]"])
+if "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("EVENHAND_HOSTS must list the host names that people use; '*' would trust any of them.")
+PUBLIC_URL = env.str("EVENHAND_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+if not PUBLIC_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("EVENHAND_PUBLIC_URL must be a web address that starts with http:// or https://.")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL.startswith("https://") else []
+if PUBLIC_URL.startswith("https://"):
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.headless",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "anymail",
+    "crm",
+    "loyalty",
+    "recovery",
+    "evenhand",  # last: what it brings in line after a migration needs everybody's permissions
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "evenhand.viewer.ViewerZoneMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "evenhand.urls"
+WSGI_APPLICATION = "evenhand.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- what is stored where ----------------------------------------------------------------------------------------------------------
+if env.str("DATABASE_URL", default=""):
+    try:
+        _database = env.db_url("DATABASE_URL")
+    except (ValueError, TypeError, KeyError) as mistake:
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {mistake}.") from mistake
+    if "postgresql" not in _database.get("ENGINE", ""):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must name a PostgreSQL database (postgresql://user:password@host/name)."
+        )
+else:
+    _database = dict(PLACES.database)
+DATABASES = {
+    "default": {
+        **_database,
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        # A lock that is not free in two seconds is a clear refusal, never a request that hangs.
+        "OPTIONS": {**_database.get("OPTIONS", {}), "options": "-c lock_timeout=2000 -c statement_timeout=60000"},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "evenhand_cache"}}
+MEDIA_ROOT = PLACES.media
+STATIC_ROOT = PLACES.static
+STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+
+# --- Celery: a doorbell -----------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or PLACES.broker_url
+if not CELERY_BROKER_URL.startswith(("redis://", "rediss://", "redis+socket://", "amqp://", "amqps://", "memory://")):
+    raise ImproperlyConfigured(
+        "CELERY_BROKER_URL must start with redis://, rediss://, redis+socket://, amqp:// or amqps://."
+    )
+CELERY_TASK_ACKS_LATE = CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT, CELERY_TASK_SOFT_TIME_LIMIT = 600, 540
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"confirm_publish": True}
+    if CELERY_BROKER_URL.startswith("amqp")
+    else {"visibility_timeout": 1800, "socket_timeout": 5, "socket_connect_timeout": 2}
+)
+if CELERY_BROKER_URL.startswith("amqp"):
+    CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
+    CELERY_WORKER_DETECT_QUORUM_QUEUES = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_DEFAULT_QUEUE = env.str("EVENHAND_QUEUE", default="evenhand")
+CELERY_BEAT_SCHEDULE = duties.beat_schedule()
+# crm rings bells and works lanes by name; what the names mean is said in one table.
+EVENHAND_NUDGES = duties.NUDGES
+EVENHAND_DUTIES = duties.DUTIES
+EVENHAND_LANES = duties.LANES
+
+# --- mail --------------------------------------------------------------------------------------------------------------------------
+MAIL_FOLDER = PLACES.mail
+if env.str("EMAIL_URL", default=""):
+    try:
+        _email = env.email_url("EMAIL_URL")
+    except (ValueError, TypeError, KeyError, ImproperlyConfigured) as mistake:
+        raise ImproperlyConfigured(f"EMAIL_URL cannot be read: {mistake}.") from mistake
+    EMAIL_BACKEND = _email["EMAIL_BACKEND"]
+    EMAIL_HOST, EMAIL_PORT = _email["EMAIL_HOST"], _email["EMAIL_PORT"] or 25
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email["EMAIL_HOST_USER"] or "", _email["EMAIL_HOST_PASSWORD"] or ""
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)
+    EMAIL_FILE_PATH = _email.get("EMAIL_FILE_PATH")
+else:
+    EMAIL_BACKEND = "evenhand.mailbox.FolderBackend"
+EMAIL_TIMEOUT = 60
+EVENHAND_MAIL_FROM = env.str("EVENHAND_MAIL_FROM", default="support@evenhand.example")
+if "@" not in EVENHAND_MAIL_FROM:
+    raise ImproperlyConfigured("EVENHAND_MAIL_FROM must be an e-mail address, such as support@example.org.")
+EVENHAND_MAIL_NAME = env.str("EVENHAND_MAIL_NAME", default="Evenhand Demo Shop")
+EVENHAND_OWN_ADDRESSES = frozenset(
+    a.lower()
+    for a in [EVENHAND_MAIL_FROM, *_setting("EVENHAND_OWN_ADDRESSES", list, [])]  # type: ignore[misc]
+)
+# Names of our own border mail servers: only a Received stamp of theirs says when a mail reached us.
+EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))  # type: ignore[attr-defined]
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = EVENHAND_MAIL_FROM
+
+# --- people ------------------------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "crm.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "evenhand.accounts.AccountAdapter"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_PREVENT_ENUMERATION = True
+LOGIN_REDIRECT_URL = "/admin/"
+LOGIN_URL = "/accounts/login/"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_HTTPONLY = True
+ALLAUTH_TRUSTED_PROXY_COUNT = _setting("EVENHAND_TRUSTED_PROXIES", int, 0)
+HEADLESS_CLIENTS = ("app",)
+HEADLESS_ONLY = False
+HEADLESS_TOKEN_STRATEGY = "allauth.headless.tokens.strategies.jwt.JWTTokenStrategy"  # noqa: S105 (a class path)
+HEADLESS_JWT_ALGORITHM = "RS256"
+HEADLESS_JWT_PRIVATE_KEY = env.str("EVENHAND_JWT_KEY", default="", multiline=True) or jwt_private_key(PLACES)
+HEADLESS_JWT_STATEFUL_VALIDATION_ENABLED = True
+HEADLESS_JWT_ROTATE_REFRESH_TOKEN = True
+
+# --- API ---------------------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "evenhand.api.authentication.AppTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["evenhand.api.parsing.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "evenhand.api.schema.ProblemSchema",
+    "DEFAULT_VERSIONING_CLASS": None,
+    "EXCEPTION_HANDLER": "evenhand.api.problems.problem_handler",
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Evenhand API",
+    "DESCRIPTION": "The same need gets the same treatment, whichever channel the customer used.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ChannelEnum": "crm.channels.Channel",
+        "ConversationStateEnum": "crm.policy.ConversationState",
+        "PromiseKindEnum": "crm.policy.PromiseKind",
+        "PromiseStateEnum": "crm.policy.PromiseState",
+        "DirectionEnum": "crm.policy.Direction",
+        "OutgoingStateEnum": "crm.policy.OutgoingState",
+        "CaseStatusEnum": "recovery.policy.Status",
+        "SeverityEnum": "recovery.policy.Severity",
+        "OutcomeEnum": "recovery.policy.Outcome",
+    },
+}
+
+# --- words and time ----------------------------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("de", _("German")), ("fr", _("French")), ("es", _("Spanish"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+EVENHAND_REGION = env.str("EVENHAND_REGION", default="DE")  # where phone numbers without a country code belong
+EVENHAND_ZONE = env.str("EVENHAND_ZONE", default="Europe/Berlin")
+
+# --- hardening ---------------------------------------------------------------------------------------------------------------------
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+# The admin theme evaluates its own Alpine.js expressions and sets inline styles; nothing comes from outside.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
+# --- logs: ids, never values -------------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.request": {"level": "ERROR"}, "celery.app.trace": {"level": "WARNING"}},
+}
+
+# --- the admin's face --------------------------------------------------------------------------------------------------------------
+UNFOLD_COLOURS = {
+    # A calm green-blue; measured against white and the dark ground for at least 4.5 : 1 (WCAG 2.2 AA) from step 600 on.
+    "primary": {
+        "50": "#effaf9", "100": "#d7f1ef", "200": "#b3e3e0", "300": "#80cfcb", "400": "#48b2ae", "500": "#2c9794",
+        "600": "#1b7a79", "700": "#1a6263", "800": "#1a4e50", "900": "#1a4143", "950": "#092527",
+    },
+}  # fmt: skip
+
+SESSION_SAVE_EVERY_REQUEST = False
+EVENHAND_LEASE = timedelta(seconds=60)

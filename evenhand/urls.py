@@ -1,0 +1,25 @@
+"""Every address of the product."""
+
+from __future__ import annotations
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from evenhand import health
+
+# Set before the admin's addresses are read: its log-in is the one of everybody, with its limits and second factor.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("allauth.mfa.urls")),
+    path("_allauth/", include("allauth.headless.urls")),
+    path("admin/", admin.site.urls),
+]
+handler404 = "evenhand.api.problems.not_found"
+handler500 = "evenhand.api.problems.server_error"

@@ -1,0 +1,39 @@
+"""Times are stored in UTC and shown in the zone of whoever looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+
+class ViewerZoneMiddleware:
+    """Activates the viewer's zone on pages, and keeps pages of people who are logged in out of caches (P16).
+
+    The API speaks UTC and is left alone: no account is looked up for it here.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(("/api/", "/_allauth/", "/static/", "/livez", "/readyz")):
+            response = self.get_response(request)
+            if not request.path.startswith("/static/"):
+                response.headers.setdefault("Cache-Control", "no-store")
+            return response
+        zone = getattr(request.user, "zone", "") or settings.EVENHAND_ZONE
+        try:
+            timezone.activate(ZoneInfo(zone))
+        except (ZoneInfoNotFoundError, ValueError):
+            timezone.activate(ZoneInfo(settings.EVENHAND_ZONE))
+        try:
+            response = self.get_response(request)
+        finally:
+            timezone.deactivate()
+        if request.user.is_authenticated:
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response

@@ -1,0 +1,180 @@
+"""What happens to a kindness: planned once, written when its moment comes, noted when it has left."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.core import signing
+from django.db import transaction
+from django.db.models import Q
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from crm import dispatch, history
+from crm.actions import consent, customers, outgoing, work
+from crm.channels import Channel
+from crm.models import ContactPoint, Customer, LifeEvent
+from crm.models.people import ContactKind, CustomerStatus
+from crm.policy import MessageKind
+from loyalty import policy
+from loyalty.models import Gesture, Programme
+from loyalty.policy import GestureState, Occasion
+
+WRITTEN_AT_ONCE = 100
+STOP_LINK = "loyalty.stop"
+"""The one narrow act a stop link grants: no more cards for this purpose to this customer."""
+
+
+class UnknownLink(Exception):
+    """A stop link that is not ours, or was changed."""
+
+    code = "unknown_link"
+
+
+def plan_birthdays(at: datetime) -> int:
+    """Plan a card for everybody whose birthday is today where they live. Safe to repeat. Returns how many were new."""
+    programme = Programme.objects.filter(occasion=Occasion.BIRTHDAY, is_active=True).first()
+    if programme is None:
+        return 0
+    # Between the first and the last zone on earth it is at most two days at once, and a day more to plan ahead.
+    wanted = Q()
+    for offset in (-1, 0, 1):
+        for month, day in policy.days_celebrated(at.date() + timedelta(days=offset)):
+            wanted |= Q(month=month, day=day)
+    planned = []
+    born = LifeEvent.objects.filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
+    for event in born.select_related("customer").order_by("id").iterator(chunk_size=500):
+        zone = _zone(event.customer)
+        today = at.astimezone(zone).date()
+        if (event.month, event.day) not in policy.days_celebrated(today):
+            continue
+        key = f"birthday:{event.customer.public_id}:{today.year}"
+        planned.append(
+            Gesture(
+                key=key,
+                programme=programme,
+                customer=event.customer,
+                occasion_on=today,
+                send_at=policy.moment_of_day(key, day=today, zone=zone),
+            )
+        )
+    known = set(Gesture.objects.filter(key__in=[gesture.key for gesture in planned]).values_list("key", flat=True))
+    fresh = [gesture for gesture in planned if gesture.key not in known]
+    with transaction.atomic():
+        Gesture.objects.bulk_create(fresh, ignore_conflicts=True)
+        if fresh:
+            dispatch.after_commit("gesture.planned")
+    return len(fresh)
+
+
+def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
+    """Write the cards whose moment has come and put them among the outgoing messages. Returns how many were taken up."""
+    with transaction.atomic():
+        due = list(
+            Gesture.objects.due(at)
+            .select_for_update(skip_locked=True, of=("self",))
+            .select_related("customer")
+            .order_by("send_at", "id")[:size]
+        )
+        for gesture in due:
+            _write(gesture, at=at)
+    return len(due)
+
+
+def _write(gesture: Gesture, *, at: datetime) -> None:
+    customer = gesture.customer
+    address = ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
+    if address is None:
+        return _drop(gesture, "no_address", at=at)
+    if policy.too_late(day=gesture.occasion_on, at=at, zone=_zone(customer)):
+        return _drop(gesture, "day_has_passed", at=at)
+    stop_url = f"{settings.PUBLIC_URL}/stop/{signing.dumps([customer.pk, customers.BIRTHDAY], salt=STOP_LINK)}/"
+    words = {"name": customer.display_name, "shop": settings.EVENHAND_MAIL_NAME, "stop_url": stop_url}
+    with translation.override(customer.language or settings.LANGUAGE_CODE):
+        message = outgoing.queue(
+            outgoing.Draft(
+                key=f"gesture:{gesture.key}",
+                kind=MessageKind.GESTURE,
+                purpose=customers.BIRTHDAY,
+                channel=Channel.EMAIL,
+                address=address.address,
+                subject=" ".join(render_to_string("email/loyalty/birthday.subject.txt", words).split()),
+                text=render_to_string("email/loyalty/birthday.txt", words),
+                html=render_to_string("email/loyalty/birthday.html", words),
+                concerns=f"gesture:{gesture.public_id}",
+                headers={
+                    "Auto-Submitted": "auto-generated",
+                    "List-Unsubscribe": f"<{stop_url}>",
+                    "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+                },
+            ),
+            customer=customer,
+            at=at,
+        )
+    gesture.state, gesture.message = GestureState.QUEUED, message
+    gesture.save(update_fields=["state", "message"])
+    return None
+
+
+def _drop(gesture: Gesture, reason: str, *, at: datetime) -> None:
+    gesture.state, gesture.reason = GestureState.DROPPED, reason
+    gesture.save(update_fields=["state", "reason"])
+    history.record(gesture.customer, "gesture.dropped", ref=ref_of(gesture), by=None, at=at, detail={"reason": reason})
+
+
+def note_sent(event: str, ref: str, at: datetime) -> None:
+    """Note that a gesture's card was accepted for delivery."""
+    kind, _colon, public_id = ref.partition(":")
+    if kind != "gesture":
+        return
+    with transaction.atomic():
+        gesture = Gesture.objects.select_for_update(of=("self",)).select_related("customer").get(public_id=uuid.UUID(public_id))
+        if gesture.state != GestureState.QUEUED:
+            return
+        gesture.state, gesture.sent_at = GestureState.SENT, at
+        gesture.save(update_fields=["state", "sent_at"])
+        history.record(gesture.customer, "gesture.sent", ref=ref, by=None, at=at)
+
+
+def stop(token: str, *, at: datetime) -> str:
+    """Send this customer no more cards of the kind the link names. Twice is the same as once. Returns the kind.
+
+    Raises UnknownLink for anything but a link we wrote.
+    """
+    customer_id, purpose = opened(token)
+    consent.withdraw(
+        Customer.objects.get(pk=customer_id), purpose, evidence="Stop link in a card, confirmed by the recipient.", at=at
+    )
+    return purpose
+
+
+def opened(token: str) -> tuple[int, str]:
+    """Read a stop link: customer and purpose. Changes nothing. Raises UnknownLink."""
+    try:
+        customer_id, purpose = signing.loads(token, salt=STOP_LINK)
+    except (signing.BadSignature, ValueError, TypeError) as refusal:
+        raise UnknownLink("This link is not one of ours.") from refusal
+    if not Customer.objects.filter(pk=customer_id).exists():
+        raise UnknownLink("This link is not one of ours.")
+    return customer_id, purpose
+
+
+def ref_of(gesture: Gesture) -> str:
+    """What history entries and messages call this gesture."""
+    return f"gesture:{gesture.public_id}"
+
+
+def work_batch(lane: str, *, at: datetime) -> int:
+    """Work off one batch of loyalty's lane: cards to write, and news of cards that left. Raises KeyError for other lanes."""
+    handler = {"gestures": note_sent}[lane]
+    return write_batch(at=at) + work.work_batch(lane, handler, at=at)
+
+
+def _zone(customer: Customer) -> ZoneInfo:
+    try:
+        return ZoneInfo(customer.zone or settings.EVENHAND_ZONE)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo(settings.EVENHAND_ZONE)

@@ -1,0 +1,219 @@
+"""What one failure of ours earns: a pure function of facts.
+
+`Facts` has no channel, audience, handle or reach, and this module may import nothing that knows them, so the policy cannot say
+"because it came by social media". The rules are rows; docs/policy.md is printed from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class Status(TextChoices):
+    DETECTED = "detected", _("seen")
+    OWNED = "owned", _("taken on")
+    DECIDED = "decided", _("decided")
+    RESOLVED = "resolved", _("settled")
+
+
+NEXT: dict[Status, frozenset[Status]] = {
+    Status.DETECTED: frozenset({Status.OWNED}),
+    Status.OWNED: frozenset({Status.DECIDED}),
+    Status.DECIDED: frozenset({Status.DECIDED, Status.RESOLVED}),
+    Status.RESOLVED: frozenset(),
+}
+
+
+class Outcome(TextChoices):
+    UPHELD = "upheld", _("the customer was right")
+    PARTLY = "partly", _("the customer was right in part")
+    NOT_UPHELD = "not_upheld", _("no failure of ours was found")
+    WITHDRAWN = "withdrawn", _("the customer took it back")
+
+
+class Severity(TextChoices):
+    LOW = "low", _("low")
+    MEDIUM = "medium", _("medium")
+    HIGH = "high", _("high")
+    CRITICAL = "critical", _("critical")
+
+
+class ComplaintType(TextChoices):
+    UNSORTED = "unsorted", _("not sorted yet")
+    DAMAGED_ITEM = "damaged_item", _("something arrived or came back damaged")
+    LATE_OR_MISSING = "late_or_missing", _("late, missing or not done")
+    UNREQUESTED_CHANGE = "unrequested_change", _("changed or charged without being asked for")
+    WRONG_CHARGE = "wrong_charge", _("charged wrongly")
+    CONDUCT = "conduct", _("how somebody was treated")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the policy may know about one failure. The list of fields is pinned by a test.
+
+    loss: money the customer lost, >= 0, in `currency` (ISO 4217). days_without: days without what they paid for.
+    our_failures: failures of ours in this matter, the first one included. safety: somebody is or was in danger.
+    essential: money or service they need to live. vulnerable: told, or clearly evident and noted; only ever helps.
+    Every fact can be told on every channel in one sentence and noted by staff in one field.
+    """
+
+    complaint_type: ComplaintType = ComplaintType.UNSORTED
+    loss: Decimal = Decimal(0)
+    currency: str = "EUR"
+    days_without: int = 0
+    our_failures: int = 1
+    safety: bool = False
+    essential: bool = False
+    vulnerable: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.loss.is_finite() or self.loss < 0:
+            raise ValueError("The loss cannot be less than nothing.")
+        if self.days_without < 0 or self.our_failures < 0:
+            raise ValueError("Days and failures cannot be less than nothing.")
+
+    def as_data(self) -> dict[str, Any]:
+        """The facts as JSON values, the same bytes for the same facts."""
+        return {**asdict(self), "complaint_type": self.complaint_type.value, "loss": str(self.loss.quantize(Decimal("0.01")))}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Facts:
+        """Read facts back from `as_data`. Raises ValueError or KeyError for anything else."""
+        unknown = set(data) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"These are no facts: {', '.join(sorted(unknown))}.")
+        return cls(**{**data, "complaint_type": ComplaintType(data["complaint_type"]), "loss": Decimal(data["loss"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: when these conditions hold, this is owed.
+
+    when: fact name to condition; {"is": value} or {"at_least": number}. Empty: always.
+    remedies: what is owed, e.g. "refund_loss", "apology_by_name". goodwill: money on top, in the facts' currency.
+    within: promise kind to minutes from when the customer spoke. critical: goes before everybody else.
+    because: the reason in words one could say in public.
+    """
+
+    code: str
+    when: Mapping[str, Mapping[str, Any]]
+    remedies: tuple[str, ...] = ()
+    goodwill: Decimal = Decimal(0)
+    within: Mapping[str, int] = field(default_factory=dict)
+    severity: Severity = Severity.LOW
+    because: str = ""
+
+    def applies(self, facts: Facts) -> bool:
+        """Whether every condition holds. Raises ValueError for a condition about something that is no fact."""
+        known = {field.name for field in fields(facts)}
+        for name, condition in self.when.items():
+            if name not in known:
+                raise ValueError(f"Rule {self.code} asks for “{name}”, which is no fact.")
+            value = getattr(facts, name)
+            for test, wanted in condition.items():
+                if test == "is":
+                    if value != wanted:
+                        return False
+                elif test == "at_least":
+                    if value < (Decimal(str(wanted)) if isinstance(value, Decimal) else wanted):
+                        return False
+                else:
+                    raise ValueError(f"Rule {self.code} uses “{test}”; only “is” and “at_least” are understood.")
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One version of the rules, in order."""
+
+    version: int
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """What is owed, to whom the facts apply, whoever they are.
+
+    owed: money, in `currency`; remedies: kinds, in the order of the rules; within: promise kind to duration from spoke_at;
+    explanation: (rule code, reason) of every rule that applied.
+    """
+
+    severity: Severity
+    remedies: tuple[str, ...]
+    owed: Decimal
+    currency: str
+    within: Mapping[str, timedelta]
+    explanation: tuple[tuple[str, str], ...]
+
+    def as_data(self) -> dict[str, Any]:
+        """The entitlement as JSON values, the same bytes for the same entitlement."""
+        return {
+            "severity": self.severity.value,
+            "remedies": list(self.remedies),
+            "owed": str(self.owed),
+            "currency": self.currency,
+            "within_minutes": {kind: int(self.within[kind].total_seconds() // 60) for kind in sorted(self.within)},
+            "explanation": [list(reason) for reason in self.explanation],
+        }
+
+    @property
+    def critical(self) -> bool:
+        return self.severity == Severity.CRITICAL
+
+
+REFUNDS = frozenset({"refund_loss"})
+"""Remedies that owe the loss itself."""
+
+
+def entitlement_for(facts: Facts, policy: Policy) -> Entitlement:
+    """Decide what one failure earns; equal facts always earn equal treatment.
+
+    facts: see Facts. Returns owed remedies (money: loss where a refund is owed, plus the highest goodwill of the rules that
+    apply), the shortest time per promise kind, the gravest severity, and the reasons. Where rules differ the one that favours
+    the customer counts.
+    Raises ValueError when a rule asks for something that is no fact.
+    Source: the rule rows of `policy`, printed in docs/policy.md.
+    """
+    applying = [rule for rule in policy.rules if rule.applies(facts)]
+    remedies = tuple(dict.fromkeys(remedy for rule in applying for remedy in rule.remedies))
+    owed = facts.loss if REFUNDS.intersection(remedies) else Decimal(0)
+    owed += max((rule.goodwill for rule in applying), default=Decimal(0))
+    within: dict[str, timedelta] = {}
+    for rule in applying:
+        for kind, minutes in rule.within.items():
+            duration = timedelta(minutes=minutes)
+            within[kind] = min(within.get(kind, duration), duration)
+    order = list(Severity)
+    severity = max((rule.severity for rule in applying), key=order.index, default=Severity.LOW)
+    return Entitlement(
+        severity=severity,
+        remedies=remedies,
+        owed=owed.quantize(Decimal("0.01"), ROUND_HALF_UP),
+        currency=facts.currency,
+        within=within,
+        explanation=tuple((rule.code, rule.because) for rule in applying),
+    )
+
+
+def due_times(entitlement: Entitlement, *, spoke_at: datetime) -> tuple[tuple[str, datetime, datetime], ...]:
+    """Turn the durations into (kind, counted from, due at), counted from when the customer spoke (aware)."""
+    return tuple((kind, spoke_at, spoke_at + duration) for kind, duration in sorted(entitlement.within.items()))
+
+
+def canonical(data: Mapping[str, Any]) -> str:
+    """Write JSON data as the one text that is hashed and compared."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint(data: Mapping[str, Any]) -> str:
+    """The SHA-256 of the canonical text, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()

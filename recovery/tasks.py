@@ -1,0 +1,22 @@
+"""When recovery's work happens. Safe to lose, safe to repeat."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from crm.actions import duties
+from recovery import actions
+
+
+@shared_task
+def run_due(*, lane: str) -> None:
+    """Empty one lane of recovery."""
+    while actions.work_batch(lane, at=timezone.now()):
+        pass
+
+
+@shared_task
+def replay_decisions() -> None:
+    """Decide every live case again and compare."""
+    duties.once_per_slot("replay_decisions", actions.replay_decisions, at=timezone.now())

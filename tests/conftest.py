@@ -1,0 +1,56 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
+
+
+@pytest.fixture(scope="session")
+def outside_data() -> Path:
+    """The folder of real mails, tickets and webhooks: EVENHAND_TEST_DATA, else ../shared/data where it exists."""
+    named = os.environ.get("EVENHAND_TEST_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of outside data is not here; name it with EVENHAND_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
+    """Let transactional tests empty the tables; the test of that guard switches it on again for itself."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute("ALTER TABLE crm_historyentry DISABLE TRIGGER history_not_emptied")
+
+
+@pytest.fixture(autouse=True)
+def _starter_rows(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Write what migrations seeded again when an earlier transactional test has emptied the tables."""
+    if {"transactional_db", "live_server"} & set(request.fixturenames):
+        request.getfixturevalue("transactional_db")
+        from django.apps import apps
+
+        from loyalty.models import Programme
+        from recovery.models import PolicyVersion
+
+        if not PolicyVersion.objects.exists():
+            importlib.import_module("recovery.migrations.0003_starter_policy").write(apps, None)
+        if not Programme.objects.exists():
+            importlib.import_module("loyalty.migrations.0002_birthday_programme").write(apps, None)
+    yield
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Files and mails of a test stay in its own folder."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.MAIL_FOLDER = tmp_path / "mail"
