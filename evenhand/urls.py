@@ -6,8 +6,13 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from crm import pages as crm_pages
+from crm.api import urls as crm_api
 from evenhand import health
+from loyalty import pages as loyalty_pages
+from recovery import api as recovery_api
 
 # Set before the admin's addresses are read: its log-in is the one of everybody, with its limits and second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -19,6 +24,11 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("accounts/", include("allauth.mfa.urls")),
     path("_allauth/", include("allauth.headless.urls")),
+    path("api/v1/", include([*crm_api.urlpatterns, *recovery_api.urlpatterns])),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    *crm_pages.urlpatterns,
+    *loyalty_pages.urlpatterns,
     path("admin/", admin.site.urls),
 ]
 handler404 = "evenhand.api.problems.not_found"

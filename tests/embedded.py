@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,6 @@ class ThrowAway:
     places: Places
     database: subprocess.Popen[bytes] | None = None
     broker: subprocess.Popen[bytes] | None = None
-    replaced: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def start(cls, *, with_database: bool, with_broker: bool) -> ThrowAway:
@@ -64,9 +63,6 @@ class ThrowAway:
         shutil.rmtree(self.folder)
 
 
-RUNNING = pytest.StashKey[ThrowAway]()
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Choose the servers and name them in the environment, before pytest-django reads the settings."""
@@ -76,18 +72,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     broker_url = os.environ.get("EVENHAND_TEST_BROKER_URL", "").strip()
     if not (database_url and broker_url):
         servers = ThrowAway.start(with_database=not database_url, with_broker=not broker_url)
-        early_config.stash[RUNNING] = servers
+        early_config.add_cleanup(servers.stop)  # unlike the unconfigure hook also called when the settings fail
         database_url = database_url or servers.places.database_url
         broker_url = broker_url or servers.places.broker_url
     os.environ["DATABASE_URL"], os.environ["CELERY_BROKER_URL"] = database_url, broker_url
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the servers of the run and delete everything they wrote."""
-    if RUNNING in config.stash:
-        config.stash[RUNNING].stop()
-        del config.stash[RUNNING]
+    os.environ.setdefault("EVENHAND_QUEUE", "evenhand-test")  # on a broker of yours, a worker of yours must not answer
 
 
 def pytest_runtest_setup() -> None:

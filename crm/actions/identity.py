@@ -43,7 +43,7 @@ def normalised(kind: str, address: str) -> str:
             number = phonenumbers.parse(address, settings.EVENHAND_REGION)
         except phonenumbers.NumberParseException:
             number = None
-        if number is None or not phonenumbers.is_possible_number(number):
+        if number is None or phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
             raise UnusableAddress(_("“%(address)s” is not a phone number we could call.") % {"address": address})
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if kind == ContactKind.EMAIL:

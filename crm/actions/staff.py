@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from crm import history
-from crm.models import Customer, User
+from crm.models import ContactPoint, Customer, User
+from crm.models.people import ContactKind
 from crm.policy import Role
 
 _READS = (
@@ -70,5 +71,8 @@ def enrol(
 def give_app_account(customer: Customer, *, email: str, password: str | None, at: datetime) -> User:
     """Make the account with which a customer uses the app."""
     user = User.objects.create_user(email, password, customer=customer, display_name=customer.display_name, date_joined=at)
+    ContactPoint.objects.create(
+        customer=customer, kind=ContactKind.APP, address=str(user.public_id), verified_at=at, created_at=at
+    )
     history.record(customer, "customer.app_account", ref=f"user:{user.public_id}", by=None, at=at)
     return user

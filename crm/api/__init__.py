@@ -1,0 +1,1 @@
+"""crm's door for programs: the customers' app, and staff tools."""

@@ -32,7 +32,7 @@ def read_cursor(request: Request, kinds: Sequence[type]) -> list[Any] | None:
         if not isinstance(values, list) or len(values) != len(kinds):
             raise ValueError("wrong shape")
         for value, kind in zip(values, kinds, strict=True):
-            if value is not None and type(value) is not kind:
+            if type(value) is not kind:
                 raise ValueError("wrong type")
     except (ValueError, RecursionError) as mistake:
         raise BadCursor from mistake

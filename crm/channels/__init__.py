@@ -1,6 +1,7 @@
 """Doors for what customers say: each provider is a file of this package and translates raw input into one Message.
 
-The modules here are pure: no models, no actions, no database; only a provider's `send()` and `poll()` touch the network.
+The modules here are pure: no models, no actions, no database; only a provider's `send()` and `poll()` touch the
+network.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ PartState = Literal["stored", "quarantined", "refused"]
 
 
 class Channel(models.TextChoices):
-    """The medium a customer used: the unit of the parity audit; a provider (who carried it) is a file of this package."""
+    """The medium a customer used: the unit of the parity audit; a provider (who carried it) is a file of this
+    package."""
 
     PHONE = "phone", _("Phone")
     EMAIL = "email", _("Email")
@@ -59,10 +61,13 @@ class Message:
     """The one shape every door translates into before it calls an action.
 
     source: which door and account, e.g. "mail:support@shop.example"; external_id: dedupe key within that source.
-    sender_address: normalised for its kind (lower-case email, E.164 phone, handle without "@", app user id); a claim, not a proof.
+    sender_address: normalised for its kind (lower-case email, E.164 phone, handle without "@", app user id); a claim,
+    not a proof.
     sender_name: what the sender calls themselves; never used to recognise anyone.
-    text: what is new in this message; full_text: the same with quoted history; html: as sent, sanitised only when shown.
-    spoke_at: aware, when the customer spoke, only from a source we trust; None means the caller takes the time of receipt.
+    text: what is new in this message; full_text: the same with quoted history; html: as sent, sanitised only when
+    shown.
+    spoke_at: aware, when the customer spoke, only from a source we trust; None means the caller takes the time of
+    receipt.
     in_reply_to: message ids this one claims to answer; message_id: its own id, a hint and not a key.
     language: BCP 47 tag where the door knows it, else empty.
     recipients: whom else the sender addressed, normalised; nobody is subscribed by standing here.

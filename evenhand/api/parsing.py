@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -17,7 +18,7 @@ class StrictJSONParser(JSONParser):
         raw = stream.read()
         try:
             text = raw.decode("utf-8")
-            value = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+            value = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_float=_finite)
             _storable(text, value)
         except (ValueError, RecursionError) as mistake:
             raise exceptions.ParseError(_("This is not JSON we can read: %(why)s.") % {"why": mistake}) from mistake
@@ -33,6 +34,13 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number in it is too large")
+    return number
 
 
 def _storable(text: str, value: Any) -> None:

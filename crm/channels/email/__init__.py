@@ -1,12 +1,13 @@
 """Mail: raw bytes in, one judged mail out.
 
-`read` never raises on any input and its time is bounded by the limits in headers.py, parts.py, files.py and html.py. What a mail
-says about itself (From, Date, threads, priorities, authentication) is a claim; only what our own border servers wrote is taken
-as true, and only from the topmost header that names them (M13, M28).
+`read` never raises on any input and its time is bounded by the limits in headers.py, parts.py, files.py and html.py.
+What a mail says about itself (From, Date, threads, priorities, authentication) is a claim; only what our own border
+servers wrote is taken as true, and only from the topmost header that names them (M13, M28).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,7 @@ from crm.language import quoting
 
 __all__ = ["Bounced", "Kind", "Mail", "as_message", "read"]
 
+_QUOTED_OR_COMMENT: Final = re.compile(r'"(?:[^"\\]|\\.){0,1000}"|\([^()]{0,1000}\)', re.DOTALL)
 _CLOCKS_APART: Final = timedelta(minutes=5)  # how far a border stamp may lie after the time of receipt
 
 
@@ -27,13 +29,17 @@ _CLOCKS_APART: Final = timedelta(minutes=5)  # how far a border stamp may lie af
 class Mail:
     """One inbound mail, read and judged.
 
-    kind, reason: what it is and why, the reason as "code: Sentence."; opens_or_joins_conversation: true only for a person.
+    kind, reason: what it is and why, the reason as "code: Sentence."; opens_or_joins_conversation: true only for a
+    person.
     customer: the one address the mail is from, lower case with an ASCII domain, None when there is none; a claim unless
     is_authenticated (our border found DMARC to pass). customer_name: a name as given, never an identity.
-    subject: one line, at most 998 characters; text: the new part; quoted: the rest; full_text: both as they came; html: as sent.
+    subject: one line, at most 998 characters; text: the new part; quoted: the rest; full_text: both as they came;
+    html: as sent.
     bounced: for a bounce, (address, status, action) of each recipient; an action "delayed" is no failure.
-    message_id, in_reply_to: ids without brackets; hints (M03). recipients: To and Cc, at most 100, nobody is subscribed by them (M02).
-    spoke_at: aware, from our border's Received stamp, else the received_at given, else None; claimed_at: the Date header.
+    message_id, in_reply_to: ids without brackets; hints (M03). recipients: To and Cc, at most 100, nobody is
+    subscribed by them (M02).
+    spoke_at: aware, from our border's Received stamp, else the received_at given, else None; claimed_at: the Date
+    header.
     automatic: the headers that say a machine wrote it; faults: stable words for what was repaired, cut or looks forged.
     """
 
@@ -68,12 +74,14 @@ def read(
 ) -> Mail:
     """Read a raw mail, whatever it is.
 
-    own_addresses: every address we write from or are written to. border_hosts: names of our own receiving servers as they
-    stand in "by" of Received and at the start of Authentication-Results. received_at: aware, when we got it, if known.
+    own_addresses: every address we write from or are written to. border_hosts: names of our own receiving servers as
+    they stand in "by" of Received and at the start of Authentication-Results. received_at: aware, when we got it, if
+    known.
     Raises nothing: what cannot be read has the kind "unparsable" and a reason. At most 25 MB are read.
 
-    Who the customer is: the first From mailbox (the one Sender names, when From has several). Reply-To is not heard, because
-    anybody could then speak for somebody else, except when From is one of our own addresses, as web forms and groups that
+    Who the customer is: the first From mailbox (the one Sender names, when From has several). Reply-To is not heard,
+    because anybody could then speak for somebody else, except when From is one of our own addresses, as web forms and
+    groups that
     pass mail on write it: then X-Original-Sender, X-Original-From and Reply-To, in this order.
     """
     own_addresses = frozenset(filter(None, map(headers.normal_address, own_addresses)))
@@ -87,8 +95,16 @@ def read(
     faults += ["alternatives_differ"] if differ else []
     new, quoted = quoting.split(full_text)
     attachments = parts.attachments(cut)
-    recipients = tuple(dict.fromkeys(one.address for name in ("to", "cc") for value in top.every(name) for one in headers.addresses(value)))
-    delivered = (one.address for name in ("delivered-to", "x-original-to", "envelope-to") for one in headers.addresses(top.first(name), limit=5))
+    recipients = tuple(
+        dict.fromkeys(
+            one.address for name in ("to", "cc") for value in top.every(name) for one in headers.addresses(value)
+        )
+    )
+    delivered = (
+        one.address
+        for name in ("delivered-to", "x-original-to", "envelope-to")
+        for one in headers.addresses(top.first(name), limit=5)
+    )
     subject = top.text("subject")
     is_forwarded_by_us = customer is not None and sender is not None and customer.address != sender.address
     seen = kinds.Evidence(
@@ -105,14 +121,23 @@ def read(
     judged = kinds.judge(seen)
     bounced: tuple[Bounced, ...] = ()
     if judged.kind == "bounce":
-        bounced = bounces.of(cut, full_text, not_these=own_addresses | set(recipients) | ({sender.address} if sender else set()))
+        bounced = bounces.of(
+            cut,
+            full_text,
+            not_these=own_addresses | ({sender.address} if sender else set()),
+            written_to=frozenset(recipients),
+        )
     return Mail(
         kind=judged.kind,
         reason=judged.reason,
         opens_or_joins_conversation=judged.kind == "human",
         customer=customer.address if customer else None,
         customer_name=customer.name if customer else "",
-        is_authenticated=_is_authenticated(top, border_hosts),
+        # DMARC speaks for one From address: it says nothing of several, or of a customer whose mail another passed on.
+        is_authenticated=customer == sender
+        and "several_senders" not in faults
+        and sender is not None
+        and _is_authenticated(top, border_hosts),
         subject=subject,
         text=new,
         quoted=quoted,
@@ -121,7 +146,9 @@ def read(
         attachments=attachments,
         bounced=bounced,
         message_id=headers.message_id(top.first("message-id")),
-        in_reply_to=tuple(dict.fromkeys(one for name in ("in-reply-to", "references") for one in headers.message_ids(top.first(name)))),
+        in_reply_to=tuple(
+            dict.fromkeys(one for name in ("in-reply-to", "references") for one in headers.message_ids(top.first(name)))
+        ),
         recipients=recipients[: headers.MAX_ADDRESSES],
         spoke_at=_spoke_at(top, border_hosts, received_at),
         claimed_at=headers.time_of(top.first("date")) if "date" in top else None,
@@ -133,7 +160,8 @@ def read(
 def as_message(mail: Mail, *, source: str, external_id: str) -> Message:
     """Translate a read mail into the shape every door uses.
 
-    source: which mailbox, e.g. "mail:support@shop.example"; external_id: dedupe key within it (uidvalidity and uid, or a hash).
+    source: which mailbox, e.g. "mail:support@shop.example"; external_id: dedupe key within it (uidvalidity and uid, or
+    a hash).
     """
     return Message(
         channel=Channel.EMAIL,
@@ -170,7 +198,11 @@ def _who(top: headers.Headers, own_addresses: frozenset[str]) -> tuple[Address |
         sender = next((one for one in named if one.address in responsible), sender)
     if any("@" in one.name and one.address not in one.name.lower() for one in named):
         faults.append("name_shows_other_address")
-    if sender.address.rpartition("@")[2].startswith("xn--") or ".xn--" in sender.address or not sender.name.isascii() and _mixes_scripts(sender.name):
+    if (
+        sender.address.rpartition("@")[2].startswith("xn--")
+        or ".xn--" in sender.address
+        or (not sender.name.isascii() and _mixes_scripts(sender.name))
+    ):
         faults.append("look_alike")
     if sender.address not in own_addresses:
         return sender, sender, faults
@@ -188,11 +220,17 @@ def _mixes_scripts(name: str) -> bool:
 
 
 def _is_authenticated(top: headers.Headers, border_hosts: frozenset[str]) -> bool:
-    """DMARC pass as our own border states it. A second header in our border's name is a forgery, and then nothing is believed (M13)."""
-    ours = [value for value in top.every("authentication-results") if value.split(";")[0].split(" ")[0].strip().lower().rstrip(".") in border_hosts]
-    if len(ours) != 1:
-        return False
-    return any(result.split()[:1] == ["dmarc=pass"] for result in ours[0].lower().split(";")[1:])
+    """DMARC pass as our own border states it, read after RFC 8601.
+
+    A second header in our border's name is a forgery, and then nothing is believed (M13). Quoted strings and comments
+    are taken out first: the sender's own words can stand in them.
+    """
+    ours: list[list[str]] = []
+    for value in top.every("authentication-results"):
+        server, *results = _QUOTED_OR_COMMENT.sub(" ", value.lower()).split(";")
+        if (server.split() or [""])[0].rstrip(".") in border_hosts:
+            ours.append([word for result in results for word in result.split()[:1]])
+    return len(ours) == 1 and [word for word in ours[0] if word.startswith("dmarc=")] == ["dmarc=pass"]
 
 
 def _spoke_at(top: headers.Headers, border_hosts: frozenset[str], received_at: datetime | None) -> datetime | None:

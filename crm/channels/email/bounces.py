@@ -18,59 +18,88 @@ _ACTIONS: Final = frozenset({"failed", "delayed", "delivered", "relayed", "expan
 
 _STATUS: Final = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _REPLY_CODE: Final = re.compile(r"(?<![\d.])([45])\d\d[ -](?!\d)")
-_ADDRESS: Final = re.compile(r"[^\s<>\"(),:;@\[\]\\|'=`*]{1,64}@[A-Za-z0-9\u0080-\uffff][A-Za-z0-9.\u0080-\uffff-]{0,254}")
+_ADDRESS: Final = re.compile(
+    r"[^\s<>\"(),:;@\[\]\\|'=`*]{1,64}@[A-Za-z0-9\u0080-\uffff][A-Za-z0-9.\u0080-\uffff-]{0,254}",
+)
 _FIELD: Final = re.compile(
-    r"^[> \t]{0,10}(Final-Recipient|Original-Recipient|X-Actual-Recipient|Action|Status)[ \t]*:[ \t]*(.{0,1000}(?:\n[ \t]+\S.{0,300}){0,3})",
+    (
+        r"^[> \t]{0,10}(Final-Recipient|Original-Recipient|X-Actual-Recipient|Action"
+        r"|Status)[ \t]*:[ \t]*(.{0,1000}(?:\n[ \t]+\S.{0,300}){0,3})"
+    ),
     re.IGNORECASE | re.MULTILINE,
 )
 _DELAY: Final = re.compile(
-    r"\bdelay(?:ed)?\b|will (?:keep trying|be retried|continue)|not (?:yet )?been delivered(?: yet)?|still being retried|temporar(?:y|ily) (?:fail|prob|defer)"
+    r"\bdelay(?:ed)?\b|will (?:keep trying|be retried|continue)|not (?:yet )?been delivered(?: yet)?"
+    r"|still being retried|temporar(?:y|ily) (?:fail|prob|defer)"
     r"|warning[: ]+message|delivery (?:is )?pending|no action is required",
     re.IGNORECASE,
 )
 # From here on a report quotes the mail that failed; addresses below are not verdicts.
 _ORIGINAL: Final = re.compile(
-    r"^[ \t>]{0,4}(?:[-=_*#]{2,}[ \t]?.{0,60}(?:copy of|original|returned|unsent|undelivered|body of|header|message follows|start of|below this line|included).{0,80}"
+    r"^[ \t>]{0,4}(?:[-=_*#]{2,}[ \t]?.{0,60}(?:copy of|original|returned|unsent|undelivered|body of"
+    r"|header|message follows|start of|below this line|included).{0,80}"
     r"|(?:included is|this is|below is|here is|the following is) (?:a |an |the )?(?:copy|header|original|body).{0,80}"
-    r"|original (?:message|mail|e-mail)[^:\n]{0,60}:?.{0,40}|(?:the )?(?:body|header|text) of (?:your|the|message).{0,80}|message (?:headers?|details|text) follow.{0,40}"
+    r"|original (?:message|mail|e-mail)[^:\n]{0,60}:?.{0,40}|(?:the )?(?:body|header|text) of (?:your|the"
+    r"|message).{0,80}|message (?:headers?|details|text) follow.{0,40}"
     r"|received:[ \t]*(?:from|by|\().{0,200}|return-path:[ \t]*<.{0,200})$",
     re.IGNORECASE | re.MULTILINE,
 )
 _TO: Final = re.compile(r"^[> \t]{0,6}to:[ \t]*(.{1,500})$", re.IGNORECASE | re.MULTILINE)
 # Lines that name the one who was not reached; the address stands in the line or on the next ones.
 _NAMES_RECIPIENT: Final = re.compile(
-    r"(?:deliver|undeliver|reach|recipient|rcpt|addressee|following|failed|errors?|rejected|unknown|user|mailbox|account|to:|宛先|получател|доставлен|配信|送信|受信者)",
+    (
+        r"(?:deliver|undeliver|reach|recipient|rcpt|addressee|following|failed|errors?|rejected|unknown|user"
+        r"|mailbox|account|to:|宛先|получател|доставлен|配信|送信|受信者)"
+    ),
     re.IGNORECASE,
 )
-_OWN_LINE: Final = re.compile(r"^[ \t>*-]{0,10}(?:\"?[^\n\"<>@]{0,80}\"?[ \t]*)?<?[^\s<>@]{1,64}@[^\s<>@:]{1,255}>?[ \t]{0,3}(?:$|[:;\[(…]|\.\.\.|\t| -| {2,})")
-_SERVANTS: Final = re.compile(r"^(?:mailer-?daemon|post-?_?master|abuse|root|double-bounce|no-?reply|do-?not-?reply|mail-?daemon)@", re.IGNORECASE)
+_OWN_LINE: Final = re.compile(
+    r"^[ \t>*-]{0,10}(?:\"?[^\n\"<>@]{0,80}\"?[ \t]*)?<?[^\s<>@]{1,64}@[^\s<>@:]{1,255}>?[ \t]{0,3}(?:$"
+    r"|[:;\[(…]|\.\.\.|\t| -| {2,})",
+)
+_SERVANTS: Final = re.compile(
+    r"^(?:mailer-?daemon|post-?_?master|abuse|root|double-bounce|no-?reply|do-?not-?reply|mail-?daemon)@",
+    re.IGNORECASE,
+)
 
 
 class Bounced(NamedTuple):
-    """address: who was not reached; status: RFC 3463 code or empty; action: "failed", "delayed", "delivered", "relayed" or "expanded"."""
+    """address: who was not reached; status: RFC 3463 code or empty; action: "failed", "delayed", "delivered",
+    "relayed" or "expanded"."""
 
     address: str
     status: str
     action: str
 
 
-def of(cut: parts.Parts, text: str, *, not_these: frozenset[str]) -> tuple[Bounced, ...]:
+def of(cut: parts.Parts, text: str, *, not_these: frozenset[str], written_to: frozenset[str]) -> tuple[Bounced, ...]:
     """Whom a bounce is about, at most 100.
 
-    text: what the report says to people. not_these: addresses that are ours or the report's own sender's.
-    Order of belief: the machine-readable report, its look-alike inside the text, a list in a header, a provider's JSON,
-    an address that stands where reports name the one they could not reach.
+    text: what the report says to people. not_these: addresses that are ours or the report's own sender's; written_to:
+    whom the report was sent to, believed to have failed only when nobody else is named. Order of belief: the
+    machine-readable report, its look-alike inside the text, a list in a header, a provider's JSON, an address that
+    stands where reports name the one they could not reach.
     """
-    report = "\n\n".join(cut.text(leaf)[:_READ_CHARS] for leaf in cut.leaves if leaf.content_type.startswith(("message/delivery-status", "message/global-delivery")))
+    report = "\n\n".join(
+        cut.text(leaf)[:_READ_CHARS]
+        for leaf in cut.leaves
+        if leaf.content_type.startswith(("message/delivery-status", "message/global-delivery"))
+    )
     said = f"{report}\n{text[:_READ_CHARS]}"
     found = list(_machine_readable(report)) or list(_machine_readable(text[:_READ_CHARS]))
-    if found and any("@" in one.address for one in found):
-        first = {one.address: one for one in reversed(found) if one.address}
-        return tuple(first[address] for address in dict.fromkeys(one.address for one in found) if address)[:MAX_BOUNCED]
+    if found:
+        first = {one.address: one for one in reversed(found)}
+        return tuple(first[address] for address in dict.fromkeys(one.address for one in found))[:MAX_BOUNCED]
     listed = [address.address for value in cut.top.every("x-failed-recipients") for address in headers.addresses(value)]
-    named = listed or list(_in_json(text)) or list(_named(text[:_READ_CHARS], not_these)) or list(_written_to(cut, not_these))
-    action = _action("", _status(said), f"{cut.top.text('subject')}\n{said}") if not found else found[0].action
-    status = (found[0].status if found else "") or _status(said)
+    named = (
+        listed
+        or list(_in_json(text))
+        or list(_named(text[:_READ_CHARS], not_these | written_to))
+        or list(_enclosed(cut, not_these | written_to))
+        or list(_named(text[:_READ_CHARS], not_these))
+    )
+    status = _status(said)
+    action = _action("", status, f"{cut.top.text('subject')}\n{said}")
     return tuple(Bounced(address, status, action) for address in dict.fromkeys(named))[:MAX_BOUNCED]
 
 
@@ -84,7 +113,13 @@ def provider_notice(text: str) -> str:
     """ "bounce", "complaint" or "delivery" when the text is a mail provider's JSON notice, else empty."""
     notice = _notice(text)
     kind = str(notice.get("notificationType") or notice.get("eventType") or "").lower()
-    return {"bounce": "bounce", "complaint": "complaint", "delivery": "delivery", "deliverydelay": "bounce", "reject": "bounce"}.get(kind, "")
+    return {
+        "bounce": "bounce",
+        "complaint": "complaint",
+        "delivery": "delivery",
+        "deliverydelay": "bounce",
+        "reject": "bounce",
+    }.get(kind, "")
 
 
 def _machine_readable(text: str) -> Iterator[Bounced]:
@@ -151,10 +186,16 @@ def _notice(text: str) -> dict[str, object]:
 
 def _in_json(text: str) -> Iterator[str]:
     notice = _notice(text)
-    for kind, key in (("bounce", "bouncedRecipients"), ("complaint", "complainedRecipients"), ("deliveryDelay", "delayedRecipients")):
+    for kind, key in (
+        ("bounce", "bouncedRecipients"),
+        ("complaint", "complainedRecipients"),
+        ("deliveryDelay", "delayedRecipients"),
+    ):
         about = notice.get(kind)
         for recipient in (about.get(key) or []) if isinstance(about, dict) else []:
-            if isinstance(recipient, dict) and (address := headers.normal_address(str(recipient.get("emailAddress", "")))):
+            if isinstance(recipient, dict) and (
+                address := headers.normal_address(str(recipient.get("emailAddress", "")))
+            ):
                 yield address
 
 
@@ -167,7 +208,12 @@ def _named(text: str, not_these: frozenset[str]) -> Iterator[str]:
         before = lines[at - 1] if at else ""
         for match in _ADDRESS.finditer(each):
             address = headers.normal_address(match[0].rstrip(".'"))
-            if not address or address in not_these or _SERVANTS.match(address) or re.match(r"\s*(?:from|mail from|sender|reply-to|subject|message-id)\b", each, re.IGNORECASE):
+            if (
+                not address
+                or address in not_these
+                or _SERVANTS.match(address)
+                or re.match(r"\s*(?:from|mail from|sender|reply-to|subject|message-id)\b", each, re.IGNORECASE)
+            ):
                 continue
             if _OWN_LINE.match(each) or re.match(r"\s*(?:rcpt to|to|recipients?)\b", each, re.IGNORECASE):
                 alone.append(address)
@@ -177,11 +223,11 @@ def _named(text: str, not_these: frozenset[str]) -> Iterator[str]:
                 any_other.append(address)
     yield from alone or beside[:1] or any_other[:1]
     if not (alone or beside or any_other) and original:
-        match = _TO.search(text[original.start() :])
-        yield from _only(match[1] if match else "", not_these)
+        written = _TO.search(text[original.start() :])
+        yield from _only(written[1] if written else "", not_these)
 
 
-def _written_to(cut: parts.Parts, not_these: frozenset[str]) -> Iterator[str]:
+def _enclosed(cut: parts.Parts, not_these: frozenset[str]) -> Iterator[str]:
     """Some reports say only that it failed and enclose the mail: then it is the one that mail was written to."""
     for leaf in cut.leaves:
         if leaf.content_type in {"message/rfc822", "text/rfc822-headers", "message/rfc822-headers"}:

@@ -53,54 +53,120 @@ _MAGIC: Final = (
     (b"\x1a\x45\xdf\xa3", "video/webm"),
 )
 _BRANDS: Final = {
-    b"heic": "image/heic", b"heix": "image/heic", b"mif1": "image/heif", b"msf1": "image/heif", b"avif": "image/avif",
-    b"M4A ": "audio/mp4", b"qt  ": "video/quicktime",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heif",
+    b"msf1": "image/heif",
+    b"avif": "image/avif",
+    b"M4A ": "audio/mp4",
+    b"qt  ": "video/quicktime",
 }  # fmt: skip - ISO base media files say it at byte 8
 _MARKUP: Final = re.compile(
-    rb"<\s{0,10}(?:!doctype\s{1,10}html|html|head|body|script|iframe|form|svg|math|meta|link|img|object|embed|base|style|a\s|div|table|\?xml-stylesheet|\?php|%@)",
+    (
+        rb"<\s{0,10}(?:!doctype\s{1,10}html|html|head|body|script|iframe|form|svg|math|meta|link|img|object"
+        rb"|embed|base|style|a\s|div|table|\?xml-stylesheet|\?php|%@)"
+    ),
     re.IGNORECASE,
 )
 _XML: Final = re.compile(rb"\s{0,20}<\?xml", re.IGNORECASE)
 
 _ACTIVE_TYPES: Final = frozenset(
-    "text/html application/xhtml+xml image/svg+xml text/xml application/xml text/javascript application/javascript application/x-msdownload "
-    "application/x-executable application/java-vm application/java-archive application/x-mach-binary text/x-script application/x-ms-shortcut "
-    "application/vnd.ms-htmlhelp application/hta application/x-shockwave-flash application/x-sh text/x-php application/x-httpd-php".split()
+    (
+        "text/html",
+        "application/xhtml+xml",
+        "image/svg+xml",
+        "text/xml",
+        "application/xml",
+        "text/javascript",
+        "application/javascript",
+        "application/x-msdownload",
+        "application/x-executable",
+        "application/java-vm",
+        "application/java-archive",
+        "application/x-mach-binary",
+        "text/x-script",
+        "application/x-ms-shortcut",
+        "application/vnd.ms-htmlhelp",
+        "application/hta",
+        "application/x-shockwave-flash",
+        "application/x-sh",
+        "text/x-php",
+        "application/x-httpd-php",
+    )
 )
-_ACTIVE_ENDINGS: Final = frozenset(
-    "ade adp apk app appref-ms appx asp aspx bas bat cer chm cmd cnt com cpl crt css diagcab dll dmg docm dot dotm exe fxp gadget grp hlp hpj hta htc htm "
-    "html htt img inf ins iso isp its jar jnlp js jse jsp ksh lnk mad maf mag mam maq mar mas mat mau mav maw mcf mda mdb mde mdt mdw mdz mht mhtml mhtm "
-    "msc msh msi msix msp mst msu ops osd pcd php php3 php4 php5 phps pht phtml pif pl plg potm ppam ppsm pptm prf prg printerexport ps1 ps2 psc1 psd1 psm1 "
-    "pst py pyc pyo pyw pyz rb reg scf scr sct settingcontent-ms sh shb shs shtm shtml sldm svg svgz swf sys theme tmp udl url vb vbe vbp vbs vhd vhdx vsmacros "
-    "vsw webpnp website ws wsc wsf wsh xbap xht xhtml xla xlam xll xlsb xlsm xltm xml xnk xsl xslt".split()
+_ENDINGS: Final = (
+    "ade adp apk app appref-ms appx asp aspx bas bat cer chm cmd cnt com cpl crt css diagcab dll dmg docm dot "
+    "dotm exe fxp gadget grp hlp hpj hta htc htm html htt img inf ins iso isp its jar jnlp js jse jsp ksh lnk "
+    "mad maf mag mam maq mar mas mat mau mav maw mcf mda mdb mde mdt mdw mdz mht mhtml mhtm msc msh msi msix "
+    "msp mst msu ops osd pcd php php3 php4 php5 phps pht phtml pif pl plg potm ppam ppsm pptm prf prg "
+    "printerexport ps1 ps2 psc1 psd1 psm1 pst py pyc pyo pyw pyz rb reg scf scr sct settingcontent-ms sh shb "
+    "shs shtm shtml sldm svg svgz swf sys theme tmp udl url vb vbe vbp vbs vhd vhdx vsmacros vsw webpnp website "
+    "ws wsc wsf wsh xbap xht xhtml xla xlam xll xlsb xlsm xltm xml xnk xsl xslt"
 )
+_ACTIVE_ENDINGS: Final = frozenset(_ENDINGS.split())
 _PACKED: Final = frozenset(
-    "application/zip application/gzip application/x-bzip2 application/x-xz application/x-7z-compressed application/vnd.rar "
-    "application/vnd.ms-cab-compressed".split()
+    (
+        "application/zip",
+        "application/gzip",
+        "application/x-bzip2",
+        "application/x-xz",
+        "application/x-7z-compressed",
+        "application/vnd.rar",
+        "application/vnd.ms-cab-compressed",
+    )
 )
 # What a name may promise, and what the bytes may then be.
-_ENDING_TYPES: Final = {
-    "jpg": {"image/jpeg"}, "jpeg": {"image/jpeg"}, "jpe": {"image/jpeg"}, "png": {"image/png"}, "gif": {"image/gif"}, "bmp": {"image/bmp"},
-    "tif": {"image/tiff"}, "tiff": {"image/tiff"}, "webp": {"image/webp"}, "heic": {"image/heic", "image/heif"}, "heif": {"image/heic", "image/heif"},
-    "avif": {"image/avif"}, "pdf": {"application/pdf"}, "zip": {"application/zip"}, "docx": {"application/zip"}, "xlsx": {"application/zip"},
-    "pptx": {"application/zip"}, "odt": {"application/zip"}, "ods": {"application/zip"}, "doc": {"application/x-ole-storage", "application/rtf"},
-    "xls": {"application/x-ole-storage"}, "ppt": {"application/x-ole-storage"}, "rtf": {"application/rtf"}, "gz": {"application/gzip"},
-    "mp4": {"video/mp4"}, "mov": {"video/quicktime", "video/mp4"}, "txt": {"text/plain"}, "csv": {"text/plain"}, "ics": {"text/plain"}, "vcf": {"text/plain"},
-}  # fmt: skip
+_PROMISES: Final = (
+    ("jpg jpeg jpe", "image/jpeg"),
+    ("png", "image/png"),
+    ("gif", "image/gif"),
+    ("bmp", "image/bmp"),
+    ("tif tiff", "image/tiff"),
+    ("webp", "image/webp"),
+    ("heic heif", "image/heic image/heif"),
+    ("avif", "image/avif"),
+    ("pdf", "application/pdf"),
+    ("zip docx xlsx pptx odt ods odp", "application/zip"),
+    ("doc", "application/x-ole-storage application/rtf"),
+    ("xls ppt", "application/x-ole-storage"),
+    ("rtf", "application/rtf"),
+    ("gz", "application/gzip"),
+    ("mp4", "video/mp4"),
+    ("mov", "video/quicktime video/mp4"),
+    ("txt csv ics vcf", "text/plain"),
+)
+_ENDING_TYPES: Final = {ending: types.split() for endings, types in _PROMISES for ending in endings.split()}
 _FAMILIES: Final = ("image/", "audio/", "video/")
-_NO_CLAIM: Final = frozenset({"", "application/octet-stream", "application/binary", "application/unknown", "application/x-download", "binary/octet-stream"})
-_OFFICE: Final = re.compile(r"application/(?:vnd\.(?:openxmlformats|oasis|ms-|apple\.)|msword|x-zip|zip|epub|x-iwork|octet)")
+_NO_CLAIM: Final = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "application/binary",
+        "application/unknown",
+        "application/x-download",
+        "binary/octet-stream",
+    }
+)
+_OFFICE: Final = re.compile(
+    r"application/(?:vnd\.(?:openxmlformats|oasis|ms-|apple\.)|msword|x-zip|zip|epub|x-iwork|octet)",
+)
 _OLD_OFFICE: Final = re.compile(r"application/(?:msword|vnd\.ms-|x-msword|excel|powerpoint|vnd\.visio)")
 _TURNS: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\u061c]")
-_DOUBLE: Final = re.compile(r"\.(?:jpe?g|png|gif|pdf|docx?|xlsx?|pptx?|txt|csv|zip|mp[34]|heic|tiff?|bmp|rtf)[\s_.]*\.[a-z0-9]{1,8}$")
+_DOUBLE: Final = re.compile(
+    r"\.(?:jpe?g|png|gif|pdf|docx?|xlsx?|pptx?|txt|csv|zip|mp[34]|heic|tiff?|bmp"
+    r"|rtf)[\s_.]*\.[a-z0-9]{1,8}$",
+)
 
 
-def part(*, given_name: str, declared: str, content: bytes, number: int, kept: int, kept_bytes: int, fault: str = "") -> Part:
+def part(
+    *, given_name: str, declared: str, content: bytes, number: int, kept: int, kept_bytes: int, fault: str = ""
+) -> Part:
     """Judge one attached file.
 
-    given_name: as the sender wrote it; declared: the sender's content type; number: 1 for the first; kept, kept_bytes: how many
-    files of this mail, and bytes, were kept before; fault: why the bytes are not all there, empty when they are.
-    Returns a Part that is stored, quarantined (kept, to be looked at first) or refused (too many or too large; content empty).
+    given_name: as the sender wrote it; declared: the sender's content type; number: 1 for the first; kept, kept_bytes:
+    how many files of this mail, and bytes, were kept before; fault: why the bytes are not all there, empty when they
+    are. Returns a Part that is stored, quarantined (kept, to be looked at first) or refused (too many or too large;
+    content empty).
     """
     declared = declared or "application/octet-stream"
     found = sniffed(content)
@@ -120,13 +186,16 @@ def part(*, given_name: str, declared: str, content: bytes, number: int, kept: i
 
 
 def sniffed(content: bytes) -> str:
-    """What the first 4,096 bytes are: a type from a small table, text/html for anything with markup, text/plain, or octets."""
+    """What the first 4,096 bytes are: a type from a small table, text/html for anything with markup, text/plain, or
+    octets."""
     start = content[:_SNIFFED_BYTES]
     for magic, content_type in _MAGIC:
         if start.startswith(magic) and not (magic == b"BM" and start[6:10] != b"\0\0\0\0"):
             return content_type
     if start[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(start[8:12], "application/octet-stream")
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(
+            start[8:12], "application/octet-stream"
+        )
     if start[4:8] == b"ftyp":
         return _BRANDS.get(start[8:12], "video/mp4")
     if start[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"):
@@ -146,7 +215,8 @@ def _binary(start: bytes) -> bool:
 
 
 def safe_name(given: str, *, content_type: str, number: int) -> str:
-    """A name to show and to offer for download, at most 150 characters: no path, no controls, no turned letters, never empty."""
+    """A name to show and to offer for download, at most 150 characters: no path, no controls, no turned letters, never
+    empty."""
     name = headers.line(_TURNS.sub("", headers.storable(given[-1_000:])), limit=1_000)
     name = re.split(r"[/\\]", name)[-1]
     name = re.sub(r'[<>:"|?*;`$]', "_", name).strip(" .")
@@ -156,7 +226,9 @@ def safe_name(given: str, *, content_type: str, number: int) -> str:
     if len(name) <= MAX_NAME_CHARS:
         return name
     stem, dot, ending = name.rpartition(".")
-    return f"{stem[: MAX_NAME_CHARS - len(ending) - 1]}.{ending}" if dot and len(ending) <= 10 else name[:MAX_NAME_CHARS]
+    return (
+        f"{stem[: MAX_NAME_CHARS - len(ending) - 1]}.{ending}" if dot and len(ending) <= 10 else name[:MAX_NAME_CHARS]
+    )
 
 
 def _suspicion(given: str, name: str, declared: str, found: str, content: bytes) -> str:
@@ -166,12 +238,16 @@ def _suspicion(given: str, name: str, declared: str, found: str, content: bytes)
     if ending in _ACTIVE_ENDINGS or found in _ACTIVE_TYPES or declared in _ACTIVE_TYPES:
         return "It can act on the reader's computer (a page, script or program)."
     if any(word in _ACTIVE_ENDINGS for word in name.lower().split(".")[1:-1]) or (
-        _DOUBLE.search(name.lower()) and ending not in _ENDING_TYPES and ending not in {"gpg", "asc", "p7s", "p7m", "sig"}
+        _DOUBLE.search(name.lower())
+        and ending not in _ENDING_TYPES
+        and ending not in {"gpg", "asc", "p7s", "p7m", "sig"}
     ):
         return "Its name has two endings."
     if _has_macros(found, content):
         return "It is a document with macros."
-    if found == "application/x-ole-storage" and not (_OLD_OFFICE.match(declared) or ending in {"doc", "xls", "ppt", "msg", "pub", "vsd"}):
+    if found == "application/x-ole-storage" and not (
+        _OLD_OFFICE.match(declared) or ending in {"doc", "xls", "ppt", "msg", "pub", "vsd"}
+    ):
         return f"It was sent as {declared} but is something else ({found})."
     if found in _PACKED and not _packed_as_said(declared, ending, found):
         return f"It was sent as {declared} but is something else ({found})."
@@ -184,11 +260,16 @@ def _suspicion(given: str, name: str, declared: str, found: str, content: bytes)
 
 
 def _packed_as_said(declared: str, ending: str, found: str) -> bool:
-    return ending in _ENDING_TYPES and found in _ENDING_TYPES[ending] or bool(_OFFICE.match(declared)) or declared in _PACKED or declared in _NO_CLAIM
+    return (
+        (ending in _ENDING_TYPES and found in _ENDING_TYPES[ending])
+        or bool(_OFFICE.match(declared))
+        or declared in _PACKED
+        or declared in _NO_CLAIM
+    )
 
 
 def _contradicts(declared: str, found: str) -> bool:
-    if declared == found or found == "application/octet-stream" and not declared.startswith(("image/", "text/")):
+    if declared == found or (found == "application/octet-stream" and not declared.startswith(("image/", "text/"))):
         return False
     if declared == "application/pdf":
         return True
@@ -202,4 +283,6 @@ def _has_macros(found: str, content: bytes) -> bool:
     # The names of a zip's members stand in it uncompressed; nothing is unpacked here.
     if found == "application/zip":
         return b"vbaProject.bin" in content
-    return found == "application/x-ole-storage" and (b"_\0V\0B\0A\0_\0P\0R\0O\0J\0E\0C\0T" in content or b"V\0B\0A\0" in content)
+    return found == "application/x-ole-storage" and (
+        b"_\0V\0B\0A\0_\0P\0R\0O\0J\0E\0C\0T" in content or b"V\0B\0A\0" in content
+    )

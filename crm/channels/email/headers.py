@@ -1,7 +1,7 @@
 """Mail headers read tolerantly: split, decoded and cleaned one by one, so that a broken one spoils no other.
 
-Nothing here uses the standard library's header objects: they raise on mails that occur every day (cpython #105802, #151857,
-#148518) and can be made to run for ever (#138223). Every loop is bounded by a constant below.
+Nothing here uses the standard library's header objects: they raise on mails that occur every day (cpython #105802,
+#151857, 148518) and can be made to run for ever (#138223). Every loop is bounded by a constant below.
 """
 
 from __future__ import annotations
@@ -51,25 +51,33 @@ _CHARSETS: Final = {
     "default": "utf-8",
 }
 # Python calls these text, but no mail is written in them and some take quadratic time.
-_NO_CHARSETS: Final = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
+_NO_CHARSETS: Final = frozenset(
+    {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+)
 
 _BLANK_LINE: Final = re.compile(rb"\n(?:\r?\n|\r\r?\n)")
 _NAME: Final = re.compile(rb"([\x21-\x39\x3b-\x7e]{1,200})[ \t]*:")
 _ENCODED_WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]{0,2000})\?=")
 _BETWEEN_WORDS: Final = re.compile(r"(\?=)\s{1,20}(?==\?[^?\s]{1,60}\?[bBqQ]\?)")
-# Everything that ends a line or moves the reading direction somewhere: a subject is one line wherever it is shown or sent.
+# Everything that ends a line or moves the reading direction somewhere: a subject is one line wherever it is shown or
+# sent.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
-_TOKEN: Final = re.compile(r'"((?:[^"\\]|\\.){0,500})"|(\((?:[^()\\]|\\.){0,500}\))|<([^<>]{0,500})>|([,;:])|([^",;:<>()]{1,500})|(.)', re.DOTALL)
+_TOKEN: Final = re.compile(
+    r'"((?:[^"\\]|\\.){0,500})"|(\((?:[^()\\]|\\.){0,500}\))|<([^<>]{0,500})>|([,;:])|([^",;:<>()]{1,500})|(.)',
+    re.DOTALL,
+)
 _ADDRESS: Final = re.compile(r"[^\s<>\"(),:;@\[\]\\]{1,64}@[^\s<>\"(),:;@\\\[\]]{1,255}")
 _MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,998})>")
 _BY: Final = re.compile(r"(?:^|\s)by\s+([A-Za-z0-9.:_-]{1,255})", re.IGNORECASE)
+_FROM: Final = re.compile(r"^\s*from\s+\S+", re.IGNORECASE)  # the word after it is what the other side called itself
 _COMMENT: Final = re.compile(r"\([^()]{0,500}\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One mailbox. address: lower-case, the domain in ASCII form; name: what the writer calls the mailbox, never an identity."""
+    """One mailbox. address: lower-case, the domain in ASCII form; name: what the writer calls the mailbox, never an
+    identity."""
 
     address: str
     name: str
@@ -129,6 +137,9 @@ def parse(raw: bytes, start: int, end: int) -> Headers:
                 fields[-1][1].append(each)
             continue
         match = _NAME.match(each)
+        if match is None and fields and fields[-1][1][-1].rstrip().endswith(b";"):
+            fields[-1][1].append(each)  # some programs forget to indent "boundary=…"
+            continue
         if match is None or (number == 0 and each.startswith((b"From ", b">From "))):
             continue
         fields.append((match[1].decode("ascii").lower(), [each[match.end() :]]))
@@ -159,8 +170,8 @@ def charset_of(name: str) -> str:
 def text_of(content: bytes, charset: str) -> str:
     """Decode content by its declared charset, else by what it looks like; always storable, never raises.
 
-    Order: as declared, UTF-8, then the declared one with marks for what is broken when that is little, then Windows-1252,
-    which reads every byte (WHATWG encoding standard: the web's answer to undeclared text).
+    Order: as declared, UTF-8, then the declared one with marks for what is broken when that is little, then
+    Windows-1252, which reads every byte (WHATWG encoding standard: the web's answer to undeclared text).
     """
     declared = charset_of(charset) if charset else ""
     for strict in (declared, "utf-8"):
@@ -190,7 +201,8 @@ def storable(text: str) -> str:
 
 
 def line(text: str, *, limit: int = MAX_TEXT_CHARS) -> str:
-    """One clean line of at most `limit` characters: no line ends, controls or direction marks (M27: nothing to inject)."""
+    """One clean line of at most `limit` characters: no line ends, controls or direction marks (M27: nothing to
+    inject)."""
     return " ".join(_CONTROLS.sub(" ", storable(text[: limit * 4])).split())[:limit].rstrip()
 
 
@@ -229,7 +241,8 @@ def unbase64(content: bytes) -> bytes:
 
 
 def parameters(value: str) -> tuple[str, dict[str, str]]:
-    """Read "text/plain; charset=x; name*0*=…" into the main word and its parameters (RFC 2045, 2231), both lower case names.
+    """Read "text/plain; charset=x; name*0*=…" into the main word and its parameters (RFC 2045, 2231), both lower case
+    names.
 
     At most 64 parameters of the first 8,000 characters are read; raises nothing.
     """
@@ -237,7 +250,9 @@ def parameters(value: str) -> tuple[str, dict[str, str]]:
     main, _, rest = value.partition(";")
     found: dict[str, str] = {}
     at = 0
-    pattern = re.compile(r"[;\s]{0,20}([^=;\s\"]{1,80})\s{0,20}=\s{0,20}(?:\"((?:[^\"\\]|\\.){0,4000})\"?|([^;]{0,4000}))", re.DOTALL)
+    pattern = re.compile(
+        r"[;\s]{0,20}([^=;\s\"]{1,80})\s{0,20}=\s{0,20}(?:\"((?:[^\"\\]|\\.){0,4000})\"?|([^;]{0,4000}))", re.DOTALL
+    )
     while len(found) < 64 and (match := pattern.search(rest, at)) and match.end() > at:
         quoted = match[2]
         given = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else (match[3] or "").strip()
@@ -261,7 +276,11 @@ def _joined_parameters(found: dict[str, str]) -> dict[str, str]:
             if is_encoded and not content and value.count("'") >= 2:
                 charset, _, value = value.split("'", 2)
             octets = value.encode("utf-8", "replace")
-            content += re.sub(rb"%([0-9A-Fa-f]{2})", lambda hexed: bytes([int(hexed[1], 16)]), octets) if is_encoded else octets
+            content += (
+                re.sub(rb"%([0-9A-Fa-f]{2})", lambda hexed: bytes([int(hexed[1], 16)]), octets)
+                if is_encoded
+                else octets
+            )
         joined[stem] = text_of(content, charset)
     return joined
 
@@ -298,7 +317,10 @@ def addresses(value: str, *, limit: int = MAX_ADDRESSES) -> list[Address]:
 
 
 def _add(found: list[Address], bracketed: str | None, words: list[str], comment: str) -> None:
-    name = "".join(word if at == 0 or word[:1].isspace() or words[at - 1][-1:].isspace() else f" {word}" for at, word in enumerate(words))
+    name = "".join(
+        word if at == 0 or word[:1].isspace() or words[at - 1][-1:].isspace() else f" {word}"
+        for at, word in enumerate(words)
+    )
     address = normal_address(bracketed or "")
     if not address:
         match = _ADDRESS.search(name) if bracketed is None else None
@@ -314,7 +336,8 @@ def _add(found: list[Address], bracketed: str | None, words: list[str], comment:
 def normal_address(text: str) -> str:
     """Lower-case the address, the domain as IDNA ASCII; empty when it is none.
 
-    Names of mailboxes are case-sensitive by RFC 5321, nowhere in practice; two writings of one address must be one customer.
+    Names of mailboxes are case-sensitive by RFC 5321, nowhere in practice; two writings of one address must be one
+    customer.
     """
     text = storable(decoded(text)).strip().strip("<>\"' ")
     text = text.removeprefix("mailto:").rsplit(":", 1)[-1] if text.startswith(("mailto:", "@")) else text
@@ -332,7 +355,8 @@ def normal_address(text: str) -> str:
 
 
 def message_ids(value: str) -> list[str]:
-    """Every "<…>" of an In-Reply-To or References header without brackets; a hint about threads, never a proof (M03)."""
+    """Every "<…>" of an In-Reply-To or References header without brackets; a hint about threads, never a proof
+    (M03)."""
     found = [storable(match[1]) for match in _MESSAGE_ID.finditer(value)]
     return found[:MAX_MESSAGE_IDS]
 
@@ -354,5 +378,5 @@ def time_of(value: str) -> datetime | None:
 def received(value: str) -> tuple[str, datetime | None]:
     """The host that wrote a Received header ("by …", lower case) and when."""
     route, _, stamp = value.rpartition(";")
-    match = _BY.search(_COMMENT.sub(" ", _COMMENT.sub(" ", route[:4_000])))
+    match = _BY.search(_FROM.sub(" ", _COMMENT.sub(" ", _COMMENT.sub(" ", route[:4_000]))))
     return (match[1].lower().rstrip(".") if match else ""), time_of(re.sub(r"\s+", " ", stamp))

@@ -1,7 +1,8 @@
 """Readable text from the HTML of a mail, for search, sentiment and reading aloud; what is shown is sanitised elsewhere.
 
-One pass over the tags with `str.find`. The standard library's parser takes quadratic time on unclosed comments and tags in
-Python 3.11, which a stranger could use against us (M16); this loop looks at every character a fixed number of times.
+One pass over the tags with `str.find`. The standard library's parser takes quadratic time on unclosed comments and
+tags in Python 3.11, which a stranger could use against us (M16); this loop looks at every character a fixed number of
+times.
 """
 
 from __future__ import annotations
@@ -15,10 +16,46 @@ MAX_TEXT_CHARS: Final = 400_000
 
 _HIDDEN: Final = ("style", "script", "head", "title", "noscript", "template", "svg", "math", "object", "xml")
 _BLOCKS: Final = frozenset(
-    "address article aside blockquote body center dd div dl dt fieldset footer form h1 h2 h3 h4 h5 h6 header hr html li main nav ol p pre section "
-    "table tbody tfoot thead tr ul br".split()
+    (
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "center",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "html",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "tbody",
+        "tfoot",
+        "thead",
+        "tr",
+        "ul",
+        "br",
+    )
 )
-_PARAGRAPHS: Final = frozenset("p h1 h2 h3 h4 h5 h6 blockquote pre table ul ol".split())
+_PARAGRAPHS: Final = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "table", "ul", "ol"))
 _TAG: Final = re.compile(r"(/?)([a-zA-Z][a-zA-Z0-9:]{0,30})")
 _SPACE: Final = re.compile(r"[ \t\n\r\f\v\u200b\ufeff]+")
 _ALT: Final = re.compile(r"\balt\s{0,5}=\s{0,5}(?:\"([^\"<>]{0,200})\"|'([^'<>]{0,200})')", re.IGNORECASE)
@@ -26,7 +63,8 @@ _MANY_BREAKS: Final = re.compile(r"\n{3,}")
 
 
 def to_text(source: str) -> str:
-    """The text a reader sees: blocks on their own lines, list items with a dash, quotes with "> ", images by their alt text.
+    """The text a reader sees: blocks on their own lines, list items with a dash, quotes with "> ", images by their alt
+    text.
 
     source: at most 2,000,000 characters are read, at most 400,000 returned. Never raises; linear in the length.
     """

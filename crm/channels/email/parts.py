@@ -1,9 +1,9 @@
 """The parts of a mail: cut at its boundaries, decoded, each loop bounded.
 
-We cut ourselves instead of building the standard library's message tree: its parser does work for every line times every
-level of nesting and reads the type header of every part several times with a quadratic reader, so a 25 MB mail of short
-lines or of ten thousand nested parts holds it for minutes (M16). Here the boundaries are found by one search per level.
-tests/crm/channels/test_email.py holds both readings against each other over real mails.
+We cut ourselves instead of building the standard library's message tree: its parser does work for every line times
+every level of nesting and reads the type header of every part several times with a quadratic reader, so a 25 MB mail
+of short lines or of ten thousand nested parts holds it for minutes (M16). Here the boundaries are found by one search
+per level. tests/crm/channels/test_email.py holds both readings against each other over real mails.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ MAX_BOUNDARY_BYTES: Final = 200  # RFC 2046 says 70; some programs write more
 _COMPARED_CHARS: Final = 20_000
 _COMPARED_WORDS: Final = 5  # fewer words are a logo, not a message
 
+_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
 _WORD: Final = re.compile(r"\w{3,40}")
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One part that holds no parts. within: the nearest multipart/alternative it is in, 0 for none; is_cut: bytes are missing."""
+    """One part that holds no parts. within: the nearest multipart/alternative it is in, 0 for none; is_cut: bytes are
+    missing."""
 
     headers: headers.Headers
     content_type: str
@@ -44,7 +46,8 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A mail in its parts. raw has "\\n" or "\\r\\n" line ends; faults: stable words for what was left out or repaired."""
+    """A mail in its parts. raw has "\\n" or "\\r\\n" line ends; faults: stable words for what was left out or
+    repaired."""
 
     raw: bytes
     top: headers.Headers
@@ -95,8 +98,8 @@ def cut(raw: bytes) -> Parts:
     while waiting:
         head, start, end, depth, within, default = waiting.pop()
         content_type, parameters = headers.parameters(head.first("content-type"))
-        if "/" not in content_type:
-            content_type = default
+        if not _TYPE.fullmatch(content_type):
+            content_type = default  # RFC 2045 section 5.2
         if len(leaves) + len(waiting) > MAX_PARTS:
             faults.append("too_many_parts")
             break
@@ -119,7 +122,9 @@ def cut(raw: bytes) -> Parts:
             faults.append("too_many_parts")
         for region_start, region_end in reversed(regions[:MAX_PARTS]):
             inner_end, inner_start = headers.end_of_headers(raw, region_start, region_end)
-            waiting.append((headers.parse(raw, region_start, inner_end), inner_start, region_end, depth + 1, within, default))
+            waiting.append(
+                (headers.parse(raw, region_start, inner_end), inner_start, region_end, depth + 1, within, default)
+            )
     return Parts(raw, top, body_start, tuple(leaves), tuple(dict.fromkeys(faults)))
 
 
@@ -145,14 +150,21 @@ def is_attachment(leaf: Leaf) -> bool:
     """Whether a part is a file rather than what the sender wrote; inline images are files."""
     disposition, given = headers.parameters(leaf.headers.first("content-disposition"))
     if leaf.content_type in {"text/plain", "text/html"}:
-        return disposition == "attachment" or bool(given.get("filename")) or (bool(leaf.parameters.get("name")) and disposition != "inline")
-    return not leaf.content_type.startswith(("message/delivery-status", "message/global-delivery", "message/feedback-report"))
+        return (
+            disposition == "attachment"
+            or bool(given.get("filename"))
+            or (bool(leaf.parameters.get("name")) and disposition != "inline")
+        )
+    return not leaf.content_type.startswith(
+        ("message/delivery-status", "message/global-delivery", "message/feedback-report")
+    )
 
 
 def bodies(parts: Parts) -> tuple[str, str, bool]:
     """What the sender wrote as (text, html, differ): of alternatives the plain one, else the text of the HTML.
 
-    When the two alternatives do not say the same, a reader of either would miss something: then text holds both, and differ is true.
+    When the two alternatives do not say the same, a reader of either would miss something: then text holds both, and
+    differ is true.
     """
     texts: list[str] = []
     pages: list[str] = []
@@ -203,12 +215,27 @@ def attachments(parts: Parts) -> tuple[Part, ...]:
         if leaf.content_type in {"message/rfc822", "message/global"} and not name:
             name = "message.eml"
         judged = files.part(
-            given_name=name, declared=leaf.content_type, content=content, number=len(found) + 1, kept=kept, kept_bytes=kept_bytes,
+            given_name=name,
+            declared=leaf.content_type,
+            content=content,
+            number=len(found) + 1,
+            kept=kept,
+            kept_bytes=kept_bytes,
             fault="The mail was too large and ends inside this file." if leaf.is_cut else "",
-        )  # fmt: skip
+        )
         if judged.state != "refused":
             kept, kept_bytes = kept + 1, kept_bytes + judged.size
         found.append(judged)
     if "too_many_parts" in parts.faults or "too_deep" in parts.faults:
-        found.append(Part("more-parts", "application/octet-stream", "multipart/mixed", 0, b"", "refused", "The mail has more parts than we read."))
+        found.append(
+            Part(
+                "more-parts",
+                "application/octet-stream",
+                "multipart/mixed",
+                0,
+                b"",
+                "refused",
+                "The mail has more parts than we read.",
+            )
+        )
     return tuple(found)

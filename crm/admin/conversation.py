@@ -1,0 +1,232 @@
+"""One conversation: what was said, what was promised, and the desk at which it is answered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from django.db import IntegrityError
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.clickjacking import xframe_options_deny
+
+from crm.actions import desk
+from crm.admin import pages, panels, words
+from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage, Promise
+from crm.models.talk import AttachmentState
+from crm.policy import ConversationState, Direction
+
+SHOWN_AT_ONCE = 60
+FOLDED_FROM = 3000
+"""Signs of one text that are shown before the rest is folded away."""
+CAN_ANSWER = "crm.answer_conversation"
+CSP_OF_FILES = "sandbox; default-src 'none'; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing said, as the thread shows it."""
+
+    interaction: Interaction
+    side: str
+    who: str
+    text: str
+    rest: str
+    quoted: str
+    sent: OutgoingMessage | None
+    tone: str
+    files: list[File]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    attachment: Attachment
+    size: str
+    can_be_fetched: bool
+
+
+@dataclass(slots=True)
+class Draft:
+    """What a colleague has typed and must not lose."""
+
+    answer: str = ""
+    stays: str = "customer"
+    note: str = ""
+    key: str = ""
+    refused: str = ""
+    open_box: str = "answer"
+
+
+@pages.page()
+def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Show a conversation; a POST is one act of the desk, named by its button."""
+    found = (
+        Conversation.objects.visible_to(request.user)
+        .select_related("customer", "owner")
+        .filter(public_id=public_id)
+        .first()
+    )
+    if found is None:
+        raise Http404
+    draft = Draft(key=pages.fresh_key())
+    if request.method == "POST":
+        pages.require(request, CAN_ANSWER)
+        refused = _act(request, found)
+        if not refused:
+            return redirect("admin:conversation", public_id=public_id)
+        draft = Draft(
+            answer=request.POST.get("answer", ""),
+            stays=request.POST.get("stays", "customer"),
+            note=request.POST.get("note", ""),
+            key=request.POST.get("key", "") or pages.fresh_key(),
+            refused=refused,
+            open_box="note" if request.POST.get("do") == "note" else "answer",
+        )
+        found.refresh_from_db(fields=["state", "owner", "due_at"])
+    return _show(request, found, draft)
+
+
+def _act(request: HttpRequest, conversation: Conversation) -> str:
+    """Make the one call that the pressed button stands for; gives what stands in the way, or ""."""
+    at, form = timezone.now(), request.POST
+    act = partial(desk.answer, conversation.pk, by=request.user, at=at)
+    does = {
+        "answer": (
+            lambda: act(text=form.get("answer", ""), key=form.get("key", ""), stays_open=form.get("stays") == "us"),
+            _("Your answer is on its way. The promise is kept once it is accepted for delivery."),
+        ),
+        "note": (
+            lambda: _note_once(request, conversation, at=at),
+            _("Your note is kept. Only colleagues see it."),
+        ),
+        "close": (lambda: desk.close(conversation.pk, by=request.user, at=at), _("The conversation is closed.")),
+        "take": (lambda: desk.take(conversation.pk, by=request.user, at=at), _("This conversation is yours now.")),
+    }
+    chosen = does.get(form.get("do", ""))
+    if chosen is None:
+        return _("Please use one of the buttons.")
+    _result, refused = pages.tried(chosen[0])
+    if not refused:
+        pages.say(request, "", chosen[1])
+    return refused
+
+
+def _note_once(request: HttpRequest, conversation: Conversation, *, at: datetime) -> None:
+    try:
+        desk.note(
+            conversation.pk,
+            text=request.POST.get("note", ""),
+            by=request.user,
+            at=at,
+            key=f"{conversation.pk}:{request.POST.get('key') or pages.fresh_key()}",
+        )
+    except IntegrityError as repeated:
+        if getattr(getattr(repeated.__cause__, "diag", None), "constraint_name", "") != "interaction_received_once":
+            raise
+
+
+def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpResponse:
+    at = timezone.now()
+    key = pages.read_key(request, datetime, int, name="before")
+    thread, earlier = _thread(found, key)
+    promises = list(Promise.objects.filter(conversation=found).order_by("due_at", "id"))
+    points = list(ContactPoint.objects.filter(customer=found.customer, unlinked_at=None).order_by("id"))
+    return pages.render(
+        request,
+        "admin/desk/conversation.html",
+        str(found),
+        conversation=found,
+        thread=thread,
+        earlier=earlier,
+        is_newest=key is None,
+        promises=[(promise, words.due(promise.due_at, at=at), _tone(promise, at=at)) for promise in promises],
+        due=words.due(found.due_at, at=at) if found.due_at and found.state == ConversationState.OPEN else None,
+        points=points,
+        sides=[side(request, found) for side in panels.sides],
+        draft=draft,
+        may_answer=request.user.has_perm(CAN_ANSWER),
+        may_see_customer=request.user.has_perm("crm.view_customer"),
+        is_closed=found.state == ConversationState.CLOSED,
+        is_mine=found.owner_id == request.user.pk,
+        status=409 if draft.refused else 200,
+    )
+
+
+def _tone(promise: Promise, *, at: datetime) -> str:
+    late = promise.met_at is None and promise.due_at < at
+    return "late" if late else words.PROMISE_TONES[promise.state]
+
+
+def _thread(conversation: Conversation, key: Sequence[object] | None) -> tuple[list[Said], str]:
+    """The newest part of the thread, or the part before a key; oldest first. And the key of what lies before it."""
+    said = Interaction.objects.filter(conversation=conversation)
+    if key is not None:
+        said = said.filter(pages.beyond(("spoke_at", "id"), key, descending=True))
+    rows = list(
+        said.select_related("author", "contact_point", "outgoing")
+        .prefetch_related("attachments")
+        .defer("html", "outgoing__html", "outgoing__text")
+        .order_by("-spoke_at", "-id")[: SHOWN_AT_ONCE + 1]
+    )
+    more = len(rows) > SHOWN_AT_ONCE
+    rows = rows[:SHOWN_AT_ONCE]
+    earlier = pages.write_key(rows[-1].spoke_at, rows[-1].pk) if more else ""
+    return [_said(row, conversation) for row in reversed(rows)], earlier
+
+
+SIDES = {Direction.INBOUND: "theirs", Direction.OUTBOUND: "ours", Direction.INTERNAL: "note"}
+
+
+def _said(interaction: Interaction, conversation: Conversation) -> Said:
+    sent = getattr(interaction, "outgoing", None)
+    text, rest = interaction.text, ""
+    if len(text) > FOLDED_FROM:
+        text, rest = text[:FOLDED_FROM], text[FOLDED_FROM:]
+    is_theirs = interaction.direction == Direction.INBOUND
+    return Said(
+        interaction=interaction,
+        side=SIDES[Direction(interaction.direction)],
+        who=str(conversation.customer) if is_theirs else str(interaction.author or _("A colleague")),
+        text=text,
+        rest=rest,
+        quoted=interaction.full_text,
+        sent=sent,
+        tone=words.OUTGOING_TONES.get(sent.state, "calm") if sent else "calm",
+        files=[
+            File(found, words.size(found.size), found.state == AttachmentState.STORED and bool(found.file))
+            for found in interaction.attachments.all()
+        ],
+    )
+
+
+@pages.page("crm.view_attachment", methods=["GET"])
+@xframe_options_deny
+def attachment(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Hand out a file that came with a message, never to be shown by the browser itself."""
+    found = (
+        Attachment.objects.filter(
+            public_id=public_id,
+            state=AttachmentState.STORED,
+            interaction__conversation__in=Conversation.objects.visible_to(request.user),
+        )
+        .exclude(file="")
+        .first()
+    )
+    if found is None:
+        raise Http404
+    try:
+        content = found.file.open("rb")
+    except FileNotFoundError as missing:
+        raise Http404 from missing
+    response = FileResponse(
+        content, as_attachment=True, filename=found.name, content_type="application/octet-stream"
+    )
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = CSP_OF_FILES
+    response["Cache-Control"] = "private, no-store"
+    return response

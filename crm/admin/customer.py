@@ -1,0 +1,117 @@
+"""The customer's page: how to reach them, what holds us back, and their whole story with us."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q
+from django.db.models.functions import JSONObject
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.dates import MONTHS
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from crm.actions import customers
+from crm.admin import pages, panels, timeline
+from crm.models import ContactPoint, Customer, Hold, LifeEvent
+from crm.models.people import ContactKind, CustomerStatus, LifeEventKind
+
+CAN_NOTE_A_BIRTHDAY = "crm.answer_conversation"
+HOLD_WORDS = {"open_case": gettext_lazy("a case is open")}
+
+
+class BirthdayForm(forms.Form):
+    """A birthday that the customer told us for a card."""
+
+    day = forms.IntegerField(label=gettext_lazy("Day"), min_value=1, max_value=31)
+    month = forms.TypedChoiceField(label=gettext_lazy("Month"), choices=list(MONTHS.items()), coerce=int)
+    evidence = forms.CharField(
+        label=gettext_lazy("What did they say, and where?"),
+        help_text=gettext_lazy("Their yes to a card, in their words. Without it no card is sent."),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        max_length=2000,
+    )
+
+
+@pages.page()
+def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Show a customer; a POST notes their birthday."""
+    at = timezone.now()
+    found = _found(request, public_id, at=at)
+    may_note = request.user.has_perm(CAN_NOTE_A_BIRTHDAY)
+    form, refused = BirthdayForm(), ""
+    if request.method == "POST":
+        pages.require(request, CAN_NOTE_A_BIRTHDAY)
+        form = BirthdayForm(request.POST)
+        if form.is_valid():
+            _event, refused = pages.tried(
+                lambda: customers.tell_birthday(found, **form.cleaned_data, by=request.user, at=at)
+            )
+            if not refused:
+                pages.say(request, "", _("The birthday is noted."))
+                return redirect("admin:customer", public_id=public_id)
+    key = pages.read_key(request, datetime, str, int, name="before")
+    events, more = timeline.read(request.user, found, panels.Before(*key) if key else None)
+    return pages.render(
+        request,
+        "admin/desk/customer.html",
+        str(found),
+        customer=found,
+        card=_card(found),
+        events=events,
+        is_newest=key is None,
+        earlier=pages.write_key(*events[-1].place) if more else "",
+        form=form,
+        may_note=may_note,
+        is_active=found.status == CustomerStatus.ACTIVE,
+        refused=refused,
+        status=409 if refused else 200,
+    )
+
+
+def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Customer:
+    """The customer with contact points, holds and birthday, in one statement."""
+    mine = OuterRef("pk")
+    found = (
+        Customer.objects.visible_to(request.user)
+        .filter(public_id=public_id)
+        .annotate(
+            points=ArraySubquery(
+                ContactPoint.objects.filter(customer=mine, unlinked_at=None)
+                .order_by("id")
+                .values(json=JSONObject(kind="kind", address="address", verified="verified_at"))
+            ),
+            holds=ArraySubquery(
+                Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
+                .order_by("id")
+                .values("reason")
+            ),
+            birthdays=ArraySubquery(
+                LifeEvent.objects.filter(customer=mine, kind=LifeEventKind.BIRTHDAY)
+                .order_by("id")
+                .values(json=JSONObject(day="day", month="month"))
+            ),
+        )
+        .first()
+    )
+    if found is None:
+        raise Http404
+    return found
+
+
+def _card(found: Any) -> dict[str, Any]:
+    """What stands beside the story, in words."""
+    kinds = dict(ContactKind.choices)
+    birthday = found.birthdays[0] if found.birthdays else None
+    return {
+        "points": [(kinds[p["kind"]], p["address"], bool(p["verified"])) for p in found.points if p["kind"] != "app"],
+        "has_app": any(p["kind"] == ContactKind.APP for p in found.points),
+        "holds": [HOLD_WORDS.get(reason, reason) for reason in found.holds],
+        "birthday": f"{birthday['day']} {MONTHS[birthday['month']]}" if birthday else "",
+    }

@@ -1,0 +1,105 @@
+"""The inbox: everything that waits for us, in the one order of the queue. Who can reach many people is not to be seen here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Left
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from crm.admin import pages, panels, words
+from crm.models import Conversation, Interaction
+from crm.models.talk import ConversationQuerySet
+from crm.policy import Direction
+
+PAGE_SIZE = 50
+LINE = 300
+ORDER = ("queue_class", "due_at", "spoke_at", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    conversation: Conversation
+    url: str
+    due: words.Due
+    line: str
+    mark: panels.Mark | None
+
+
+@pages.page("crm.view_conversation", methods=["GET"])
+def inbox(request: HttpRequest) -> HttpResponse:
+    """What waits for us, most urgent first, 50 at a time."""
+    at = timezone.now()
+    user = request.user
+    tabs = {
+        "mine": _("Mine"),
+        "unowned": _("Nobody's yet"),
+        "all": _("Everybody's"),
+        "overdue": _("Overdue"),
+    }
+    tab = request.GET.get("show", "")
+    if tab not in tabs:
+        tab = "mine" if user.takes_conversations else "all"
+    waiting = Conversation.objects.visible_to(user).waiting_for_us()
+    rows, more = _page(request, _narrowed(waiting, tab, user_id=user.pk, at=at), at=at)
+    next_key = ""
+    if more:
+        last = rows[-1].conversation
+        next_key = pages.write_key(last.queue_class, last.due_at, last.spoke_at, last.pk)
+    return pages.render(
+        request,
+        "admin/desk/inbox.html",
+        _("Inbox"),
+        rows=rows,
+        tabs=[(name, label, name == tab) for name, label in tabs.items()],
+        tab=tab,
+        next_key=next_key,
+        is_first=not request.GET.get("after"),
+    )
+
+
+def _narrowed(waiting: ConversationQuerySet, tab: str, *, user_id: int, at: datetime) -> ConversationQuerySet:
+    if tab == "mine":
+        return waiting.filter(owner=user_id)
+    if tab == "unowned":
+        return waiting.unowned()
+    if tab == "overdue":
+        return waiting.filter(due_at__lt=at)
+    return waiting
+
+
+def _page(request: HttpRequest, waiting: ConversationQuerySet, *, at: datetime) -> tuple[list[Row], bool]:
+    key = pages.read_key(request, int, datetime, datetime, int)
+    if key is not None:
+        waiting = waiting.filter(pages.beyond(ORDER, key))
+    last_said = (
+        Interaction.objects.filter(conversation=OuterRef("pk"))
+        .exclude(direction=Direction.INTERNAL)
+        .order_by("-spoke_at", "-id")
+        .annotate(line=Left("text", LINE))
+        .values("line")[:1]
+    )
+    conversations = list(
+        waiting.select_related("customer", "owner").annotate(line=Subquery(last_said)).in_due_order()[: PAGE_SIZE + 1]
+    )
+    more = len(conversations) > PAGE_SIZE
+    conversations = conversations[:PAGE_SIZE]
+    marks: dict[int, panels.Mark] = {}
+    for marker in panels.markers:
+        marks.update(marker(request.user, conversations))
+    rows = [
+        Row(
+            conversation=conversation,
+            url=reverse("admin:conversation", args=[conversation.public_id]),
+            due=words.due(conversation.due_at, at=at),
+            line=words.first_line(conversation.line or ""),
+            mark=marks.get(conversation.pk),
+        )
+        for conversation in conversations
+    ]
+    return rows, more

@@ -1,0 +1,114 @@
+"""Everything that leaves: its true state, and the two things a person may do about it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from crm.actions import outgoing
+from crm.admin import pages, words
+from crm.admin.base import ReadOnlyAdmin
+from crm.models import OutgoingMessage
+from crm.policy import OutgoingState
+
+PAGE_SIZE = 50
+CAN_RELEASE = "crm.release_outgoing"
+STOPPED = (OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED, OutgoingState.UNKNOWN)
+ON_THEIR_WAY = (OutgoingState.READY, OutgoingState.CLAIMED, OutgoingState.HANDING)
+RELEASABLE = (OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED, OutgoingState.UNKNOWN)
+CANCELLABLE = (OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    message: OutgoingMessage
+    tone: str
+    can_be_released: bool
+    can_be_cancelled: bool
+
+
+@pages.page("crm.view_outgoingmessage", methods=["GET"])
+def outgoing_mailbox(request: HttpRequest) -> HttpResponse:
+    """What leaves and has left, newest first."""
+    tabs = {"all": _("All"), "stopped": _("Waiting for a person"), "moving": _("On their way")}
+    tab = request.GET.get("show", "all")
+    messages = OutgoingMessage.objects.all()
+    if tab == "stopped":
+        messages = messages.filter(state__in=STOPPED)
+    elif tab == "moving":
+        messages = messages.filter(state__in=ON_THEIR_WAY)
+    else:
+        tab = "all"
+    key = pages.read_key(request, datetime, int)
+    if key is not None:
+        messages = messages.filter(pages.beyond(("created_at", "id"), key, descending=True))
+    found = list(
+        messages.select_related("customer", "conversation", "signed_by")
+        .defer("html", "headers")
+        .order_by("-created_at", "-id")[: PAGE_SIZE + 1]
+    )
+    more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
+    may_act = request.user.has_perm(CAN_RELEASE)
+    return pages.render(
+        request,
+        "admin/desk/outgoing.html",
+        _("Outgoing messages"),
+        rows=[
+            Row(
+                message,
+                words.OUTGOING_TONES.get(message.state, "calm"),
+                may_act and message.state in RELEASABLE,
+                may_act and message.state in CANCELLABLE,
+            )
+            for message in found
+        ],
+        tabs=[(name, label, name == tab) for name, label in tabs.items()],
+        tab=tab,
+        next_key=pages.write_key(found[-1].created_at, found[-1].pk) if more else "",
+        is_first=key is None,
+    )
+
+
+@pages.page(CAN_RELEASE, methods=["POST"])
+def release(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Let a message go that waited for a person."""
+    return _changed(request, public_id, outgoing.release, _("The message leaves within seconds."))
+
+
+@pages.page(CAN_RELEASE, methods=["POST"])
+def cancel(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Stop a message that has not left."""
+    return _changed(request, public_id, outgoing.cancel, _("The message will not leave."))
+
+
+def _changed(
+    request: HttpRequest, public_id: uuid.UUID, act: Callable[..., OutgoingMessage], done: str
+) -> HttpResponse:
+    number = OutgoingMessage.objects.filter(public_id=public_id).values_list("pk", flat=True).first()
+    if number is None:
+        raise Http404
+    _message, refused = pages.tried(lambda: act(number, by=request.user, at=timezone.now()))
+    pages.say(request, refused, done)
+    shown = request.POST.get("show", "")
+    query = f"?show={shown}" if shown in ("stopped", "moving") else ""
+    return redirect(reverse("admin:outgoing") + query)
+
+
+@admin.register(OutgoingMessage)
+class OutgoingMessageAdmin(ReadOnlyAdmin):
+    """One message in full; the list people work with is the page above."""
+
+    list_display = ("created_at", "subject", "address", "kind", "state", "reason")
+    list_filter = ("state", "kind")
+    ordering = ("-created_at", "-id")
+    search_fields = ("address__exact",)
+    hidden = ("headers",)

@@ -1,0 +1,151 @@
+"""What the admin's own pages share: who may see them, what surrounds them, refusals in words, and paging by key."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.db.models import BooleanField, F, Func, Value
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from crm.actions import consent, customers, desk, identity, intake, outgoing, work
+
+Result = TypeVar("Result")
+View = Callable[..., HttpResponse]
+
+REFUSALS: tuple[type[Exception], ...] = (
+    consent.EvidenceMissing,
+    customers.NoSuchDay,
+    desk.AlreadyOwned,
+    desk.NoWayBack,
+    desk.NotYet,
+    desk.StillPromised,
+    desk.WrongState,
+    identity.UnusableAddress,
+    intake.DifferentContent,
+    intake.NothingSaid,
+    outgoing.DifferentContent,
+    outgoing.WrongState,
+    work.NotParked,
+)
+"""What crm's actions may answer instead of acting; each says in its words what stands in the way."""
+
+
+def page(*permissions: str, methods: Sequence[str] = ("GET", "POST")) -> Callable[[View], View]:
+    """Make a view a page of the admin: behind the log-in, for accounts that have every named right, 403 for others."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.has_perms(permissions):
+                raise PermissionDenied
+            return require_http_methods([*methods, *(["HEAD"] if "GET" in methods else [])])(view)(
+                request, *args, **kwargs
+            )
+
+        @wraps(view)
+        def behind_login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.user.is_authenticated and not request.user.is_staff:
+                raise PermissionDenied
+            return admin.site.admin_view(guarded)(request, *args, **kwargs)
+
+        return behind_login
+
+    return decorate
+
+
+def require(request: HttpRequest, permission: str) -> None:
+    """Refuse a change that this account may not make."""
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
+
+
+def render(
+    request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any
+) -> TemplateResponse:
+    """Show a page inside the admin's frame."""
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    surroundings = admin.site.each_context(request)
+    return TemplateResponse(
+        request, template, {**surroundings, "title": title, "is_fullwidth": "1", **context}, status=status
+    )
+
+
+def tried(
+    act: Callable[[], Result], *, refusals: tuple[type[Exception], ...] = REFUSALS
+) -> tuple[Result | None, str]:
+    """Make one action call. Gives its result and "", or None and what stands in the way, in words."""
+    try:
+        return act(), ""
+    except refusals as refusal:
+        return None, str(refusal)
+    except OperationalError:
+        return None, _("A colleague is working on this at the same moment. Nothing was changed; please try again.")
+
+
+def say(request: HttpRequest, refused: str, done: str) -> None:
+    """Tell how an action went."""
+    if refused:
+        messages.warning(request, refused)
+    else:
+        messages.success(request, done)
+
+
+def fresh_key() -> str:
+    """Make the key that a form carries, so that sending it twice is one change."""
+    return str(uuid.uuid4())
+
+
+# --- paging by key -----------------------------------------------------------------------------------------------------------------
+
+
+class _Row(Func):
+    template = "(%(expressions)s)"
+    output_field = BooleanField()
+
+
+class _Beyond(Func):
+    template = "%(expressions)s"
+    output_field = BooleanField()
+
+
+def beyond(fields: Sequence[str], values: Sequence[Any], *, descending: bool = False) -> Func:
+    """The condition that a row comes after the given sort key, as one row comparison that an index can answer."""
+    return _Beyond(
+        _Row(*(F(field) for field in fields)),
+        _Row(*(Value(value) for value in values)),
+        arg_joiner=" < " if descending else " > ",
+    )
+
+
+def write_key(*values: int | str | datetime) -> str:
+    """Write the sort key of a page's last row for the address of the next page."""
+    return "~".join(value.isoformat() if isinstance(value, datetime) else str(value) for value in values)
+
+
+def read_key(request: HttpRequest, *kinds: type, name: str = "after") -> list[Any] | None:
+    """Read such a key; None on the first page, and for a key that is not one of ours."""
+    parts = request.GET.get(name, "").split("~")
+    if len(parts) != len(kinds):
+        return None
+    values: list[Any] = []
+    for part, kind in zip(parts, kinds, strict=True):
+        try:
+            value = datetime.fromisoformat(part) if kind is datetime else kind(part)
+        except ValueError:
+            return None
+        if isinstance(value, datetime) and value.tzinfo is None:
+            return None
+        if isinstance(value, int) and abs(value) >= 2**63:
+            return None
+        values.append(value)
+    return values

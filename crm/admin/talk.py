@@ -1,0 +1,74 @@
+"""Conversations, promises and what came in, as lists to look things up in; and where crm's own pages live."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from crm.admin import outgoing
+from crm.admin.base import ReadOnlyAdmin
+from crm.admin.calls import log_call
+from crm.admin.conversation import attachment, conversation
+from crm.admin.customer import customer
+from crm.admin.inbox import inbox
+from crm.models import Conversation, HistoryEntry, Promise, RawItem
+
+urlpatterns: list[URLPattern] = [
+    path("inbox/", inbox, name="inbox"),
+    path("conversation/<uuid:public_id>/", conversation, name="conversation"),
+    path("attachment/<uuid:public_id>/", attachment, name="attachment"),
+    path("call/", log_call, name="log_call"),
+    path("customer/<uuid:public_id>/", customer, name="customer"),
+    path("outgoing/", outgoing.outgoing_mailbox, name="outgoing"),
+    path("outgoing/<uuid:public_id>/release/", outgoing.release, name="release"),
+    path("outgoing/<uuid:public_id>/cancel/", outgoing.cancel, name="cancel"),
+]
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnlyAdmin):
+    """Every conversation, also the ones that no longer wait for us."""
+
+    list_display = ("page", "customer", "state", "owner", "spoke_at", "due_at")
+    list_display_links = None
+    list_select_related = ("customer", "owner")
+    list_filter = ("state",)
+    ordering = ("-spoke_at", "-id")
+
+    @admin.display(description=_("conversation"))
+    def page(self, found: Conversation) -> SafeString:
+        """The subject, as the way to the conversation."""
+        return format_html(
+            '<a class="eh-link" href="{}">{}</a>', reverse("admin:conversation", args=[found.public_id]), found
+        )
+
+
+@admin.register(Promise)
+class PromiseAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "conversation", "starts_at", "due_at", "state", "met_at", "given_by")
+    list_select_related = ("conversation",)
+    list_filter = ("state", "kind")
+
+
+@admin.register(RawItem)
+class RawItemAdmin(ReadOnlyAdmin):
+    """What arrived, byte for byte; what could not be read says why."""
+
+    list_display = ("received_at", "label", "source", "kind", "state", "reason")
+    list_filter = ("state",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RawItem]:
+        return super().get_queryset(request).defer("content")
+
+
+@admin.register(HistoryEntry)
+class HistoryEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "verb", "ref", "customer", "by", "origin")
+    list_select_related = ("customer", "by")
+    search_fields = ("ref__exact",)
+    search_help_text = _("The whole reference, for example conversation:…")

@@ -1,0 +1,148 @@
+"""A customer's story in time order, put together from every source that has something to tell."""
+
+from __future__ import annotations
+
+from django.db.models.functions import Left
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from crm.admin import panels, words
+from crm.admin.panels import Before, Event, earlier
+from crm.models import Customer, HistoryEntry, Interaction, Promise, User
+from crm.policy import Direction
+
+PAGE_SIZE = 40
+
+TOLD_ELSEWHERE = (
+    "conversation.opened",
+    "conversation.continued",
+    "conversation.answered",
+    "conversation.confirmation",
+    "conversation.noted",
+    "case.opened",
+)
+"""Entries whose subject stands in the timeline itself."""
+
+VERBS = {
+    "conversation.closed": gettext_lazy("Conversation closed"),
+    "conversation.owned": gettext_lazy("Conversation taken on"),
+    "promise.missed": gettext_lazy("A promise was missed"),
+    "message.queued": gettext_lazy("Message written"),
+    "message.released": gettext_lazy("Message sent again by a colleague"),
+    "message.cancelled": gettext_lazy("Message cancelled"),
+    "message.refused": gettext_lazy("Message refused by the receiving side"),
+    "message.accepted": gettext_lazy("Message accepted for delivery"),
+    "message.held": gettext_lazy("Message held for a person"),
+    "message.outcome_unknown": gettext_lazy("Message handed over, outcome unknown"),
+    "consent.granted": gettext_lazy("The customer said yes to being written to"),
+    "consent.withdrawn": gettext_lazy("The customer said no to being written to"),
+    "hold.placed": gettext_lazy("Nothing but what is owed leaves from here on"),
+    "hold.lifted": gettext_lazy("The hold ended"),
+    "customer.birthday_told": gettext_lazy("Told us their birthday"),
+    "customer.app_account": gettext_lazy("Got an account for the app"),
+    "case.owned": gettext_lazy("Case taken on"),
+    "case.decided": gettext_lazy("Case decided"),
+    "case.resolved": gettext_lazy("Case settled"),
+    "case.confirmed": gettext_lazy("Case confirmed in writing"),
+    "decision.differs": gettext_lazy("A decision comes out differently when decided again"),
+    "gesture.sent": gettext_lazy("Card sent"),
+    "gesture.dropped": gettext_lazy("Card not sent"),
+}
+
+
+def read(user: User, customer: Customer, before: Before | None) -> tuple[list[Event], bool]:
+    """Read one page of the story, newest first, and whether there is more. One statement per source."""
+    events = [
+        event for source in panels.sources for event in source(user, customer, before, PAGE_SIZE + 1)
+    ]
+    events.sort(key=lambda event: event.place, reverse=True)
+    return events[:PAGE_SIZE], len(events) > PAGE_SIZE
+
+
+def _history(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:
+    if not user.has_perm("crm.view_historyentry"):
+        return []
+    entries = (
+        HistoryEntry.objects.filter(earlier(before, source="history", field="at"), customer=customer)
+        .exclude(verb__in=TOLD_ELSEWHERE)
+        .select_related("by")
+        .order_by("-at", "-id")[:limit]
+    )
+    return [
+        Event(
+            at=entry.at,
+            source="history",
+            number=entry.pk,
+            icon="history",
+            words=str(VERBS.get(entry.verb, entry.verb.replace(".", ": ").replace("_", " "))),
+            who=str(entry.by) if entry.by_id else "",
+            tone="late" if entry.verb in ("promise.missed", "decision.differs", "message.refused") else "calm",
+        )
+        for entry in entries
+    ]
+
+
+def _said(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:
+    if not user.has_perm("crm.view_interaction"):
+        return []
+    said = (
+        Interaction.objects.filter(
+            earlier(before, source="interaction", field="spoke_at"), conversation__customer=customer
+        )
+        .select_related("author", "conversation")
+        .annotate(line=Left("text", 400))
+        .defer("text", "full_text", "html")
+        .order_by("-spoke_at", "-id")[:limit]
+    )
+    icons = {Direction.INBOUND: "chat_bubble", Direction.OUTBOUND: "reply", Direction.INTERNAL: "sticky_note_2"}
+    who = {
+        Direction.INBOUND: _("Customer"),
+        Direction.OUTBOUND: _("Our answer"),
+        Direction.INTERNAL: _("Note among us"),
+    }
+    return [
+        Event(
+            at=one.spoke_at,
+            source="interaction",
+            number=one.pk,
+            icon=icons[Direction(one.direction)],
+            words=who[Direction(one.direction)] + (f" · {one.conversation}" if one.conversation.subject else ""),
+            text=words.first_line(one.line, at_most=220),
+            who=str(one.author) if one.author_id and one.direction != Direction.INBOUND else "",
+            url=reverse("admin:conversation", args=[one.conversation.public_id]),
+        )
+        for one in said
+    ]
+
+
+def _promised(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:
+    if not user.has_perm("crm.view_promise"):
+        return []
+    promises = (
+        Promise.objects.filter(
+            earlier(before, source="promise", field="starts_at"), conversation__customer=customer
+        )
+        .select_related("conversation")
+        .order_by("-starts_at", "-id")[:limit]
+    )
+    return [
+        Event(
+            at=promise.starts_at,
+            source="promise",
+            number=promise.pk,
+            icon="handshake",
+            words=_("Promised: %(what)s within %(time)s")
+            % {
+                "what": promise.get_kind_display(),
+                "time": words.duration(promise.due_at - promise.starts_at),
+            },
+            state=str(promise.get_state_display()),
+            tone=words.PROMISE_TONES[promise.state],
+            url=reverse("admin:conversation", args=[promise.conversation.public_id]),
+        )
+        for promise in promises
+    ]
+
+
+panels.sources += [_history, _said, _promised]

@@ -1,0 +1,81 @@
+"""Times and sizes in words, for people in a hurry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from crm.policy import OutgoingState, PromiseState
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A due time as a list shows it. tone: "late", "soon" or "calm"."""
+
+    at: datetime
+    words: str
+    tone: str
+
+
+SOON = timedelta(hours=1)
+
+
+def due(due_at: datetime, *, at: datetime) -> Due:
+    """Say how long there is until a due time, or how long ago it was; both aware."""
+    if due_at < at:
+        return Due(due_at, _("%(time)s late") % {"time": duration(at - due_at)}, "late")
+    tone = "soon" if due_at - at <= SOON else "calm"
+    return Due(due_at, _("in %(time)s") % {"time": duration(due_at - at)}, tone)
+
+
+def ago(moment: datetime, *, at: datetime) -> str:
+    """Say how long ago something was."""
+    return _("%(time)s ago") % {"time": duration(max(at - moment, timedelta(0)))}
+
+
+def duration(length: timedelta) -> str:
+    """Say a length of time in its two largest useful parts: “3 d 4 h”, “2 h 10 min”, “12 min”."""
+    minutes = int(length.total_seconds() // 60)
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days >= 7:
+        return _("%(days)d d") % {"days": days}
+    if days:
+        return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
+    if hours:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes % 60}
+    if minutes:
+        return _("%(minutes)d min") % {"minutes": minutes}
+    return _("less than a minute")
+
+
+def size(count: int) -> str:
+    """Say how large a file is; bytes."""
+    if count < 1000:
+        return _("%(count)d bytes") % {"count": count}
+    if count < 1_000_000:
+        return _("%(count)d kB") % {"count": round(count / 1000)}
+    return _("%(count).1f MB") % {"count": count / 1_000_000}
+
+
+def first_line(text: str, *, at_most: int = 140) -> str:
+    """Give the first words of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= at_most else line[:at_most].rsplit(" ", 1)[0] + " …"
+
+
+PROMISE_TONES: dict[str, str] = {
+    PromiseState.RUNNING: "calm",
+    PromiseState.MET: "good",
+    PromiseState.BREACHED: "late",
+    PromiseState.MET_LATE: "soon",
+}
+
+OUTGOING_TONES: dict[str, str] = {
+    OutgoingState.ACCEPTED: "good",
+    OutgoingState.REFUSED: "late",
+    OutgoingState.UNKNOWN: "late",
+    OutgoingState.HELD: "soon",
+    OutgoingState.PARKED: "late",
+}

@@ -1,0 +1,141 @@
+"""What goes in and out of the API: every field is named, unknown ones are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from crm.channels import Channel
+from crm.policy import ConversationState, Direction, OutgoingState, PromiseKind, PromiseState
+
+WORDS_AT_MOST = 100_000
+"""Characters of one message; longer ones come as a file."""
+
+
+class StrictIn(serializers.Serializer[Any]):
+    """Refuses fields that are not named, so that a typing mistake or a forbidden field is never silently ignored (C03)."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = set(data) - set(self.fields)
+            if unknown:
+                raise serializers.ValidationError(
+                    {name: serializers.ErrorDetail(str(_("There is no such field.")), code="unknown_field") for name in sorted(unknown)}
+                )
+        return super().to_internal_value(data)
+
+
+class MessageIn(StrictIn):
+    subject = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
+    text = serializers.CharField(max_length=WORDS_AT_MOST, help_text="What you want to tell us.")
+    key = serializers.CharField(max_length=100, required=False, help_text="Your own key; the same key twice is one message.")
+
+
+class AnswerIn(StrictIn):
+    text = serializers.CharField(max_length=WORDS_AT_MOST)
+    key = serializers.CharField(max_length=80, required=False, help_text="The same key twice is one answer.")
+    stays_open = serializers.BooleanField(default=False, help_text="The next step is ours.")
+
+
+class NoteIn(StrictIn):
+    text = serializers.CharField(max_length=WORDS_AT_MOST)
+
+
+class CallIn(StrictIn):
+    key = serializers.CharField(max_length=100, help_text="The same key twice is one call.")
+    phone = serializers.CharField(max_length=40, required=False, default="", allow_blank=True)
+    email = serializers.CharField(max_length=320, required=False, default="", allow_blank=True)
+    name = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+    subject = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
+    said = serializers.CharField(max_length=WORDS_AT_MOST, help_text="What the customer told us.")
+    agreed = serializers.CharField(
+        max_length=WORDS_AT_MOST, required=False, default="", allow_blank=True, help_text="What we confirm in writing."
+    )
+    spoke_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text="The first ring; now when absent.")
+    spoke_at_known_from = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+    hold_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)
+    call_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)
+
+
+class PromiseOut(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(PromiseKind.choices)
+    state = serializers.ChoiceField(PromiseState.choices)
+    due_at = serializers.DateTimeField()
+    met_at = serializers.DateTimeField(allow_null=True)
+
+
+class ReceivedOut(serializers.Serializer[Any]):
+    conversation = serializers.UUIDField()
+    interaction = serializers.UUIDField()
+    spoke_at = serializers.DateTimeField()
+    created = serializers.BooleanField(help_text="False when this key had been received before.")
+    promises = PromiseOut(many=True)
+
+
+class InteractionOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    direction = serializers.ChoiceField(Direction.choices)
+    channel = serializers.ChoiceField(Channel.choices)
+    author = serializers.CharField(help_text="The name of the colleague; empty for the customer.")
+    text = serializers.CharField()
+    spoke_at = serializers.DateTimeField()
+
+
+class ConversationRowOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    subject = serializers.CharField()
+    state = serializers.ChoiceField(ConversationState.choices)
+    spoke_at = serializers.DateTimeField()
+    due_at = serializers.DateTimeField(allow_null=True)
+    owner = serializers.CharField(help_text="Who takes care of it; empty while nobody does.")
+
+
+class InboxRowOut(ConversationRowOut):
+    customer = serializers.CharField()
+    customer_id = serializers.UUIDField()
+
+
+class ConversationOut(ConversationRowOut):
+    customer_id = serializers.UUIDField()
+    customer = serializers.CharField()
+    interactions = InteractionOut(many=True)
+    promises = PromiseOut(many=True)
+
+
+class ConversationPageOut(serializers.Serializer[Any]):
+    results = ConversationRowOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True, help_text="Give it as `cursor` to get the next page.")
+
+
+class InboxPageOut(serializers.Serializer[Any]):
+    results = InboxRowOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class OutgoingOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(OutgoingState.choices)
+    channel = serializers.ChoiceField(Channel.choices)
+
+
+class TimelineRowOut(serializers.Serializer[Any]):
+    verb = serializers.CharField()
+    ref = serializers.CharField()
+    at = serializers.DateTimeField()
+    origin = serializers.CharField()
+    by = serializers.CharField()
+
+
+class TimelinePageOut(serializers.Serializer[Any]):
+    results = TimelineRowOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class MeOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    email = serializers.CharField()
+    name = serializers.CharField()
+    is_staff = serializers.BooleanField()
+    customer_id = serializers.UUIDField(allow_null=True)

@@ -1,0 +1,19 @@
+"""crm's addresses under /api/v1/."""
+
+from django.urls import path
+
+from crm.api import views
+
+urlpatterns = [
+    path("me/", views.Me.as_view()),
+    path("messages/", views.Messages.as_view()),
+    path("conversations/", views.Conversations.as_view()),
+    path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),
+    path("conversations/<uuid:public_id>/messages/", views.ConversationMessages.as_view()),
+    path("conversations/<uuid:public_id>/answers/", views.Answers.as_view()),
+    path("conversations/<uuid:public_id>/notes/", views.Notes.as_view()),
+    path("conversations/<uuid:public_id>/close/", views.Close.as_view()),
+    path("inbox/", views.Inbox.as_view()),
+    path("calls/", views.Calls.as_view()),
+    path("customers/<uuid:public_id>/timeline/", views.Timeline.as_view()),
+]

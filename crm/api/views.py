@@ -1,0 +1,362 @@
+"""crm's addresses of the API. Each translates, makes one action call, and names the fields that go out."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions, permissions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from crm.actions import desk, intake
+from crm.api import shapes
+from crm.api.paging import PAGE_SIZE, BadCursor, read_cursor, write_cursor
+from crm.channels import Channel, Message
+from crm.models import Conversation, Customer, HistoryEntry, Interaction, Promise, User
+from crm.policy import Direction
+
+Row = TypeVar("Row", bound=Model)
+CURSOR = OpenApiParameter("cursor", str, description="`next_cursor` of the page before; the first page when absent.")
+
+
+def may(right: str) -> type[permissions.BasePermission]:
+    """A permission class that asks for one right of staff."""
+
+    class May(permissions.IsAuthenticated):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            return super().has_permission(request, view) and request.user.is_staff and request.user.has_perm(right)
+
+    return May
+
+
+class IsCustomer(permissions.IsAuthenticated):
+    """Accounts that belong to a customer."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return super().has_permission(request, view) and request.user.customer_id is not None
+
+
+def read(shape: type[shapes.StrictIn], request: Request) -> dict[str, Any]:
+    """Read a request's body into a shape. Raises ValidationError."""
+    given = shape(data=request.data)
+    given.is_valid(raise_exception=True)
+    return given.validated_data  # type: ignore[no-any-return]
+
+
+def get_or_404(rows: QuerySet[Row], public_id: uuid.UUID) -> Row:
+    """Find one row among those the account may see; not there and not yours are the same 404 (Q8)."""
+    return get_object_or_404(rows, public_id=public_id)
+
+
+def received_out(received: intake.Received) -> dict[str, Any]:
+    return {
+        "conversation": received.conversation.public_id,
+        "interaction": received.interaction.public_id,
+        "spoke_at": received.interaction.spoke_at,
+        "created": received.created,
+        "promises": [
+            {"kind": p.kind, "state": p.state, "due_at": p.due_at, "met_at": p.met_at} for p in received.promises
+        ],
+    }
+
+
+def app_message(user: User, given: dict[str, Any]) -> Message:
+    """What a customer wrote in the app. It counts from when our server got it; what the device says is a claim."""
+    return Message(
+        channel=Channel.APP,
+        source="app",
+        external_id=f"{user.public_id}:{given.get('key') or uuid.uuid4()}",
+        sender_kind="app",
+        sender_address=str(user.public_id),
+        sender_name=user.display_name,
+        subject=given.get("subject", ""),
+        text=given["text"],
+        full_text=given["text"],
+        html="",
+        spoke_at=None,
+        attachments=(),
+        in_reply_to=(),
+        message_id="",
+        language="",
+        recipients=(),
+    )
+
+
+class Me(APIView):
+    """The account that asks."""
+
+    @extend_schema(responses=shapes.MeOut, operation_id="me")
+    def get(self, request: Request) -> Response:
+        user = request.user
+        customer = Customer.objects.filter(pk=user.customer_id).values_list("public_id", flat=True).first()
+        return Response(
+            {"id": user.public_id, "email": user.email, "name": str(user), "is_staff": user.is_staff, "customer_id": customer}
+        )
+
+
+class Messages(APIView):
+    """A customer tells us something new."""
+
+    permission_classes = [IsCustomer]
+
+    @extend_schema(request=shapes.MessageIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="message_create")
+    def post(self, request: Request) -> Response:
+        given = read(shapes.MessageIn, request)
+        received = intake.receive(app_message(request.user, given), at=timezone.now(), origin="api", by=request.user)
+        return Response(received_out(received), status=201 if received.created else 200)
+
+
+class ConversationMessages(APIView):
+    """A customer writes again in a conversation of theirs."""
+
+    permission_classes = [IsCustomer]
+
+    @extend_schema(
+        request=shapes.MessageIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="conversation_message_create"
+    )
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(shapes.MessageIn, request)
+        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
+        received = intake.receive(
+            app_message(request.user, given), at=timezone.now(), origin="api", by=request.user, conversation=conversation
+        )
+        return Response(received_out(received), status=201 if received.created else 200)
+
+
+ROW = ("public_id", "subject", "state", "spoke_at", "due_at", "owner__display_name", "owner__email")
+
+
+def row_out(row: dict[str, Any], *, for_customer: bool) -> dict[str, Any]:
+    owner = row["owner__display_name"] or ("" if for_customer else row["owner__email"] or "")
+    return {
+        "id": row["public_id"],
+        "subject": row["subject"],
+        "state": row["state"],
+        "spoke_at": row["spoke_at"],
+        "due_at": row["due_at"],
+        "owner": owner,
+    }
+
+
+class Conversations(APIView):
+    """The conversations the account may see, newest first."""
+
+    @extend_schema(parameters=[CURSOR], responses=shapes.ConversationPageOut, operation_id="conversation_list")
+    def get(self, request: Request) -> Response:
+        after = read_cursor(request, [int])
+        rows = Conversation.objects.visible_to(request.user)
+        if after:
+            rows = rows.filter(pk__lt=after[0])
+        page = list(rows.order_by("-pk").values("pk", *ROW)[: PAGE_SIZE + 1])
+        more = page[PAGE_SIZE:]
+        return Response(
+            {
+                "results": [row_out(row, for_customer=not request.user.is_staff) for row in page[:PAGE_SIZE]],
+                "next_cursor": write_cursor([page[PAGE_SIZE - 1]["pk"]]) if more else None,
+            }
+        )
+
+
+class Inbox(APIView):
+    """What waits for us, in the one order: critical harm, earliest promise, who spoke first."""
+
+    permission_classes = [may("crm.view_conversation")]
+
+    @extend_schema(
+        parameters=[CURSOR, OpenApiParameter("owner", str, enum=["me", "nobody"], description="Everybody's when absent.")],
+        responses=shapes.InboxPageOut,
+        operation_id="inbox",
+    )
+    def get(self, request: Request) -> Response:
+        after = read_cursor(request, [int, str, str, int])
+        rows = Conversation.objects.visible_to(request.user).waiting_for_us()
+        owner = request.query_params.get("owner", "")
+        if owner not in ("", "me", "nobody"):
+            raise exceptions.ValidationError({"owner": "Only “me” and “nobody” are understood."})
+        if owner:
+            rows = rows.filter(owner=request.user if owner == "me" else None)
+        if after:
+            rows = rows.filter(queue_after(after[0], instant(after[1]), instant(after[2]), after[3]))
+        page = list(
+            rows.in_due_order().values("pk", "queue_class", *ROW, "customer__public_id", "customer__display_name")[: PAGE_SIZE + 1]
+        )
+        last = page[PAGE_SIZE - 1] if len(page) > PAGE_SIZE else None
+        return Response(
+            {
+                "results": [
+                    {
+                        **row_out(row, for_customer=False),
+                        "customer": row["customer__display_name"],
+                        "customer_id": row["customer__public_id"],
+                    }
+                    for row in page[:PAGE_SIZE]
+                ],
+                "next_cursor": last
+                and write_cursor([last["queue_class"], last["due_at"].isoformat(), last["spoke_at"].isoformat(), last["pk"]]),
+            }
+        )
+
+
+def queue_after(queue_class: int, due_at: datetime, spoke_at: datetime, number: int) -> Any:
+    """The rows behind a place in the queue, as one row comparison that the queue's index answers."""
+    return TupleGreaterThan(
+        Tuple("queue_class", "due_at", "spoke_at", "pk"),
+        (queue_class, due_at, spoke_at, number),
+    )
+
+
+def instant(text: str) -> datetime:
+    """Read a time out of a cursor. Raises BadCursor."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as mistake:
+        raise BadCursor from mistake
+    if moment.tzinfo is None:
+        raise BadCursor
+    return moment
+
+
+class ConversationDetail(APIView):
+    """One conversation with what was said and what is promised; notes between colleagues are for colleagues."""
+
+    @extend_schema(responses=shapes.ConversationOut, operation_id="conversation_retrieve")
+    def get(self, request: Request, public_id: uuid.UUID) -> Response:
+        staff = request.user.is_staff
+        row = (
+            Conversation.objects.visible_to(request.user)
+            .filter(public_id=public_id)
+            .values("pk", *ROW, "customer__public_id", "customer__display_name")
+            .first()
+        )
+        if row is None:
+            raise exceptions.NotFound
+        said = Interaction.objects.filter(conversation=row["pk"])
+        if not staff:
+            said = said.exclude(direction=Direction.INTERNAL)
+        interactions = said.order_by("spoke_at", "pk").values(
+            "public_id", "direction", "channel", "author__display_name", "text", "spoke_at"
+        )
+        promises = Promise.objects.filter(conversation=row["pk"]).order_by("due_at", "pk")
+        return Response(
+            {
+                **row_out(row, for_customer=not staff),
+                "customer_id": row["customer__public_id"],
+                "customer": row["customer__display_name"],
+                "interactions": [
+                    {
+                        "id": said["public_id"],
+                        "direction": said["direction"],
+                        "channel": said["channel"],
+                        "author": said["author__display_name"] or "",
+                        "text": said["text"],
+                        "spoke_at": said["spoke_at"],
+                    }
+                    for said in interactions
+                ],
+                "promises": list(promises.values("kind", "state", "due_at", "met_at")),
+            }
+        )
+
+
+class Answers(APIView):
+    """A colleague answers the customer, the way the customer came."""
+
+    permission_classes = [may("crm.answer_conversation")]
+
+    @extend_schema(request=shapes.AnswerIn, responses={201: shapes.OutgoingOut}, operation_id="answer_create")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(shapes.AnswerIn, request)
+        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
+        message = desk.answer(
+            conversation.pk,
+            text=given["text"],
+            by=request.user,
+            at=timezone.now(),
+            key=given.get("key", ""),
+            origin="api",
+            stays_open=given["stays_open"],
+        )
+        return Response({"id": message.public_id, "state": message.state, "channel": message.channel}, status=201)
+
+
+class Notes(APIView):
+    """A colleague leaves a note that customers never see."""
+
+    permission_classes = [may("crm.answer_conversation")]
+
+    @extend_schema(request=shapes.NoteIn, responses={201: shapes.InteractionOut}, operation_id="note_create")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(shapes.NoteIn, request)
+        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
+        note = desk.note(conversation.pk, text=given["text"], by=request.user, at=timezone.now())
+        return Response(
+            {
+                "id": note.public_id,
+                "direction": note.direction,
+                "channel": note.channel,
+                "author": str(request.user),
+                "text": note.text,
+                "spoke_at": note.spoke_at,
+            },
+            status=201,
+        )
+
+
+class Close(APIView):
+    """A colleague closes a conversation in which nothing is promised any more."""
+
+    permission_classes = [may("crm.answer_conversation")]
+
+    @extend_schema(request=None, responses={204: None}, operation_id="conversation_close")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
+        desk.close(conversation.pk, by=request.user, at=timezone.now(), origin="api")
+        return Response(status=204)
+
+
+class Calls(APIView):
+    """A colleague writes down a talk on the phone."""
+
+    permission_classes = [may("crm.log_call")]
+
+    @extend_schema(request=shapes.CallIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="call_create")
+    def post(self, request: Request) -> Response:
+        call = desk.Call(**read(shapes.CallIn, request))
+        received = desk.log_call(call, by=request.user, at=timezone.now(), origin="api")
+        return Response(received_out(received), status=201 if received.created else 200)
+
+
+class Timeline(APIView):
+    """What happened with one customer, newest first."""
+
+    permission_classes = [may("crm.view_historyentry")]
+
+    @extend_schema(parameters=[CURSOR], responses=shapes.TimelinePageOut, operation_id="customer_timeline")
+    def get(self, request: Request, public_id: uuid.UUID) -> Response:
+        after = read_cursor(request, [str, int])
+        customer = get_or_404(Customer.objects.visible_to(request.user), public_id)
+        rows = HistoryEntry.objects.filter(customer=customer)
+        if after:
+            rows = rows.filter(TupleLessThan(Tuple("at", "pk"), (instant(after[0]), after[1])))
+        page = list(
+            rows.order_by("-at", "-pk").values("pk", "verb", "ref", "at", "origin", "by__display_name")[: PAGE_SIZE + 1]
+        )
+        last = page[PAGE_SIZE - 1] if len(page) > PAGE_SIZE else None
+        return Response(
+            {
+                "results": [
+                    {"verb": r["verb"], "ref": r["ref"], "at": r["at"], "origin": r["origin"], "by": r["by__display_name"] or ""}
+                    for r in page[:PAGE_SIZE]
+                ],
+                "next_cursor": last and write_cursor([last["at"].isoformat(), last["pk"]]),
+            }
+        )
+

@@ -1,0 +1,195 @@
+"""Recovery's door for programs."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.urls import path
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from crm.api.paging import PAGE_SIZE, read_cursor, write_cursor
+from crm.api.shapes import StrictIn
+from crm.api.views import CURSOR, get_or_404, may, read
+from crm.models import Conversation
+from recovery import actions
+from recovery.models import Case, Decision
+from recovery.policy import ComplaintType, Facts, Outcome, Severity, Status
+
+
+class FactsIn(StrictIn):
+    complaint_type = serializers.ChoiceField(ComplaintType.choices)
+    loss = serializers.DecimalField(max_digits=10, decimal_places=2, min_value=0, default="0")
+    currency = serializers.RegexField(r"^[A-Z]{3}$", default="EUR")
+    days_without = serializers.IntegerField(min_value=0, max_value=3650, default=0)
+    our_failures = serializers.IntegerField(min_value=0, max_value=100, default=1)
+    safety = serializers.BooleanField(default=False)
+    essential = serializers.BooleanField(default=False)
+    vulnerable = serializers.BooleanField(default=False)
+
+
+class ResolveIn(StrictIn):
+    outcome = serializers.ChoiceField(Outcome.choices)
+    explanation = serializers.CharField(max_length=20_000, help_text="What the customer is told, in writing.")
+
+
+class EntitlementOut(serializers.Serializer[Any]):
+    severity = serializers.ChoiceField(Severity.choices)
+    remedies = serializers.ListField(child=serializers.CharField())
+    owed = serializers.CharField(help_text="Money, in `currency`.")
+    currency = serializers.CharField()
+    within_minutes = serializers.DictField(child=serializers.IntegerField(), help_text="From when the customer spoke.")
+    explanation = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+
+
+class DecisionOut(serializers.Serializer[Any]):
+    policy_version = serializers.IntegerField()
+    facts_hash = serializers.CharField()
+    decided_at = serializers.DateTimeField()
+    entitlement = EntitlementOut()
+
+
+class CaseRowOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    conversation = serializers.UUIDField()
+    status = serializers.ChoiceField(Status.choices)
+    severity = serializers.ChoiceField(Severity.choices)
+    complaint_type = serializers.ChoiceField(ComplaintType.choices)
+    opened_at = serializers.DateTimeField()
+    resolved_at = serializers.DateTimeField(allow_null=True)
+    confirmed_at = serializers.DateTimeField(allow_null=True)
+
+
+class CasePageOut(serializers.Serializer[Any]):
+    results = CaseRowOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class CaseOut(CaseRowOut):
+    decision = DecisionOut()
+
+
+ROW = (
+    "public_id", "conversation__public_id", "status", "severity", "complaint_type", "opened_at", "resolved_at", "confirmed_at",
+)  # fmt: skip
+
+
+def row_out(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["public_id"],
+        "conversation": row["conversation__public_id"],
+        **{name: row[name] for name in ROW[2:]},
+    }
+
+
+def decision_out(decision: Decision) -> dict[str, Any]:
+    return {
+        "policy_version": decision.policy_version.number,
+        "facts_hash": decision.facts_hash,
+        "decided_at": decision.decided_at,
+        "entitlement": decision.entitlement,
+    }
+
+
+def case_out(case_id: int) -> dict[str, Any]:
+    row = Case.objects.filter(pk=case_id).values(*ROW).get()
+    newest = Decision.objects.filter(case=case_id).select_related("policy_version").order_by("-pk")[0]
+    return {**row_out(row), "decision": decision_out(newest)}
+
+
+class Cases(APIView):
+    """The cases the account may see, newest first."""
+
+    @extend_schema(parameters=[CURSOR], responses=CasePageOut, operation_id="case_list")
+    def get(self, request: Request) -> Response:
+        after = read_cursor(request, [int])
+        rows = Case.objects.visible_to(request.user)
+        if after:
+            rows = rows.filter(pk__lt=after[0])
+        page = list(rows.order_by("-pk").values("pk", *ROW)[: PAGE_SIZE + 1])
+        more = len(page) > PAGE_SIZE
+        return Response(
+            {
+                "results": [row_out(row) for row in page[:PAGE_SIZE]],
+                "next_cursor": write_cursor([page[PAGE_SIZE - 1]["pk"]]) if more else None,
+            }
+        )
+
+
+class CaseDetail(APIView):
+    """One case with what is owed and why."""
+
+    @extend_schema(responses=CaseOut, operation_id="case_retrieve")
+    def get(self, request: Request, public_id: uuid.UUID) -> Response:
+        case = Case.objects.visible_to(request.user).filter(public_id=public_id).values("pk").first()
+        if case is None:
+            raise exceptions.NotFound
+        return Response(case_out(case["pk"]))
+
+
+class OpenCase(APIView):
+    """A colleague sees that something went wrong."""
+
+    permission_classes = [may("recovery.open_case")]
+
+    @extend_schema(request=None, responses={201: CaseOut}, operation_id="case_open")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
+        case = actions.open_case(conversation.pk, facts=Facts(), seen_because=[], by=request.user, at=timezone.now())
+        return Response(case_out(case.pk), status=201)
+
+
+class OwnCase(APIView):
+    """A colleague takes a case on by name."""
+
+    permission_classes = [may("recovery.resolve_case")]
+
+    @extend_schema(request=None, responses=CaseOut, operation_id="case_own")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        case = get_or_404(Case.objects.visible_to(request.user), public_id)
+        actions.own(case.pk, by=request.user, at=timezone.now())
+        return Response(case_out(case.pk))
+
+
+class CaseFacts(APIView):
+    """A colleague notes the facts; the policy decides."""
+
+    permission_classes = [may("recovery.resolve_case")]
+
+    @extend_schema(request=FactsIn, responses=CaseOut, operation_id="case_decide")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(FactsIn, request)
+        facts = actions.facts_from({**given, "complaint_type": ComplaintType(given["complaint_type"])})
+        case = get_or_404(Case.objects.visible_to(request.user), public_id)
+        actions.decide(case.pk, facts=facts, by=request.user, at=timezone.now())
+        return Response(case_out(case.pk))
+
+
+class ResolveCase(APIView):
+    """A colleague settles a case; the customer gets it in writing."""
+
+    permission_classes = [may("recovery.resolve_case")]
+
+    @extend_schema(request=ResolveIn, responses=CaseOut, operation_id="case_resolve")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(ResolveIn, request)
+        case = get_or_404(Case.objects.visible_to(request.user), public_id)
+        actions.resolve(
+            case.pk, outcome=Outcome(given["outcome"]), explanation=given["explanation"], by=request.user, at=timezone.now()
+        )
+        return Response(case_out(case.pk))
+
+
+urlpatterns = [
+    path("cases/", Cases.as_view()),
+    path("cases/<uuid:public_id>/", CaseDetail.as_view()),
+    path("cases/<uuid:public_id>/own/", OwnCase.as_view()),
+    path("cases/<uuid:public_id>/facts/", CaseFacts.as_view()),
+    path("cases/<uuid:public_id>/resolve/", ResolveCase.as_view()),
+    path("conversations/<uuid:public_id>/case/", OpenCase.as_view()),
+]
