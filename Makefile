@@ -1,13 +1,13 @@
 # Evenhand. `make run` starts everything; `make help` lists the rest.
 
 PY ?= python3
-UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)# used when it is there and works, never downloaded
+# Used when it is there and works, never downloaded; asked for in recipes only, so that a warm start does not wait for it.
+UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)
 ARGS ?=
 BIN := .venv/bin
 
 # So that "first page after … s" can count the installation too.
 export EVENHAND_STARTED_AT := $(shell date +%s)
-export DJANGO_SETTINGS_MODULE ?= evenhand.settings
 
 .DEFAULT_GOAL := help
 .PHONY: run test check bench migrations lock clean-data help
@@ -33,9 +33,9 @@ migrations: .venv/.ok  ## write migrations for changed models
 	$(BIN)/python manage.py makemigrations
 
 lock:  ## renew requirements.txt and requirements-dev.txt from the .in files (needs uv)
-	@test -n "$(UV)" || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	$(UV) pip compile --universal --python-version 3.11 --generate-hashes -q requirements.in -o requirements.txt
-	$(UV) pip compile --universal --python-version 3.11 --generate-hashes -q requirements-dev.in -o requirements-dev.txt
+	@uv --version >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	uv pip compile --universal --python-version 3.11 --generate-hashes -q requirements.in -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes -q requirements-dev.in -o requirements-dev.txt
 
 clean-data: .venv/.ok  ## delete the database and everything else under .data
 	@$(BIN)/python -m evenhand.embedded.clean
@@ -57,18 +57,19 @@ help:  ## list what make can do here
 .venv/bin/python:
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Evenhand needs Python 3.11 or newer; name one, for example: make run PY=python3.12" >&2; exit 1; }
-ifeq ($(UV),)
-	@$(PY) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "This Python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@$(PY) -m venv .venv
-else
-	@$(UV) venv --quiet --allow-existing --no-python-downloads --python "$$($(PY) -c 'import sys; print(sys.executable)')" .venv
-endif
+	@uv="$(UV)"; if [ -n "$$uv" ]; then \
+		$$uv venv --quiet --allow-existing --no-python-downloads .venv \
+			--python "$$($(PY) -c 'import sys; print(sys.executable)')"; \
+	elif $(PY) -c 'import ensurepip, venv' 2>/dev/null; then \
+		$(PY) -m venv .venv; \
+	else \
+		echo "This Python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2; exit 1; \
+	fi
 
 # uv leaves byte code to the first start unless told, and then every start pays where writing it is switched off.
-ifeq ($(UV),)
-install = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r $(1)
-else
-install = $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1)
-endif
+install = uv="$(UV)"; if [ -n "$$uv" ]; then \
+		$$uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r $(1); \
+	else \
+		{ $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; } && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r $(1); \
+	fi

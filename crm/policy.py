@@ -109,6 +109,17 @@ def default_promises(spoke_at: datetime, *, spoken: bool) -> tuple[PromiseDue, .
     return tuple(promises)
 
 
+def queue_due(unmet: Iterable[tuple[str, datetime]]) -> datetime | None:
+    """Say which due time places a matter in the queue: the earliest of what is unmet, None when nothing is.
+
+    unmet: (promise kind, due at). The written confirmation of a talk is a duty beside the matter and moves nobody forward:
+    whoever called stands where whoever wrote the same would stand.
+    """
+    by_kind = list(unmet)
+    matter = [due_at for kind, due_at in by_kind if kind != PromiseKind.CONFIRMATION]
+    return min(matter or [due_at for _kind, due_at in by_kind], default=None)
+
+
 def next_answer_promise(spoke_at: datetime) -> PromiseDue:
     """Say what somebody who writes again after our answer is promised: an answer within the same time as the first."""
     return PromiseDue(PromiseKind.NEXT_UPDATE, spoke_at, spoke_at + FIRST_RESPONSE_WITHIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 from django.urls import path
@@ -13,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from crm import money
 from crm.api.paging import PAGE_SIZE, read_cursor, write_cursor
 from crm.api.shapes import StrictIn
 from crm.api.views import CURSOR, get_or_404, may, read
@@ -24,7 +26,7 @@ from recovery.policy import ComplaintType, Facts, Outcome, Severity, Status
 
 class FactsIn(StrictIn):
     complaint_type = serializers.ChoiceField(ComplaintType.choices)
-    loss = serializers.DecimalField(max_digits=10, decimal_places=2, min_value=0, default="0")
+    loss = serializers.IntegerField(min_value=0, max_value=10**10, default=0, help_text="In the currency's smallest unit, such as cents.")
     currency = serializers.RegexField(r"^[A-Z]{3}$", default="EUR")
     days_without = serializers.IntegerField(min_value=0, max_value=3650, default=0)
     our_failures = serializers.IntegerField(min_value=0, max_value=100, default=1)
@@ -41,7 +43,7 @@ class ResolveIn(StrictIn):
 class EntitlementOut(serializers.Serializer[Any]):
     severity = serializers.ChoiceField(Severity.choices)
     remedies = serializers.ListField(child=serializers.CharField())
-    owed = serializers.CharField(help_text="Money, in `currency`.")
+    owed = serializers.IntegerField(help_text="In the currency's smallest unit, such as cents.")
     currency = serializers.CharField()
     within_minutes = serializers.DictField(child=serializers.IntegerField(), help_text="From when the customer spoke.")
     explanation = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
@@ -88,11 +90,12 @@ def row_out(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def decision_out(decision: Decision) -> dict[str, Any]:
+    owed = decision.entitlement
     return {
         "policy_version": decision.policy_version.number,
         "facts_hash": decision.facts_hash,
         "decided_at": decision.decided_at,
-        "entitlement": decision.entitlement,
+        "entitlement": {**owed, "owed": money.to_minor(Decimal(owed["owed"]), owed["currency"])},
     }
 
 
@@ -164,7 +167,9 @@ class CaseFacts(APIView):
     @extend_schema(request=FactsIn, responses=CaseOut, operation_id="case_decide")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         given = read(FactsIn, request)
-        facts = actions.facts_from({**given, "complaint_type": ComplaintType(given["complaint_type"])})
+        given["complaint_type"] = ComplaintType(given["complaint_type"])
+        given["loss"] = money.from_minor(given["loss"], given["currency"])
+        facts = actions.facts_from(given)
         case = get_or_404(Case.objects.visible_to(request.user), public_id)
         actions.decide(case.pk, facts=facts, by=request.user, at=timezone.now())
         return Response(case_out(case.pk))

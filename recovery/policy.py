@@ -11,11 +11,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
+
+from crm import money
 
 
 class Status(TextChoices):
@@ -78,12 +80,13 @@ class Facts:
     def __post_init__(self) -> None:
         if not self.loss.is_finite() or self.loss < 0:
             raise ValueError("The loss cannot be less than nothing.")
+        money.places(self.currency)
         if self.days_without < 0 or self.our_failures < 0:
             raise ValueError("Days and failures cannot be less than nothing.")
 
     def as_data(self) -> dict[str, Any]:
         """The facts as JSON values, the same bytes for the same facts."""
-        return {**asdict(self), "complaint_type": self.complaint_type.value, "loss": str(self.loss.quantize(Decimal("0.01")))}
+        return {**asdict(self), "complaint_type": self.complaint_type.value, "loss": str(money.rounded(self.loss, self.currency))}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Facts:
@@ -197,7 +200,7 @@ def entitlement_for(facts: Facts, policy: Policy) -> Entitlement:
     return Entitlement(
         severity=severity,
         remedies=remedies,
-        owed=owed.quantize(Decimal("0.01"), ROUND_HALF_UP),
+        owed=money.rounded(owed, facts.currency),
         currency=facts.currency,
         within=within,
         explanation=tuple((rule.code, rule.because) for rule in applying),

@@ -35,7 +35,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 @pytest.fixture(autouse=True)
 def _starter_rows(request: pytest.FixtureRequest) -> Iterator[None]:
     """Write what migrations seeded again when an earlier transactional test has emptied the tables."""
-    if {"transactional_db", "live_server"} & set(request.fixturenames):
+    marker = request.node.get_closest_marker("django_db")
+    if (marker and marker.kwargs.get("transaction")) or {"transactional_db", "live_server"} & set(request.fixturenames):
         request.getfixturevalue("transactional_db")
         from django.apps import apps
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,16 +64,21 @@ class ThrowAway:
         shutil.rmtree(self.folder)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Choose the servers and name them in the environment, before pytest-django reads the settings."""
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        return  # the controller's environment, servers included, was inherited
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Choose the servers and name them in the environment; as a wrapper it comes before the settings are read."""
+    if not os.environ.get("PYTEST_XDIST_WORKER"):  # one of those inherits the controller's environment and servers
+        name_servers(early_config)
+    yield
+
+
+def name_servers(config: pytest.Config) -> None:
+    """Put the URLs of the servers this run uses into the environment, starting those that nobody named."""
     database_url = os.environ.get("EVENHAND_TEST_DATABASE_URL", "").strip()
     broker_url = os.environ.get("EVENHAND_TEST_BROKER_URL", "").strip()
     if not (database_url and broker_url):
         servers = ThrowAway.start(with_database=not database_url, with_broker=not broker_url)
-        early_config.add_cleanup(servers.stop)  # unlike the unconfigure hook also called when the settings fail
+        config.add_cleanup(servers.stop)  # unlike the unconfigure hook also called when the settings fail
         database_url = database_url or servers.places.database_url
         broker_url = broker_url or servers.places.broker_url
     os.environ["DATABASE_URL"], os.environ["CELERY_BROKER_URL"] = database_url, broker_url

@@ -24,6 +24,14 @@ class NoSuchDay(ValueError):
 
 
 @transaction.atomic
+def welcome(name: str, *, at: datetime, by: User | None = None) -> Customer:
+    """Write down a customer who has not told us anything yet, for example because they get an account for the app."""
+    customer = Customer.objects.create(display_name=name, created_at=at)
+    history.record(customer, "customer.welcomed", ref=f"customer:{customer.public_id}", by=by, at=at)
+    return customer
+
+
+@transaction.atomic
 def tell_birthday(
     customer: Customer, *, month: int, day: int, evidence: str, at: datetime, by: User | None = None
 ) -> LifeEvent:

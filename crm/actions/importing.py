@@ -1,7 +1,7 @@
 """Taking in old public correspondence from a file: who wrote, what was answered and when. It starts no clock.
 
-Nothing here promises an answer, opens a case, names an owner or sends anything: the conversations are closed when they come
-in, and no follow-up of `interaction.received` is written for them. They count in reports, marked as imported.
+Nothing here promises an answer, opens a case, names an owner or sends anything: the conversations are closed when they
+come in, and no follow-up of `interaction.received` is written for them. They count in reports, marked as imported.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def batches(threads: Iterable[Thread]) -> Iterator[list[Thread]]:
 def bring_in(threads: Sequence[Thread], *, at: datetime) -> Brought:
     """Write threads as closed, imported conversations with their customers and messages, in one transaction.
 
-    at: now. A thread belongs to the customer who spoke first; others in it are customers with messages of their own there.
+    at: now. A thread belongs to the customer who spoke first; others in it are customers with messages of their own.
     A message that is there already (same id) is left as it is, and the rest of its thread joins its conversation.
     first_answer_at is the first response as reports count it: a company's answer to the opening message itself.
     Raises ValueError for a thread in which no customer speaks; then nothing has changed.

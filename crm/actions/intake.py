@@ -8,7 +8,8 @@ from datetime import datetime
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, models, transaction
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
@@ -29,6 +30,7 @@ from crm.policy import (
     earliest,
     next_answer_promise,
     owner_for,
+    queue_due,
 )
 from crm.together import insert_together
 
@@ -52,12 +54,13 @@ class NothingSaid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What became of one message. created is False when it had been received before."""
+    """What became of one message. created: it had not been received before; opened: it began its conversation."""
 
     interaction: Interaction
     conversation: Conversation
     promises: tuple[Promise, ...]
     created: bool
+    opened: bool = False
 
 
 def receive(
@@ -76,8 +79,7 @@ def receive(
     The same (source, external_id) twice is one interaction. What follows (is it a complaint?) happens after commit.
     Raises NothingSaid, identity.UnusableAddress, DifferentContent; then nothing has changed.
     """
-    if not message.text.strip() and not message.subject.strip() and not message.attachments:
-        raise NothingSaid(_("There are no words in this message yet."))
+    _said_something(message)
     for race in range(RACES_TRIED):
         try:
             with transaction.atomic():
@@ -91,6 +93,11 @@ def receive(
             if constraint != "contact_point_one_customer" or race == RACES_TRIED - 1:
                 raise  # somebody else met the same new customer this instant: look again
     raise AssertionError("the loop above returns or raises")
+
+
+def _said_something(message: Message) -> None:
+    if not message.text.strip() and not message.subject.strip() and not message.attachments:
+        raise NothingSaid(_("There are no words in this message yet."))
 
 
 def _receive(
@@ -113,7 +120,7 @@ def _receive(
     if conversation is None:
         conversation = _opened(message, speaker, spoke_at=spoke_at)
         due = default_promises(spoke_at, spoken=message.channel in SPOKEN)
-        conversation.due_at = min(promise.due_at for promise in due)
+        conversation.due_at = queue_due((promise.kind, promise.due_at) for promise in due)
         rows.append(conversation)
         given_by = "everybody"
     else:
@@ -140,7 +147,7 @@ def _receive(
         promises.settle_due(conversation, at=at)
     for part in message.attachments:
         _attach(interaction, part)
-    return Received(interaction, conversation, tuple(promised), created=True)
+    return Received(interaction, conversation, tuple(promised), created=True, opened=opened)
 
 
 def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) -> Conversation:
@@ -246,17 +253,21 @@ def _received_before(message: Message) -> Received:
 # --- raw mail ----------------------------------------------------------------------------------------------------------------------
 
 
-def keep_raw(content: bytes, *, source: str, label: str, at: datetime, external_id: str = "") -> RawItem:
+def keep_raw(
+    content: bytes, *, source: str, label: str, at: datetime, external_id: str = "", leased: bool = False
+) -> RawItem:
     """Keep bytes exactly as they came, before anybody acknowledges them. The same bytes from the same source are one item.
 
     external_id: the source's own unchanging id of this delivery; the hash of the bytes when it has none.
+    leased: the caller reads it at once (`read_now`); should it die first, the lane takes the item over after the lease.
+    An item that is new has this `at` as its received_at.
     """
     external_id = external_id or hashlib.sha256(content).hexdigest()
+    item = RawItem(source=source, external_id=external_id, content=content, label=label[:300], received_at=at)
+    if leased:
+        item.state, item.lease_until = WorkState.CLAIMED, Now() + settings.EVENHAND_LEASE
     with transaction.atomic():
-        RawItem.objects.bulk_create(
-            [RawItem(source=source, external_id=external_id, content=content, label=label[:300], received_at=at)],
-            ignore_conflicts=True,
-        )
+        RawItem.objects.bulk_create([item], ignore_conflicts=True)
         dispatch.after_commit("raw.kept")
     return RawItem.objects.get(source=source, external_id=external_id)
 
@@ -266,7 +277,10 @@ def read_raw(item: RawItem, *, at: datetime) -> Received | None:
 
     The item then says what it was and why. Raises whatever reading raises; then the item is as before.
     """
-    mail = read_mail(bytes(item.content), received_at=item.received_at)
+    return _take_in(item, read_mail(bytes(item.content), received_at=item.received_at), at=at)
+
+
+def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received | None:
     received = None
     with transaction.atomic():
         mine = RawItem.objects.select_for_update().get(pk=item.pk)
@@ -280,6 +294,88 @@ def read_raw(item: RawItem, *, at: datetime) -> Received | None:
         mine.kind, mine.reason, mine.lease_until = mail.kind, reason[:300], None
         mine.save(update_fields=["state", "kind", "reason", "lease_until"])
     return received
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNow:
+    """What became of one kept mail that was read at once.
+
+    mail: None when reading itself failed. received: what it became; None when no customer speaks or it was refused.
+    refused: why a mail was parked that we could not take in; empty otherwise. waits: it stays with the lane, which
+    reads it when the database lets it.
+    """
+
+    mail: mail_channel.Mail | None
+    received: Received | None
+    refused: str = ""
+    waits: bool = False
+
+
+def read_now(item: RawItem, *, at: datetime) -> ReadNow:
+    """Read one kept mail at once instead of waiting for the lane; whatever is wrong with it stays with it.
+
+    A refusal (nothing said, no usable address, other words under a known id) or an unexpected error parks the item with
+    its reason: read again it would say the same. Trouble of the database is none of the mail's: the lane tries again.
+    Raises nothing but what the database raises when it cannot be reached at all.
+    """
+    mail: mail_channel.Mail | None = None
+    received: Received | None = None
+    outcome: list[ReadNow] = []
+
+    def work() -> None:
+        nonlocal mail, received
+        mail = read_mail(bytes(item.content), received_at=item.received_at)
+        received = _take_in(item, mail, at=at)
+
+    def failed(trouble: Exception) -> None:
+        if isinstance(trouble, OperationalError | InterfaceError):
+            outcome.append(ReadNow(mail, None, waits=True))
+            return
+        reason = _reason(trouble)
+        RawItem.objects.filter(pk=item.pk, state__in=[WorkState.READY, WorkState.CLAIMED]).update(
+            state=WorkState.PARKED, kind=mail.kind if mail else "", reason=reason[:300], lease_until=None
+        )
+        outcome.append(ReadNow(mail, None, refused=reason))
+
+    if lease.guarded(work, failed=failed):
+        return ReadNow(mail, received)
+    return outcome[0]
+
+
+def refusal(mail: mail_channel.Mail) -> str:
+    """Say why what this mail says could not be taken in, "" when it could. Asks no database."""
+    try:
+        _said_something(mail_channel.as_message(mail, source="", external_id=""))
+        identity.normalised("email", mail.customer or "")
+    except (NothingSaid, identity.UnusableAddress) as trouble:
+        return _reason(trouble)
+    return ""
+
+
+def park_unread(
+    content: bytes, *, source: str, label: str, external_id: str, reason: str, at: datetime
+) -> tuple[RawItem, bool]:
+    """Keep what shall not be read, with the reason why, where people see it. Returns the item and whether it is new.
+
+    content: what there is of it, perhaps only its beginning; external_id: tells the whole of it from others.
+    """
+    return RawItem.objects.get_or_create(
+        source=source,
+        external_id=external_id,
+        defaults={
+            "content": content,
+            "label": label[:300],
+            "received_at": at,
+            "state": WorkState.PARKED,
+            "reason": reason[:300],
+        },
+    )
+
+
+def _reason(trouble: Exception) -> str:
+    """A refusal's own sentence with its code in front; for anything else what it was."""
+    said = f"{getattr(trouble, 'code', type(trouble).__name__)}: {trouble}"
+    return said.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def read_mail(content: bytes, *, received_at: datetime) -> mail_channel.Mail:

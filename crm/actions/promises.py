@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Min
 
 from crm.models import Conversation, HistoryEntry, Interaction, Promise
-from crm.policy import ConversationState, PromiseDue, PromiseState, QueueClass, appended, next_news_promise
+from crm.policy import ConversationState, PromiseDue, PromiseState, QueueClass, appended, next_news_promise, queue_due
 
 BREACHED_AT_ONCE = 500
 
@@ -82,10 +82,8 @@ def keep_running(conversation: Conversation, *, at: datetime) -> None:
 
 
 def settle_due(conversation: Conversation, *, at: datetime) -> None:
-    """Write the earliest unmet promise onto the conversation, where the queue reads it."""
-    conversation.due_at = (
-        Promise.objects.filter(conversation=conversation).unmet().aggregate(earliest=Min("due_at"))["earliest"]
-    )
+    """Write onto the conversation what places it in the queue. The conversation must be locked by the caller."""
+    conversation.due_at = queue_due(Promise.objects.filter(conversation=conversation).unmet().values_list("kind", "due_at"))
     keep_running(conversation, at=at)
     conversation.save(update_fields=["due_at", "queue_class"])
 

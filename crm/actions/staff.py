@@ -68,6 +68,14 @@ def enrol(
 
 
 @transaction.atomic
+def enrol_superuser(email: str, *, name: str, password: str | None, at: datetime) -> User:
+    """Make an account with every right, for whoever runs the installation. Raises IntegrityError when the address is taken."""
+    user = User.objects.create_superuser(email, password, display_name=name, date_joined=at)
+    history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=None, at=at, detail={"role": "superuser"})
+    return user
+
+
+@transaction.atomic
 def give_app_account(customer: Customer, *, email: str, password: str | None, at: datetime) -> User:
     """Make the account with which a customer uses the app."""
     user = User.objects.create_user(email, password, customer=customer, display_name=customer.display_name, date_joined=at)

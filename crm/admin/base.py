@@ -1,7 +1,8 @@
-"""What every list of the admin has in common: it is read, it costs the same at any size, and nothing is changed in it."""
+"""What every list of the admin has in common: it costs the same at any size, and nothing is changed in it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Model
@@ -10,17 +11,21 @@ from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """A list and a detail page without add, change and delete; changes are made by the pages that call an action."""
 
     show_full_result_count = False
     paginator = InfinitePaginator  # never counts: it goes on while a page is full
+    search_fields: Sequence[str] = ()
+    list_display: Sequence[str] = ("__str__",)
+    list_filter: Sequence[str] = ()
+    list_select_related: Sequence[str] = ()
     list_per_page = 50
     list_fullwidth = True
     list_filter_sheet = False
     list_disable_select_all = True
-    actions = None
-    ordering = ("-pk",)
+    actions: Sequence[str] | None = None
+    ordering: Sequence[str] = ("-pk",)
     hidden: tuple[str, ...] = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:

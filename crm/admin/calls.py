@@ -52,7 +52,9 @@ class CallForm(forms.Form):
     )
     agreed = forms.CharField(
         label=gettext_lazy("What did you agree on?"),
-        help_text=gettext_lazy("This is sent to the customer as the written confirmation. Leave it empty if nothing was agreed."),
+        help_text=gettext_lazy(
+            "This is sent to the customer as the written confirmation. Leave it empty if nothing was agreed."
+        ),
         widget=forms.Textarea(attrs={"rows": 4}),
         max_length=50_000,
         required=False,
@@ -80,7 +82,7 @@ class CallForm(forms.Form):
         """An address of some kind is needed to recognise the customer."""
         given = super().clean() or {}
         if not given.get("phone") and not given.get("email"):
-            self.add_error("phone", _("Please note a phone number or an e-mail address, so that we can reach them again."))
+            self.add_error("phone", _("Please note a phone number or an e-mail address, so that we can reach them."))
         return given
 
     def as_call(self) -> desk.Call:
@@ -99,7 +101,7 @@ def log_call(request: HttpRequest) -> HttpResponse:
     form = CallForm(request.POST) if request.method == "POST" else CallForm(initial={"key": pages.fresh_key()})
     if request.method == "POST" and form.is_valid():
         call = form.as_call()
-        received, refused = pages.tried(lambda: desk.log_call(call, by=request.user, at=timezone.now()))
+        received, refused = pages.tried(lambda: desk.log_call(call, by=pages.colleague(request), at=timezone.now()))
         if received is not None:
             if call.email and call.agreed:
                 pages.say(request, "", _("The talk is written down, and the confirmation is on its way."))

@@ -66,7 +66,7 @@ class Draft:
 def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Show a conversation; a POST is one act of the desk, named by its button."""
     found = (
-        Conversation.objects.visible_to(request.user)
+        Conversation.objects.visible_to(pages.colleague(request))
         .select_related("customer", "owner")
         .filter(public_id=public_id)
         .first()
@@ -94,7 +94,7 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def _act(request: HttpRequest, conversation: Conversation) -> str:
     """Make the one call that the pressed button stands for; gives what stands in the way, or ""."""
     at, form = timezone.now(), request.POST
-    act = partial(desk.answer, conversation.pk, by=request.user, at=at)
+    act = partial(desk.answer, conversation.pk, by=pages.colleague(request), at=at)
     does = {
         "answer": (
             lambda: act(text=form.get("answer", ""), key=form.get("key", ""), stays_open=form.get("stays") == "us"),
@@ -104,8 +104,14 @@ def _act(request: HttpRequest, conversation: Conversation) -> str:
             lambda: _note_once(request, conversation, at=at),
             _("Your note is kept. Only colleagues see it."),
         ),
-        "close": (lambda: desk.close(conversation.pk, by=request.user, at=at), _("The conversation is closed.")),
-        "take": (lambda: desk.take(conversation.pk, by=request.user, at=at), _("This conversation is yours now.")),
+        "close": (
+            lambda: desk.close(conversation.pk, by=pages.colleague(request), at=at),
+            _("The conversation is closed."),
+        ),
+        "take": (
+            lambda: desk.take(conversation.pk, by=pages.colleague(request), at=at),
+            _("This conversation is yours now."),
+        ),
     }
     chosen = does.get(form.get("do", ""))
     if chosen is None:
@@ -121,7 +127,7 @@ def _note_once(request: HttpRequest, conversation: Conversation, *, at: datetime
         desk.note(
             conversation.pk,
             text=request.POST.get("note", ""),
-            by=request.user,
+            by=pages.colleague(request),
             at=at,
             key=f"{conversation.pk}:{request.POST.get('key') or pages.fresh_key()}",
         )
@@ -139,7 +145,7 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
     return pages.render(
         request,
         "admin/desk/conversation.html",
-        str(found),
+        str(found.customer),
         conversation=found,
         thread=thread,
         earlier=earlier,
@@ -206,13 +212,13 @@ def _said(interaction: Interaction, conversation: Conversation) -> Said:
 
 @pages.page("crm.view_attachment", methods=["GET"])
 @xframe_options_deny
-def attachment(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+def attachment(request: HttpRequest, public_id: uuid.UUID) -> FileResponse:
     """Hand out a file that came with a message, never to be shown by the browser itself."""
     found = (
         Attachment.objects.filter(
             public_id=public_id,
             state=AttachmentState.STORED,
-            interaction__conversation__in=Conversation.objects.visible_to(request.user),
+            interaction__conversation__in=Conversation.objects.visible_to(pages.colleague(request)),
         )
         .exclude(file="")
         .first()
@@ -223,9 +229,7 @@ def attachment(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         content = found.file.open("rb")
     except FileNotFoundError as missing:
         raise Http404 from missing
-    response = FileResponse(
-        content, as_attachment=True, filename=found.name, content_type="application/octet-stream"
-    )
+    response = FileResponse(content, as_attachment=True, filename=found.name, content_type="application/octet-stream")
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = CSP_OF_FILES
     response["Cache-Control"] = "private, no-store"

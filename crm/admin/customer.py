@@ -51,13 +51,13 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         form = BirthdayForm(request.POST)
         if form.is_valid():
             _event, refused = pages.tried(
-                lambda: customers.tell_birthday(found, **form.cleaned_data, by=request.user, at=at)
+                lambda: customers.tell_birthday(found, **form.cleaned_data, by=pages.colleague(request), at=at)
             )
             if not refused:
                 pages.say(request, "", _("The birthday is noted."))
                 return redirect("admin:customer", public_id=public_id)
     key = pages.read_key(request, datetime, str, int, name="before")
-    events, more = timeline.read(request.user, found, panels.Before(*key) if key else None)
+    events, more = timeline.read(pages.colleague(request), found, panels.Before(*key) if key else None)
     return pages.render(
         request,
         "admin/desk/customer.html",
@@ -79,7 +79,7 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
     """The customer with contact points, holds and birthday, in one statement."""
     mine = OuterRef("pk")
     found = (
-        Customer.objects.visible_to(request.user)
+        Customer.objects.visible_to(pages.colleague(request))
         .filter(public_id=public_id)
         .annotate(
             points=ArraySubquery(

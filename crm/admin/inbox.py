@@ -1,4 +1,4 @@
-"""The inbox: everything that waits for us, in the one order of the queue. Who can reach many people is not to be seen here."""
+"""The inbox: everything that waits for us, in the one order of the queue. Nobody's reach is to be seen here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm.admin import pages, panels, words
-from crm.models import Conversation, Interaction
+from crm.models import Conversation, Interaction, User
 from crm.models.talk import ConversationQuerySet
 from crm.policy import Direction
 
@@ -35,7 +35,7 @@ class Row:
 def inbox(request: HttpRequest) -> HttpResponse:
     """What waits for us, most urgent first, 50 at a time."""
     at = timezone.now()
-    user = request.user
+    user = pages.colleague(request)
     tabs = {
         "mine": _("Mine"),
         "unowned": _("Nobody's yet"),
@@ -46,11 +46,11 @@ def inbox(request: HttpRequest) -> HttpResponse:
     if tab not in tabs:
         tab = "mine" if user.takes_conversations else "all"
     waiting = Conversation.objects.visible_to(user).waiting_for_us()
-    rows, more = _page(request, _narrowed(waiting, tab, user_id=user.pk, at=at), at=at)
+    rows, more = _page(request, _narrowed(waiting, tab, user=user, at=at), at=at)
     next_key = ""
     if more:
         last = rows[-1].conversation
-        next_key = pages.write_key(last.queue_class, last.due_at, last.spoke_at, last.pk)
+        next_key = pages.write_key(last.queue_class, last.due_at or at, last.spoke_at, last.pk)
     return pages.render(
         request,
         "admin/desk/inbox.html",
@@ -63,9 +63,9 @@ def inbox(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _narrowed(waiting: ConversationQuerySet, tab: str, *, user_id: int, at: datetime) -> ConversationQuerySet:
+def _narrowed(waiting: ConversationQuerySet, tab: str, *, user: User, at: datetime) -> ConversationQuerySet:
     if tab == "mine":
-        return waiting.filter(owner=user_id)
+        return waiting.filter(owner=user)
     if tab == "unowned":
         return waiting.unowned()
     if tab == "overdue":
@@ -89,15 +89,16 @@ def _page(request: HttpRequest, waiting: ConversationQuerySet, *, at: datetime) 
     )
     more = len(conversations) > PAGE_SIZE
     conversations = conversations[:PAGE_SIZE]
+    user = pages.colleague(request)
     marks: dict[int, panels.Mark] = {}
     for marker in panels.markers:
-        marks.update(marker(request.user, conversations))
+        marks.update(marker(user, conversations))
     rows = [
         Row(
             conversation=conversation,
             url=reverse("admin:conversation", args=[conversation.public_id]),
-            due=words.due(conversation.due_at, at=at),
-            line=words.first_line(conversation.line or ""),
+            due=words.due(conversation.due_at or at, at=at),
+            line=words.first_line(getattr(conversation, "line", None) or ""),
             mark=marks.get(conversation.pk),
         )
         for conversation in conversations

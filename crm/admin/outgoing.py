@@ -96,7 +96,7 @@ def _changed(
     number = OutgoingMessage.objects.filter(public_id=public_id).values_list("pk", flat=True).first()
     if number is None:
         raise Http404
-    _message, refused = pages.tried(lambda: act(number, by=request.user, at=timezone.now()))
+    _message, refused = pages.tried(lambda: act(number, by=pages.colleague(request), at=timezone.now()))
     pages.say(request, refused, done)
     shown = request.POST.get("show", "")
     query = f"?show={shown}" if shown in ("stopped", "moving") else ""

@@ -6,21 +6,22 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.db.models import BooleanField, F, Func, Value
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from crm.actions import consent, customers, desk, identity, intake, outgoing, work
+from crm.models import User
 
 Result = TypeVar("Result")
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 REFUSALS: tuple[type[Exception], ...] = (
     consent.EvidenceMissing,
@@ -45,7 +46,7 @@ def page(*permissions: str, methods: Sequence[str] = ("GET", "POST")) -> Callabl
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.has_perms(permissions):
                 raise PermissionDenied
             return require_http_methods([*methods, *(["HEAD"] if "GET" in methods else [])])(view)(
@@ -53,7 +54,7 @@ def page(*permissions: str, methods: Sequence[str] = ("GET", "POST")) -> Callabl
             )
 
         @wraps(view)
-        def behind_login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def behind_login(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.user.is_authenticated and not request.user.is_staff:
                 raise PermissionDenied
             return admin.site.admin_view(guarded)(request, *args, **kwargs)
@@ -63,26 +64,27 @@ def page(*permissions: str, methods: Sequence[str] = ("GET", "POST")) -> Callabl
     return decorate
 
 
+def colleague(request: HttpRequest) -> User:
+    """The account that is logged in; pages are behind the log-in."""
+    return cast(User, request.user)
+
+
 def require(request: HttpRequest, permission: str) -> None:
     """Refuse a change that this account may not make."""
     if not request.user.has_perm(permission):
         raise PermissionDenied
 
 
-def render(
-    request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any
-) -> TemplateResponse:
+def render(request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any) -> TemplateResponse:
     """Show a page inside the admin's frame."""
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     surroundings = admin.site.each_context(request)
     return TemplateResponse(
         request, template, {**surroundings, "title": title, "is_fullwidth": "1", **context}, status=status
     )
 
 
-def tried(
-    act: Callable[[], Result], *, refusals: tuple[type[Exception], ...] = REFUSALS
-) -> tuple[Result | None, str]:
+def tried(act: Callable[[], Result], *, refusals: tuple[type[Exception], ...] = REFUSALS) -> tuple[Result | None, str]:
     """Make one action call. Gives its result and "", or None and what stands in the way, in words."""
     try:
         return act(), ""
@@ -105,7 +107,7 @@ def fresh_key() -> str:
     return str(uuid.uuid4())
 
 
-# --- paging by key -----------------------------------------------------------------------------------------------------------------
+# --- paging by key --------------------------------------------------------------------------------------------------
 
 
 class _Row(Func):

@@ -1,4 +1,4 @@
-"""Where other parts add what they know to crm's pages: a mark in the inbox, a panel beside a conversation, events of a customer.
+"""Where other parts add what they know: a mark in the inbox, a panel beside a conversation, events of a customer.
 
 crm names nobody. Whoever has something to show registers it when their own admin is loaded.
 """
@@ -35,7 +35,11 @@ class Before:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One line of a customer's timeline. source and number make its place certain among events of the same moment."""
+    """One line of a customer's timeline.
+
+    source and number make its place certain among events of the same moment; sources are named so that what
+    comes first in the alphabet happened first.
+    """
 
     at: datetime
     source: str
@@ -47,6 +51,7 @@ class Event:
     tone: str = "calm"
     url: str = ""
     who: str = ""
+    is_quiet: bool = False
 
     @property
     def place(self) -> tuple[datetime, str, int]:

@@ -63,7 +63,8 @@ class RawItemAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RawItem]:
-        return super().get_queryset(request).defer("content")
+        items: QuerySet[RawItem] = super().get_queryset(request)
+        return items.defer("content")
 
 
 @admin.register(HistoryEntry)

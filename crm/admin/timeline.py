@@ -53,9 +53,7 @@ VERBS = {
 
 def read(user: User, customer: Customer, before: Before | None) -> tuple[list[Event], bool]:
     """Read one page of the story, newest first, and whether there is more. One statement per source."""
-    events = [
-        event for source in panels.sources for event in source(user, customer, before, PAGE_SIZE + 1)
-    ]
+    events = [event for source in panels.sources for event in source(user, customer, before, PAGE_SIZE + 1)]
     events.sort(key=lambda event: event.place, reverse=True)
     return events[:PAGE_SIZE], len(events) > PAGE_SIZE
 
@@ -64,7 +62,7 @@ def _history(user: User, customer: Customer, before: Before | None, limit: int) 
     if not user.has_perm("crm.view_historyentry"):
         return []
     entries = (
-        HistoryEntry.objects.filter(earlier(before, source="history", field="at"), customer=customer)
+        HistoryEntry.objects.filter(earlier(before, source="5-history", field="at"), customer=customer)
         .exclude(verb__in=TOLD_ELSEWHERE)
         .select_related("by")
         .order_by("-at", "-id")[:limit]
@@ -72,9 +70,10 @@ def _history(user: User, customer: Customer, before: Before | None, limit: int) 
     return [
         Event(
             at=entry.at,
-            source="history",
+            source="5-history",
             number=entry.pk,
             icon="history",
+            is_quiet=True,
             words=str(VERBS.get(entry.verb, entry.verb.replace(".", ": ").replace("_", " "))),
             who=str(entry.by) if entry.by_id else "",
             tone="late" if entry.verb in ("promise.missed", "decision.differs", "message.refused") else "calm",
@@ -87,9 +86,7 @@ def _said(user: User, customer: Customer, before: Before | None, limit: int) -> 
     if not user.has_perm("crm.view_interaction"):
         return []
     said = (
-        Interaction.objects.filter(
-            earlier(before, source="interaction", field="spoke_at"), conversation__customer=customer
-        )
+        Interaction.objects.filter(earlier(before, source="1-said", field="spoke_at"), conversation__customer=customer)
         .select_related("author", "conversation")
         .annotate(line=Left("text", 400))
         .defer("text", "full_text", "html")
@@ -104,7 +101,7 @@ def _said(user: User, customer: Customer, before: Before | None, limit: int) -> 
     return [
         Event(
             at=one.spoke_at,
-            source="interaction",
+            source="1-said",
             number=one.pk,
             icon=icons[Direction(one.direction)],
             words=who[Direction(one.direction)] + (f" · {one.conversation}" if one.conversation.subject else ""),
@@ -120,16 +117,14 @@ def _promised(user: User, customer: Customer, before: Before | None, limit: int)
     if not user.has_perm("crm.view_promise"):
         return []
     promises = (
-        Promise.objects.filter(
-            earlier(before, source="promise", field="starts_at"), conversation__customer=customer
-        )
+        Promise.objects.filter(earlier(before, source="2-promised", field="starts_at"), conversation__customer=customer)
         .select_related("conversation")
         .order_by("-starts_at", "-id")[:limit]
     )
     return [
         Event(
             at=promise.starts_at,
-            source="promise",
+            source="2-promised",
             number=promise.pk,
             icon="handshake",
             words=_("Promised: %(what)s within %(time)s")

@@ -39,10 +39,12 @@ def duration(length: timedelta) -> str:
     """Say a length of time in its two largest useful parts: “3 d 4 h”, “2 h 10 min”, “12 min”."""
     minutes = int(length.total_seconds() // 60)
     days, hours = minutes // 1440, minutes // 60 % 24
-    if days >= 7:
+    if days >= 7 or (days and not hours):
         return _("%(days)d d") % {"days": days}
     if days:
         return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
+    if hours and not minutes % 60:
+        return _("%(hours)d h") % {"hours": hours}
     if hours:
         return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes % 60}
     if minutes:

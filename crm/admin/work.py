@@ -31,7 +31,7 @@ class WorkItemAdmin(ReadOnlyAdmin):
         """Let each chosen item be tried again; one call each, and each says how it went."""
         for item in queryset.order_by("pk"):
             _nothing, refused = pages.tried(
-                lambda item=item: work.retry(item.pk, by=request.user, at=timezone.now())  # type: ignore[misc]
+                lambda item=item: work.retry(item.pk, by=pages.colleague(request), at=timezone.now())  # type: ignore[misc]
             )
             pages.say(request, refused, str(_("Will be tried again: %(item)s")) % {"item": item.ref})
 

@@ -1,8 +1,9 @@
 """Exports of public messages: rows in, threads out, and how long people waited for a first answer.
 
 The shape is one row a message: tweet_id, author_id, inbound, created_at, text, in_response_to_tweet_id, and often
-response_tweet_id. A thread is everything linked by in_response_to_tweet_id, also through a message that is not in the file.
-response_tweet_id says the same from the other end and names many messages that such exports leave out; it links nothing here.
+response_tweet_id. A thread is everything linked by in_response_to_tweet_id, also through a message that is not in the
+file. response_tweet_id says the same from the other end and names many messages that such exports leave out; it links
+nothing here.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One row that was not taken in. code: a key of REASONS; content: the bytes of the row as they stood in the file."""
+    """One row that was not taken in. code: a key of REASONS; content: the row's bytes as they stood in the file."""
 
     code: str
     content: bytes
@@ -108,7 +109,7 @@ class Thread:
         return next((post.author for post in self.posts if post.is_inbound), "")
 
     def first_answers(self) -> dict[str, Post]:
-        """For each opening's id the earliest message of a company that answers that very message and is not older than it."""
+        """For each opening's id the earliest message of a company that answers that very message and is not older."""
         openings = {post.id: post for post in self.openings}
         answers: dict[str, Post] = {}
         for post in self.posts:
@@ -120,7 +121,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class FirstResponse:
-    """What became of one opening message. company: who answered, else whose thread it is; minutes: None when unanswered."""
+    """What became of one opening message. company: who answered, else whose thread it is."""
 
     company: str
     opening: Post
@@ -128,6 +129,7 @@ class FirstResponse:
 
     @property
     def minutes(self) -> float | None:
+        """Elapsed minutes until the answer; None when there is none."""
         return None if self.answer is None else (self.answer.at - self.opening.at).total_seconds() / 60
 
 
@@ -312,7 +314,7 @@ def waits(threads: Iterable[Thread]) -> dict[str, Waits]:
 def percentile(ordered: Sequence[float], share: float) -> float:
     """Give the value below which a share (0.0–1.0) of the ordered values lies, by linear interpolation.
 
-    The same as PERCENTILE.INC of spreadsheets and type 7 of Hyndman & Fan 1996. Raises ValueError when there is no value.
+    Source: type 7 of Hyndman & Fan 1996, as PERCENTILE.INC of spreadsheets. Raises ValueError when there is no value.
     """
     if not ordered:
         raise ValueError("There is no percentile of nothing.")

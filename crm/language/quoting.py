@@ -61,6 +61,7 @@ _SEPARATOR = re.compile(
 _RULE = re.compile(rf"\s*{_RUN}(?:\s?{_RUN}){{4,200}}\s*$")
 _SIGNATURE = re.compile(r"\s?(?:--|—)\s*$")
 _DEVICE = re.compile(rf"[\s*_(\[<«|-]{{0,4}}(?:{'|'.join(DEVICE_LINES)})$", re.IGNORECASE)
+_BROKEN_WRAP_CHARS = 60  # a quoted line at least this long may have been wrapped
 _DEVICE_CHARS = 110  # a longer line that begins like this is a sentence
 _LABEL = re.compile(r"[\s*_|]{0,4}([^\W\d_][\w .'’-]{0,24}?)\s?\*{0,2}\s?[:：]\*{0,2}(?!//)")
 _KIND_OF_LABEL = {label.casefold(): kind for kind, labels in HEADER_LABELS.items() for label in labels.split("|")}
@@ -131,6 +132,11 @@ def _kinds(lines: list[str]) -> list[Line]:
             at = max(end, at + 1)
             continue
         at += 1
+    for at in range(1, len(lines) - 1):
+        # The end of a long quoted line, broken without a quote mark; an answer begins with a capital or is kept.
+        between = kinds[at] is Line.TEXT and kinds[at - 1] is kinds[at + 1] is Line.QUOTE
+        if between and len(lines[at - 1]) >= _BROKEN_WRAP_CHARS and lines[at][:1].islower():
+            kinds[at] = Line.QUOTE
     return kinds
 
 
@@ -279,19 +285,11 @@ def _kept(kinds: list[Line]) -> list[int]:
 
 
 def _quote_end(kinds: list[Line], start: int) -> tuple[int, bool]:
-    """End of the quoted lines that start here (blank lines, nested introductions and broken wraps included), and
-    whether there are any."""
+    """End of the quoted lines that start here (blank lines and nested introductions included), and if there are any."""
     end, at = start, start
     while at < len(kinds):
         if kinds[at] is Line.QUOTE:
             end = at + 1
-        elif kinds[at] is Line.TEXT:
-            wrapped = at
-            while wrapped < len(kinds) and kinds[wrapped] is Line.TEXT and wrapped - at < 2:
-                wrapped += 1
-            if kinds[at - 1] is not Line.QUOTE or wrapped >= len(kinds) or kinds[wrapped] is not Line.QUOTE:
-                break
-            at = wrapped - 1
         elif kinds[at] is not Line.EMPTY and (kinds[at] is not Line.INTRO or end == start):
             break
         at += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,13 @@ def wait_until(condition: Callable[[], bool], *, within: float) -> bool:
     return True
 
 
+def keep_small(log: Path) -> None:
+    """Move what a log says into one older file beside it when it has grown large; its writer notices nothing."""
+    if log.stat().st_size > LARGEST_LOG:
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)  # whoever has it open appends, and so goes on at the new end
+
+
 def last_words(log: Path, *, lines: int = 3) -> str:
     """Return the end of a log in one line, for an error that must fit into a sentence."""
     try:
@@ -133,9 +141,6 @@ def last_words(log: Path, *, lines: int = 3) -> str:
 
 
 def _log_file(log: Path) -> BinaryIO:
-    with contextlib.suppress(OSError):
-        if log.stat().st_size > LARGEST_LOG:
-            log.replace(log.with_name(log.name + ".1"))
     try:
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except PermissionError:  # left behind by a start with sudo, in a folder of ours

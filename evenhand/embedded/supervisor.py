@@ -17,6 +17,7 @@ from evenhand.embedded import postgres, processes, valkey
 from evenhand.embedded.places import Places, Unusable, prepare
 
 LOOKS_EVERY = 0.2  # seconds between two looks at the children
+LOGS_SEEN_EVERY = 60.0
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before the first, second, … restart of a child that keeps dying
 HEALTHY_AFTER = 60.0  # seconds of life after which a child's earlier deaths are forgotten
 ORPHANS_LEAVE_WITHIN = 8.0
@@ -66,7 +67,8 @@ class Supervisor:
         self._lock = _taken_lock(self.places)
         try:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                self._former_handlers[number] = signal.signal(number, self._on_signal)
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # started under nohup
+                    self._former_handlers[number] = signal.signal(number, self._on_signal)
             if end_orphans(self.places):
                 self._tell("An earlier start was cut off; what it left running has been ended.")
         except BaseException:
@@ -93,8 +95,13 @@ class Supervisor:
 
     def watch(self) -> None:
         """Keep the children running until Ctrl-C or SIGTERM, which arrives as KeyboardInterrupt."""
+        logs_seen_at = float("-inf")
         while True:
             self.look()
+            if time.monotonic() - logs_seen_at > LOGS_SEEN_EVERY:
+                logs_seen_at = time.monotonic()
+                for log in self.places.logs.glob("*.log"):
+                    processes.keep_small(log)
             time.sleep(LOOKS_EVERY)
 
     def look(self) -> None:

@@ -30,8 +30,17 @@ def _setting(name: str, cast: object, default: object) -> object:
         raise ImproperlyConfigured(f"the environment variable {name} cannot be read: {mistake}.") from mistake
 
 
+def _yes_or_no(text: str | bool) -> bool:
+    words = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False, "": False}
+    if isinstance(text, bool):
+        return text
+    if text.strip().lower() not in words:
+        raise ValueError(f"“{text}” is neither yes nor no")
+    return words[text.strip().lower()]
+
+
 # --- who and where -----------------------------------------------------------------------------------------------------------------
-DEBUG = _setting("EVENHAND_DEBUG", bool, False)
+DEBUG = _setting("EVENHAND_DEBUG", _yes_or_no, False)
 SECRET_KEY = env.str("EVENHAND_SECRET_KEY", default="") or secret_key(PLACES)
 if len(SECRET_KEY) < 40:
     raise ImproperlyConfigured("EVENHAND_SECRET_KEY is shorter than 40 characters; take a longer random one.")
@@ -301,7 +310,11 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "ERROR"}, "celery.app.trace": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
 }
 
 # --- the admin's face --------------------------------------------------------------------------------------------------------------
@@ -314,4 +327,5 @@ UNFOLD_COLOURS = {
 }  # fmt: skip
 
 SESSION_SAVE_EVERY_REQUEST = False
-EVENHAND_LEASE = timedelta(seconds=60)
+# How long a worker may hold a row without finishing it; when that has passed another worker takes the row up.
+EVENHAND_LEASE = timedelta(seconds=_setting("EVENHAND_LEASE_SECONDS", int, 60))  # type: ignore[arg-type]

@@ -162,6 +162,28 @@ def test_sockets_move_to_a_short_private_folder_when_the_path_does_not_suit_them
         shutil.rmtree(moved.run, ignore_errors=True)
 
 
+def test_a_shared_folder_of_another_system_holds_neither_cluster_nor_sockets(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a mount needs the other system, so what the kernel says of it is written here by hand."""
+    real = places_module._filesystem
+    monkeypatch.setattr(
+        places_module, "_filesystem", lambda path: "vboxsf" if path.is_relative_to(folder) else real(path)
+    )
+
+    moved = Places.from_environment(folder, {})
+
+    assert moved.data == folder / ".data"
+    assert moved.postgres_data.parts[-3::2] == ("evenhand", "pg")
+    assert not moved.postgres_data.is_relative_to(folder)
+    assert not moved.run.is_relative_to(folder)
+    assert set(moved.substitutes) == {"run", "postgres_data"}
+
+
+def test_the_kernel_says_what_kind_of_filesystem_a_path_is_on() -> None:
+    assert places_module._filesystem(Path("/proc/self")) in ("proc", "")
+
+
 def test_a_strangers_folder_in_tmp_is_refused(folder: Path) -> None:
     awkward = folder / "with space"
     awkward.mkdir()
@@ -454,6 +476,27 @@ def test_a_child_that_keeps_dying_is_started_less_and_less_often(places: Places)
     assert len(said) == 2
     assert said[0].startswith("web ended with code 1; starting it again now")
     assert "in 1 s" in said[1]
+
+
+def test_a_log_that_grew_large_is_set_aside_under_its_writer(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LARGEST_LOG", 10)
+    log = places.logs / "web.log"
+    writer = processes.spawn(
+        ["sh", "-c", "echo before; while [ ! -e done ]; do sleep 0.05; done; echo after"],
+        log=log,
+        cwd=places.run,
+        death_signal=signal.SIGTERM,
+    )
+    processes.wait_until(lambda: log.read_text() != "", within=5)
+    processes.keep_small(log)  # still small
+    monkeypatch.setattr(processes, "LARGEST_LOG", 5)
+
+    processes.keep_small(log)
+    (places.run / "done").touch()
+    writer.wait(timeout=5)
+
+    assert log.with_name("web.log.1").read_text() == "before\n"
+    assert log.read_text() == "after\n"
 
 
 def supervised(folder: Path) -> subprocess.Popen[str]:

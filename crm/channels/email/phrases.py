@@ -9,7 +9,8 @@ from __future__ import annotations
 BOUNCE_SUBJECTS = (
     r"undeliver(?:able|ed)|returned (?:e-?)?mail",
     r"(?:e-?)?mail (?:delivery )?(?:fail|undeliver|return|error|could not|was not|status|system error)",
-    r"(?:message )?delivery (?:status|fail|problem|report|error|has failed|incomplete|not possible|unsuccess|delay|notification|warning)",
+    r"(?:message )?delivery (?:status|fail|problem|report|error|has failed|incomplete|not possible|unsuccess|delay)",
+    r"(?:message )?delivery (?:notification|warning)",
     r"failure (?:notice|notification|delivery|to deliver)|failed (?:mail|delivery)",
     r"message (?:delivery|status|undeliver|could not|not deliver|rejected|you sent)|non[- ]?deliver|nondeliver",
     r"could not (?:be deliver|send|deliver)|unable to (?:deliver|send)|unzustellbar|nicht zustellbar",
@@ -31,7 +32,9 @@ BOUNCE_SUBJECTS_ANYWHERE = (r"delivery failure|delivery failed|mail delivery fai
 # What servers say in mail that came back.
 BOUNCE_WORDS = (
     r"transcript of session follows",
-    r"(?:message|mail|e-?mail)(?: that)? (?:you )?(?:have )?(?:sent )?(?:to .{1,200} )?(?:could not be|cannot be|was not|wasn't|has not been|couldn't be|was unable to be|is undeliver|can't be|that i was unable) ?(?:deliver|reach|sent|accepted)?",
+    r"(?:message|mail|e-?mail)(?: that)? (?:you )?(?:have )?(?:sent )?(?:to .{1,200} )?(?:could not|cannot|can't) be",
+    r"(?:message|mail|e-?mail)(?: that)? (?:you )?(?:have )?(?:sent )?(?:to .{1,200} )?(?:was not|wasn't|has not been)",
+    r"(?:message|mail|e-?mail) (?:was unable to be|couldn't be|is undeliver|that i was unable)",
     r"(?:could not|cannot|unable to|was not able to|wasn't able to|failed to) (?:be )?(?:deliver|reach|relay)(?:ed)?",
     r"undeliver(?:able|ed)|delivery (?:to .{1,200} )?(?:has |have )?(?:failed|permanently)",
     r"permanent(?:ly)? (?:fatal )?(?:error|fail)",
@@ -65,7 +68,7 @@ AWAY_SUBJECTS = (
     r"automatic(?:ally)? (?:reply|response|generated)",
     r"auto(?:matic|mated)?[- ]?(?:reply|response|responder|answer)|out[- ]of[- ](?:the[- ])?office|ooo\b",
     r"vacation (?:reply|response|notice|message)|away from (?:the |my )?(?:office|desk)|on (?:annual )?leave",
-    r"i am (?:away|out of)|automated (?:reply|response|message)",
+    r"i am (?:away|out of)|automated (?:reply|response|message)|auto(?=:)",
     r"automatische? (?:antwort|antwoord|reactie|beantwoording)|abwesenheit|abwesend",
     r"urlaubs(?:notiz|vertretung|abwesenheit|meldung)|au[ßs]er haus|eingangsbest[äa]tigung",
     r"r[ée]ponse automatique|absence du bureau|absente? du bureau|message d'absence|message automatique",
@@ -85,7 +88,8 @@ AWAY_SUBJECTS = (
 # is no sign.
 AWAY_WORDS = (
     r"out of (?:the )?office",
-    r"(?:am|be|'m) (?:currently )?(?:on (?:annual |maternity |parental |sick )?(?:leave|vacation|holiday)|away (?:until|from)|out until)",
+    r"(?:am|be|'m) (?:currently )?on (?:annual |maternity |parental |sick )?(?:leave|vacation|holiday)",
+    r"(?:am|be|'m) (?:currently )?(?:away (?:until|from)|out until)",
     r"auto(?:matic|mated)(?:ally)?[- ](?:reply|response|generated|message|e-?mail)",
     r"limited access to (?:my )?e?-?mail|will (?:be back|return) (?:on|to the office)|do not reply to this",
     r"nicht im (?:b[üu]ro|hause?)|(?:bis|vom|ab).{0,40}(?:nicht erreichbar|abwesend|im urlaub)",

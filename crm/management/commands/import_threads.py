@@ -25,8 +25,8 @@ class Command(BaseCommand):
     """Reads an export of public messages, brings it in, and says how long people waited for a first answer."""
 
     help = (
-        "Import public messages and companies' answers from a CSV file (tweet_id, author_id, inbound, created_at, text, "
-        "in_response_to_tweet_id) as closed conversations. Nothing is promised or sent; a second run adds nothing."
+        "Import public messages and companies' answers from a CSV file (tweet_id, author_id, inbound, created_at, "
+        "text, in_response_to_tweet_id) as closed conversations. Nothing is promised or sent; a repeat adds nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -103,7 +103,7 @@ class Command(BaseCommand):
             self._summarise(figures, waits, name=path.name)
 
     def _summarise(self, figures: dict[str, Any], waits: dict[str, threads.Waits], *, name: str) -> None:
-        console = Console(file=self.stdout._out, highlight=False)
+        console = Console(file=getattr(self.stdout, "_out", self.stdout), highlight=False, markup=False)
         opening = sum(one.opening for one in waits.values())
         answered = sum(one.answered for one in waits.values())
         new = figures["new"]

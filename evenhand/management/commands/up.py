@@ -74,7 +74,8 @@ class Command(BaseCommand):
             web = web_child(places, listener, url=url, host=host)
             supervisor.start(web)
             # The web server needs seconds of one core to import the code; the demonstration data fills the other.
-            call_command("demo", if_empty=True, stdout=self.stdout)
+            if demo_is_wanted():
+                call_command("demo", if_empty=True, verbosity=0, stdout=self.stdout)
             connections.close_all()  # from here on this process only watches
             wait_for_first_page(web, places, address=_reachable(host), port=taken)
             self._greet(places, url, cold=cold)
@@ -97,6 +98,14 @@ class Command(BaseCommand):
     def _tell(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def demo_is_wanted() -> bool:
+    """Whether an empty database is filled with the demo: our own always, somebody's own only on request.
+
+    The demo's passwords are printed in the documentation, so they never come into a real database unasked.
+    """
+    return not os.environ.get("DATABASE_URL", "").strip() or os.environ.get("EVENHAND_DEMO", "").strip().lower() == "yes"
 
 
 def start_stores(supervisor: Supervisor, places: Places) -> bool:

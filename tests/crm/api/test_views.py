@@ -262,12 +262,13 @@ def test_a_refusal_of_an_action_is_a_409_with_its_code_and_changes_nothing(told)
 def test_a_case_is_decided_and_settled_over_the_api(told):
     staff = client_for(colleague())
     url = f"/api/v1/cases/{told['names']['k']}/"
-    facts = {"complaint_type": "damaged_item", "loss": "80.00", "days_without": 3}
+    facts = {"complaint_type": "damaged_item", "loss": 8000, "days_without": 3}
     decided = staff.post(f"{url}facts/", facts, format="json").json()
-    assert decided["decision"]["entitlement"]["owed"] == "100.00"
+    assert decided["decision"]["entitlement"]["owed"] == 10000
     assert decided["severity"] == "high"
     assert staff.post(f"{url}resolve/", {"outcome": "upheld", "explanation": " "}, format="json").status_code == 400
-    assert staff.post(f"{url}facts/", {**facts, "loss": "-1"}, format="json").status_code == 400
+    assert staff.post(f"{url}facts/", {**facts, "loss": -1}, format="json").status_code == 400
+    assert staff.post(f"{url}facts/", {**facts, "currency": "XXX"}, format="json").json()["code"] == "unusable_facts"
     resolved = staff.post(f"{url}resolve/", {"outcome": "upheld", "explanation": "We send a new one."}, format="json")
     assert resolved.json()["status"] == "resolved"
     assert OutgoingMessage.objects.get().interaction.text == "We send a new one."

@@ -203,6 +203,14 @@ def test_answers_between_the_quoted_lines_stay_with_what_they_answer() -> None:
     assert split(text)[0] == "Hi,\n> Which colour?\n\nBlue.\n\n> Which size?\n\nLarge."
 
 
+def test_answers_right_below_the_quoted_lines_are_kept_and_broken_lines_are_not() -> None:
+    introduction = "On 3 May 2022 at 10:15, Ann <a@b.example> wrote:"
+    long = "Which of the two colours that we talked about on the telephone shall it"
+
+    assert split(f"{introduction}\n> Colour?\nBlue.\n> Size?\nLarge.")[0] == "> Colour?\nBlue.\n> Size?\nLarge."
+    assert split(f"Blue.\n\n{introduction}\n> {long}\nbe now?\n> Ann")[0] == "Blue."
+
+
 def test_a_mail_forwarded_without_a_word_is_what_its_sender_says() -> None:
     text = "---------- Forwarded message ---------\nFrom: Ann <a@b.example>\nSubject: lamp\n\nIt broke."
 
