@@ -34,6 +34,13 @@ class FactsIn(StrictIn):
     essential = serializers.BooleanField(default=False)
     vulnerable = serializers.BooleanField(default=False)
 
+    def validate_currency(self, currency: str) -> str:
+        try:
+            money.places(currency)
+        except ValueError as unknown:
+            raise serializers.ValidationError(str(unknown), code="unknown_currency") from unknown
+        return currency
+
 
 class ResolveIn(StrictIn):
     outcome = serializers.ChoiceField(Outcome.choices)

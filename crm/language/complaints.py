@@ -249,11 +249,11 @@ class Spotted:
 def spot(text: str) -> Spotted:
     """Say whether a text tells of a failure of ours. Never raises; the same words always give the same result.
 
-    text: any length, the first 5,000 characters are read; time grows with the length alone. Capitals, exclamation marks, threats and
-    audience change nothing: only what happened and how it felt is looked for.
-    Source of the worth of each list: fitted on one half of labelled public messages, reported on the other.
+    text: any length, the first 5,000 characters are read; time grows with the length alone. Capitals, exclamation marks,
+    threats and audience change nothing: only what happened and how it felt is looked for.
+    Source of the worth of each list: the head of this file.
     """
-    written = " ".join(text[:READ_AT_MOST].replace("’", "'").replace("!", " ").split())
+    written = " ".join(text.replace("’", "'").replace("!", " ").split())[:READ_AT_MOST]
     text = written.lower()
     if len(text) != len(written):  # a few letters have no small form of the same length
         written = text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -46,6 +47,9 @@ PASSWORD = "right horse battery"
 # Processes are killed here, not machines: what the kernel holds is safe without fsync; what PostgreSQL itself holds is not,
 # so commits stay synchronous.
 QUICK = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+
+for chatty in ("mail.log", "httpx"):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
 
 COMPLAINT = "The lamp arrived broken and nobody answers the phone. ({number})"
 QUESTION = "Which size of the blue lamp fits a small table? ({number})"
@@ -393,14 +397,15 @@ class Rig:
         headers = {"Authorization": f"Bearer {answer.json()['meta']['access_token']}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=15)
 
-    def visitor(self) -> httpx.Client:
+    @contextlib.contextmanager
+    def visitor(self) -> Iterator[httpx.Client]:
         """A browser that has opened the contact form."""
-        client = httpx.Client(base_url=self.url, timeout=15)
-        page = client.get("/contact/")
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-        assert found, page.status_code
-        client.headers["X-CSRFToken"] = found.group(1)
-        return client
+        with httpx.Client(base_url=self.url, timeout=15) as client:
+            page = client.get("/contact/")
+            found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+            assert found, page.status_code
+            client.headers["X-CSRFToken"] = found.group(1)
+            yield client
 
     def post_form(self, client: httpx.Client, *, number: int, complaint: bool, within: float = 60) -> float:
         """Send the contact form, again with the same key until it is acknowledged. Returns the seconds of the last try."""

@@ -20,7 +20,7 @@ from tests.faults.harness import LEASE, RECOVERS_WITHIN, SWEPT, Rig, wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 SEED = 20260302
-MAILS, FORMS, FROM_APP = 24, 130, 60
+MAILS, FORMS, FROM_APP = 16, 140, 60
 ANSWERED_AT_MOST = 70
 KILLED = (
     "worker", "valkey", "worker", "postgres", "worker", "beat", "worker", "valkey", "web", "worker", "postgres", "worker",

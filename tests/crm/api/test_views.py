@@ -268,7 +268,7 @@ def test_a_case_is_decided_and_settled_over_the_api(told):
     assert decided["severity"] == "high"
     assert staff.post(f"{url}resolve/", {"outcome": "upheld", "explanation": " "}, format="json").status_code == 400
     assert staff.post(f"{url}facts/", {**facts, "loss": -1}, format="json").status_code == 400
-    assert staff.post(f"{url}facts/", {**facts, "currency": "XXX"}, format="json").json()["code"] == "unusable_facts"
+    assert staff.post(f"{url}facts/", {**facts, "currency": "XXX"}, format="json").json()["errors"][0]["code"] == "unknown_currency"
     resolved = staff.post(f"{url}resolve/", {"outcome": "upheld", "explanation": "We send a new one."}, format="json")
     assert resolved.json()["status"] == "resolved"
     assert OutgoingMessage.objects.get().interaction.text == "We send a new one."

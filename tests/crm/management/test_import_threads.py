@@ -46,13 +46,9 @@ def small(tmp_path: Path) -> Path:
 def test_a_file_becomes_closed_conversations_that_promise_and_send_nothing(small: Path) -> None:
     figures = imported(small)
 
-    assert figures["per_company"]["Shop"] == {
-        "opening": 1,
-        "answered": 1,
-        "no_reply": 0,
-        "median_minutes": 7.5,
-        "p90_minutes": 7.5,
-    } or figures["per_company"]["Shop"]["opening"] == 2
+    assert figures["per_company"] == {
+        "Shop": {"opening": 2, "answered": 1, "no_reply": 1, "median_minutes": 7.5, "p90_minutes": 7.5}
+    }
     assert figures["new"] == {"customers": 2, "conversations": 2, "interactions": 3, "rejected": 3}
     assert {one.state for one in Conversation.objects.all()} == {"closed"}
     assert not Promise.objects.exists()

@@ -82,7 +82,9 @@ def test_a_mail_opens_a_conversation_and_is_described_in_one_line_of_json(tmp_pa
 def test_three_deliveries_of_one_mail_are_one_interaction(tmp_path: Path) -> None:
     (tmp_path / "a.eml").write_bytes(mail())
     (tmp_path / "b.eml").write_bytes(mail().replace(b"\r\n", b"\n"))
-    (tmp_path / "c.mbox").write_bytes(b"From ada@example.org Mon Mar  2 12:00:00 2026\n" + mail().replace(b"\r\n", b"\n"))
+    (tmp_path / "c.mbox").write_bytes(
+        b"From ada@example.org Mon Mar  2 12:00:00 2026\n" + mail().replace(b"\r\n", b"\n")
+    )
 
     told = received(tmp_path)
 
