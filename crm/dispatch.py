@@ -52,10 +52,18 @@ class _Relay:
             for lane in sorted(lanes):
                 try:
                     current_app.send_task(
-                        settings.EVENHAND_LANES[lane].task, kwargs={"lane": lane}, retry=False, expires=60, ignore_result=True
+                        settings.EVENHAND_LANES[lane].task,
+                        kwargs={"lane": lane},
+                        retry=False,
+                        expires=60,
+                        ignore_result=True,
                     )
                 except (OperationalError, OSError) as trouble:
-                    logger.warning("The bell of lane %s did not ring (%s); its sweep will find the work.", lane, type(trouble).__name__)
+                    logger.warning(
+                        "The bell of lane %s did not ring (%s); its sweep will find the work.",
+                        lane,
+                        type(trouble).__name__,
+                    )
             with self._changed:
                 self._ringing = False
                 self._changed.notify_all()

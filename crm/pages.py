@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
-from django.utils.translation import get_language, gettext_lazy as _
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 
 from crm.actions import identity, intake
 from crm.channels import Channel, Message
@@ -18,7 +19,9 @@ from crm.channels import Channel, Message
 class ContactForm(forms.Form):
     """What somebody tells us through the web. `key` makes a double click one message."""
 
-    name = forms.CharField(label=_("Your name"), max_length=200, required=False, widget=forms.TextInput({"autocomplete": "name"}))
+    name = forms.CharField(
+        label=_("Your name"), max_length=200, required=False, widget=forms.TextInput({"autocomplete": "name"})
+    )
     email = forms.CharField(
         label=_("Your e-mail address"),
         max_length=320,
@@ -26,7 +29,9 @@ class ContactForm(forms.Form):
         help_text=_("So that we can answer you."),
     )
     subject = forms.CharField(label=_("What is it about?"), max_length=300, required=False)
-    text = forms.CharField(label=_("What would you like to tell us?"), max_length=100_000, widget=forms.Textarea({"rows": 8}))
+    text = forms.CharField(
+        label=_("What would you like to tell us?"), max_length=100_000, widget=forms.Textarea({"rows": 8})
+    )
     key = forms.UUIDField(widget=forms.HiddenInput)
 
 

@@ -20,7 +20,7 @@ class Direction(TextChoices):
     INTERNAL = "internal", _("note")
 
 
-# --- conversations -----------------------------------------------------------------------------------------------------------------
+# --- conversations --------------------------------------------------------------------------------------------------
 
 
 class ConversationState(TextChoices):
@@ -43,7 +43,9 @@ class QueueClass(IntegerChoices):
     ORDINARY = 1, _("ordinary")
 
 
-def queue_key(*, queue_class: int, due_at: datetime, spoke_at: datetime, number: int) -> tuple[int, datetime, datetime, int]:
+def queue_key(
+    *, queue_class: int, due_at: datetime, spoke_at: datetime, number: int
+) -> tuple[int, datetime, datetime, int]:
     """Say where a conversation stands in the one queue: critical harm, then earliest promise, then who spoke first.
 
     Times are aware. Source: critical first, then earliest due date, not pre-emptive (docs/adr/0014).
@@ -64,7 +66,7 @@ def owner_for(conversation_key: str, *, staff: Sequence[int], previous_owner: in
     return max(staff, key=lambda person: hashlib.sha256(f"{conversation_key}:{person}".encode()).digest(), default=None)
 
 
-# --- promises ----------------------------------------------------------------------------------------------------------------------
+# --- promises -------------------------------------------------------------------------------------------------------
 
 
 class PromiseKind(TextChoices):
@@ -145,7 +147,7 @@ def may_close(unmet: Iterable[str]) -> bool:
     return not set(unmet)
 
 
-# --- outgoing messages -------------------------------------------------------------------------------------------------------------
+# --- outgoing messages ----------------------------------------------------------------------------------------------
 
 
 class MessageKind(TextChoices):
@@ -171,7 +173,13 @@ OUTGOING_NEXT: dict[OutgoingState, frozenset[OutgoingState]] = {
         {OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.CANCELLED}
     ),
     OutgoingState.HANDING: frozenset(
-        {OutgoingState.ACCEPTED, OutgoingState.REFUSED, OutgoingState.READY, OutgoingState.UNKNOWN, OutgoingState.PARKED}
+        {
+            OutgoingState.ACCEPTED,
+            OutgoingState.REFUSED,
+            OutgoingState.READY,
+            OutgoingState.UNKNOWN,
+            OutgoingState.PARKED,
+        }
     ),
     OutgoingState.UNKNOWN: frozenset({OutgoingState.READY, OutgoingState.HELD, OutgoingState.ACCEPTED}),
     OutgoingState.ACCEPTED: frozenset(),
@@ -232,7 +240,7 @@ def reason_to_stop(facts: StopFacts) -> str:
     return ""
 
 
-# --- raw input and other due work --------------------------------------------------------------------------------------------------
+# --- raw input and other due work -----------------------------------------------------------------------------------
 
 
 class WorkState(TextChoices):
@@ -247,7 +255,7 @@ def after_failure(attempt: int) -> WorkState:
     return WorkState.PARKED if attempt >= ATTEMPTS_BEFORE_PARKING else WorkState.READY
 
 
-# --- staff -------------------------------------------------------------------------------------------------------------------------
+# --- staff ----------------------------------------------------------------------------------------------------------
 
 
 class Role(TextChoices):

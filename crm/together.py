@@ -15,7 +15,7 @@ def _columns(model: type[Model]) -> tuple[tuple[Field[Any, Any], ...], str]:
     fields = tuple(field for field in model._meta.local_concrete_fields if not field.primary_key)
     quote = connection.ops.quote_name
     names = ", ".join(quote(field.column) for field in fields)
-    return fields, f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES "
+    return fields, f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES "  # noqa: S608
 
 
 def insert_together(*rows: Model) -> None:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 
 from crm.admin import pages, words
 from crm.admin import talk as crm_pages
+from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, DutyRun, OutgoingMessage, Promise, RawItem, User, WorkItem
 from crm.policy import MessageKind, OutgoingState, PromiseState, WorkState
 from evenhand import mailbox
@@ -64,6 +65,11 @@ urlpatterns: list[URLPattern] = [
     path("today/", home_numbers, name="today"),
     path("mail-folder/", mail_folder, name="mail_folder"),
 ]
+
+# Tables of other packages (e-mail addresses, second factors) have no page here: they would be written without an action.
+for model, registered in list(admin.site._registry.items()):
+    if not isinstance(registered, ReadOnlyAdmin):
+        admin.site.unregister(model)
 
 admin.site.index_title = gettext_lazy("Today")
 # Unfold's hook for addresses of one's own, read when the admin's addresses are.

@@ -18,13 +18,16 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         ZoneInfo(settings.EVENHAND_ZONE)
     except (ZoneInfoNotFoundError, ValueError):
         found.append(Error(f"EVENHAND_ZONE names no time zone: {settings.EVENHAND_ZONE!r}.", id="evenhand.E001"))
-    for name, entry in {**settings.EVENHAND_LANES, **settings.EVENHAND_DUTIES}.items():
+    tasks = {
+        name: entry.task
+        for table in (settings.EVENHAND_LANES, settings.EVENHAND_DUTIES)
+        for name, entry in table.items()
+    }
+    for name, task in tasks.items():
         try:
-            import_string(entry.task)
+            import_string(task)
         except ImportError:
             found.append(
-                Error(
-                    f"evenhand/duties.py: “{name}” names a task that does not exist: {entry.task}.", id="evenhand.E002"
-                )
+                Error(f"evenhand/duties.py: “{name}” names a task that does not exist: {task}.", id="evenhand.E002")
             )
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
@@ -14,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from crm import dispatch, history
-from crm.actions import consent, customers, outgoing, work
+from crm.actions import consent, customers, lease, outgoing, work
 from crm.channels import Channel
 from crm.models import ContactPoint, Customer, LifeEvent
 from crm.models.people import ContactKind, CustomerStatus
@@ -22,6 +24,8 @@ from crm.policy import MessageKind
 from loyalty import policy
 from loyalty.models import Gesture, Programme
 from loyalty.policy import GestureState, Occasion
+
+logger = logging.getLogger(__name__)
 
 WRITTEN_AT_ONCE = 100
 STOP_LINK = "loyalty.stop"
@@ -71,7 +75,10 @@ def plan_birthdays(at: datetime) -> int:
 
 
 def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
-    """Write the cards whose moment has come and put them among the outgoing messages. Returns how many were taken up."""
+    """Write the cards whose moment has come and put them among the outgoing messages. Returns how many were taken up.
+
+    A card that cannot be written is dropped with the reason and stops no other (F24).
+    """
     with transaction.atomic():
         due = list(
             Gesture.objects.due(at)
@@ -80,13 +87,24 @@ def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
             .order_by("send_at", "id")[:size]
         )
         for gesture in due:
-            _write(gesture, at=at)
+            lease.guarded(partial(_write, gesture, at=at), failed=partial(_not_written, gesture, at=at))
     return len(due)
 
 
+def _not_written(gesture: Gesture, trouble: Exception, *, at: datetime) -> None:
+    if lease.is_trouble_of_the_database(trouble):
+        raise trouble  # no fault of the card: the whole batch is as before and the next sweep comes back to it
+    logger.exception("Gesture %s could not be written.", gesture.pk, exc_info=trouble)
+    gesture.message = None
+    _drop(gesture, f"not_written: {type(trouble).__name__}", at=at)
+
+
+@transaction.atomic
 def _write(gesture: Gesture, *, at: datetime) -> None:
     customer = gesture.customer
-    address = ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
+    address = (
+        ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
+    )
     if address is None:
         return _drop(gesture, "no_address", at=at)
     if policy.too_late(day=gesture.occasion_on, at=at, zone=_zone(customer)):
@@ -131,7 +149,11 @@ def note_sent(event: str, ref: str, at: datetime) -> None:
     if kind != "gesture":
         return
     with transaction.atomic():
-        gesture = Gesture.objects.select_for_update(of=("self",)).select_related("customer").get(public_id=uuid.UUID(public_id))
+        gesture = (
+            Gesture.objects.select_for_update(of=("self",))
+            .select_related("customer")
+            .get(public_id=uuid.UUID(public_id))
+        )
         if gesture.state != GestureState.QUEUED:
             return
         gesture.state, gesture.sent_at = GestureState.SENT, at
@@ -146,7 +168,10 @@ def stop(token: str, *, at: datetime) -> str:
     """
     customer_id, purpose = opened(token)
     consent.withdraw(
-        Customer.objects.get(pk=customer_id), purpose, evidence="Stop link in a card, confirmed by the recipient.", at=at
+        Customer.objects.get(pk=customer_id),
+        purpose,
+        evidence="Stop link in a card, confirmed by the recipient.",
+        at=at,
     )
     return purpose
 

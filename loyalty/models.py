@@ -42,7 +42,9 @@ class Gesture(models.Model):
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     occasion_on = models.DateField(_("for the day"))
     send_at = models.DateTimeField(_("leaves at"))
-    state = models.CharField(_("state"), max_length=8, choices=GestureState, default=GestureState.PLANNED, editable=False)
+    state = models.CharField(
+        _("state"), max_length=8, choices=GestureState, default=GestureState.PLANNED, editable=False
+    )
     reason = models.CharField(_("reason"), max_length=120, blank=True, editable=False)
     message = models.OneToOneField(OutgoingMessage, models.PROTECT, null=True, editable=False, related_name="+")
     sent_at = models.DateTimeField(_("sent"), null=True, editable=False)
@@ -53,8 +55,12 @@ class Gesture(models.Model):
         verbose_name = _("gesture")
         verbose_name_plural = _("gestures")
         constraints = [
-            models.CheckConstraint(condition=~Q(state=GestureState.SENT) | Q(sent_at__isnull=False), name="gesture_sent_has_time"),
-            models.CheckConstraint(condition=~Q(state=GestureState.DROPPED) | ~Q(reason=""), name="gesture_dropped_has_reason"),
+            models.CheckConstraint(
+                condition=~Q(state=GestureState.SENT) | Q(sent_at__isnull=False), name="gesture_sent_has_time"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=GestureState.DROPPED) | ~Q(reason=""), name="gesture_dropped_has_reason"
+            ),
             models.CheckConstraint(
                 condition=~Q(state=GestureState.QUEUED) | Q(message__isnull=False), name="gesture_queued_has_message"
             ),

@@ -53,15 +53,15 @@ def triage(event: str, ref: str, at: datetime) -> None:
 
 
 @transaction.atomic
-def open_case(
-    conversation_id: int, *, facts: Facts, seen_because: list[str], by: User | None, at: datetime
-) -> Case:
+def open_case(conversation_id: int, *, facts: Facts, seen_because: list[str], by: User | None, at: datetime) -> Case:
     """Open the case of a conversation and decide on what is known; the one that exists is returned as it is.
 
     seen_because: the customer's own words that told us. by: the colleague who saw it; None when the product did.
     Raises Conversation.DoesNotExist, PolicyVersion.DoesNotExist; then nothing has changed.
     """
-    conversation = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
     standing = Case.objects.filter(conversation=conversation).first()
     if standing is not None:
         return standing
@@ -125,17 +125,23 @@ def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decis
     )
     case.severity, case.complaint_type = entitlement.severity, facts.complaint_type
     case.save(update_fields=["severity", "complaint_type"])
-    due = [PromiseDue(PromiseKind(kind), start, due_at) for kind, start, due_at in policy.due_times(entitlement, spoke_at=case.spoke_at)]
-    promises.append(
-        case.conversation_id, due, given_by=f"decision:{decision.pk}", critical=entitlement.critical, at=at
-    )
+    due = [
+        PromiseDue(PromiseKind(kind), start, due_at)
+        for kind, start, due_at in policy.due_times(entitlement, spoke_at=case.spoke_at)
+    ]
+    promises.append(case.conversation_id, due, given_by=f"decision:{decision.pk}", critical=entitlement.critical, at=at)
     history.record(
         case.customer,
         "case.decided",
         ref=ref_of(case),
         by=by,
         at=at,
-        detail={"decision": decision.pk, "policy": version.number, "severity": entitlement.severity, "facts": decision.facts_hash},
+        detail={
+            "decision": decision.pk,
+            "policy": version.number,
+            "severity": entitlement.severity,
+            "facts": decision.facts_hash,
+        },
     )
     return decision
 
@@ -153,9 +159,7 @@ def resolve(case_id: int, *, outcome: Outcome, explanation: str, by: User, at: d
     _move(case, Status.RESOLVED)
     case.outcome, case.explanation, case.resolved_at = outcome, explanation, at
     case.save(update_fields=["status", "outcome", "explanation", "resolved_at"])
-    desk.answer(
-        case.conversation_id, text=explanation, by=by, at=at, key=f"resolved:{case.pk}", concerns=ref_of(case)
-    )
+    desk.answer(case.conversation_id, text=explanation, by=by, at=at, key=f"resolved:{case.pk}", concerns=ref_of(case))
     history.record(case.customer, "case.resolved", ref=ref_of(case), by=by, at=at, detail={"outcome": outcome})
     return case
 
@@ -166,14 +170,19 @@ def confirm(event: str, ref: str, at: datetime) -> None:
     if kind != "case":
         return
     with transaction.atomic():
-        case = Case.objects.select_for_update(of=("self",)).select_related("customer").get(public_id=uuid.UUID(public_id))
+        case = (
+            Case.objects.select_for_update(of=("self",)).select_related("customer").get(public_id=uuid.UUID(public_id))
+        )
         if case.status != Status.RESOLVED or case.confirmed_at is not None:
             return
         case.confirmed_at = at
         case.save(update_fields=["confirmed_at"])
         conversation = Conversation.objects.select_for_update(of=("self",)).get(pk=case.conversation_id)
         promises.meet(
-            conversation, [PromiseKind.RESOLUTION, PromiseKind.OWNERSHIP, PromiseKind.CONFIRMATION], at=at, interaction=None
+            conversation,
+            [PromiseKind.RESOLUTION, PromiseKind.OWNERSHIP, PromiseKind.CONFIRMATION],
+            at=at,
+            interaction=None,
         )
         holds.lift(ref_of(case), at=at)
         history.record(case.customer, "case.confirmed", ref=ref_of(case), by=None, at=at)
@@ -186,7 +195,9 @@ def replay_decisions(at: datetime) -> int:
     """
     differing = 0
     newest: dict[int, Decision] = {}
-    live = Decision.objects.filter(case__status__in=LIVE).select_related("policy_version", "case__customer").order_by("id")
+    live = (
+        Decision.objects.filter(case__status__in=LIVE).select_related("policy_version", "case__customer").order_by("id")
+    )
     policies: dict[int, policy.Policy] = {}
     for decision in live.iterator(chunk_size=REPLAYED_AT_ONCE):
         newest[decision.case_id] = decision
@@ -197,9 +208,16 @@ def replay_decisions(at: datetime) -> int:
         again = policy.entitlement_for(Facts.from_data(decision.facts), policies[number]).as_data()
         if policy.fingerprint(again) != decision.entitlement_hash:
             differing += 1
-            logger.error("Decision %s of case %s comes out differently when decided again.", decision.pk, decision.case_id)
+            logger.error(
+                "Decision %s of case %s comes out differently when decided again.", decision.pk, decision.case_id
+            )
             history.record(
-                decision.case.customer, "decision.differs", ref=ref_of(decision.case), by=None, at=at, detail={"decision": decision.pk}
+                decision.case.customer,
+                "decision.differs",
+                ref=ref_of(decision.case),
+                by=None,
+                at=at,
+                detail={"decision": decision.pk},
             )
     return differing
 
@@ -229,8 +247,7 @@ def _locked(case_id: int) -> Case:
 def _move(case: Case, status: Status) -> None:
     if status not in NEXT[Status(case.status)]:
         raise WrongStatus(
-            _("A case that is “%(now)s” cannot become “%(wanted)s”.") % {"now": case.get_status_display(), "wanted": status.label}
+            _("A case that is “%(now)s” cannot become “%(wanted)s”.")
+            % {"now": case.get_status_display(), "wanted": status.label}
         )
     case.status = status
-
-

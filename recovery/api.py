@@ -26,7 +26,9 @@ from recovery.policy import ComplaintType, Facts, Outcome, Severity, Status
 
 class FactsIn(StrictIn):
     complaint_type = serializers.ChoiceField(ComplaintType.choices)
-    loss = serializers.IntegerField(min_value=0, max_value=10**10, default=0, help_text="In the currency's smallest unit, such as cents.")
+    loss = serializers.IntegerField(
+        min_value=0, max_value=10**10, default=0, help_text="In the currency's smallest unit, such as cents."
+    )
     currency = serializers.RegexField(r"^[A-Z]{3}$", default="EUR")
     days_without = serializers.IntegerField(min_value=0, max_value=3650, default=0)
     our_failures = serializers.IntegerField(min_value=0, max_value=100, default=1)
@@ -192,7 +194,11 @@ class ResolveCase(APIView):
         given = read(ResolveIn, request)
         case = get_or_404(Case.objects.visible_to(request.user), public_id)
         actions.resolve(
-            case.pk, outcome=Outcome(given["outcome"]), explanation=given["explanation"], by=request.user, at=timezone.now()
+            case.pk,
+            outcome=Outcome(given["outcome"]),
+            explanation=given["explanation"],
+            by=request.user,
+            at=timezone.now(),
         )
         return Response(case_out(case.pk))
 

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 class PolicyVersionQuerySet(models.QuerySet["PolicyVersion"]):
     def in_force(self, at: datetime) -> PolicyVersion:
         """The newest version in force. Raises PolicyVersion.DoesNotExist before the first."""
-        return self.filter(effective_from__lte=at).order_by("-effective_from", "-number").prefetch_related("rules")[:1].get()
+        return (
+            self.filter(effective_from__lte=at)
+            .order_by("-effective_from", "-number")
+            .prefetch_related("rules")[:1]
+            .get()
+        )
 
 
 class PolicyVersion(models.Model):
@@ -155,7 +160,9 @@ class Decision(models.Model):
     """What the policy decided on given facts, append-only; recomputing it must give the same bytes."""
 
     case = models.ForeignKey(Case, models.PROTECT, related_name="decisions")
-    policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="+", verbose_name=_("policy version"))
+    policy_version = models.ForeignKey(
+        PolicyVersion, models.PROTECT, related_name="+", verbose_name=_("policy version")
+    )
     facts = models.JSONField(_("facts"))
     facts_hash = models.CharField(_("fingerprint of the facts"), max_length=64)
     entitlement = models.JSONField(_("entitlement"))

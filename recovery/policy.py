@@ -86,7 +86,11 @@ class Facts:
 
     def as_data(self) -> dict[str, Any]:
         """The facts as JSON values, the same bytes for the same facts."""
-        return {**asdict(self), "complaint_type": self.complaint_type.value, "loss": str(money.rounded(self.loss, self.currency))}
+        return {
+            **asdict(self),
+            "complaint_type": self.complaint_type.value,
+            "loss": str(money.rounded(self.loss, self.currency)),
+        }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Facts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 
 @pytest.fixture(autouse=True)
-def _starter_rows(request: pytest.FixtureRequest) -> Iterator[None]:
+def _starter_rows(request: pytest.FixtureRequest) -> None:
     """Write what migrations seeded again when an earlier transactional test has emptied the tables."""
     marker = request.node.get_closest_marker("django_db")
     if (marker and marker.kwargs.get("transaction")) or {"transactional_db", "live_server"} & set(request.fixturenames):
@@ -47,7 +46,6 @@ def _starter_rows(request: pytest.FixtureRequest) -> Iterator[None]:
             importlib.import_module("recovery.migrations.0003_starter_policy").write(apps, None)
         if not Programme.objects.exists():
             importlib.import_module("loyalty.migrations.0002_birthday_programme").write(apps, None)
-    yield
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,12 @@ def grant(customer: Customer, purpose: str, *, evidence: str, at: datetime) -> C
     if not evidence.strip():
         raise EvidenceMissing("A permission needs its evidence: what the customer was asked, and where they agreed.")
     event = Consent.objects.create(
-        customer=customer, purpose=purpose, state=ConsentState.GRANTED, actor=ConsentActor.CUSTOMER, evidence=evidence, at=at
+        customer=customer,
+        purpose=purpose,
+        state=ConsentState.GRANTED,
+        actor=ConsentActor.CUSTOMER,
+        evidence=evidence,
+        at=at,
     )
     history.record(customer, "consent.granted", ref=f"consent:{purpose}", by=None, at=at, origin="customer")
     return event

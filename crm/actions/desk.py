@@ -112,7 +112,14 @@ def answer(
     try:
         with transaction.atomic():
             return _answer(
-                conversation_id, text=text, by=by, at=at, key=key, origin=origin, concerns=concerns, stays_open=stays_open
+                conversation_id,
+                text=text,
+                by=by,
+                at=at,
+                key=key,
+                origin=origin,
+                concerns=concerns,
+                stays_open=stays_open,
             )
     except IntegrityError:
         standing = OutgoingMessage.objects.select_related("interaction").filter(key=key).first()
@@ -126,7 +133,9 @@ def answer(
 def _answer(
     conversation_id: int, *, text: str, by: User, at: datetime, key: str, origin: str, concerns: str, stays_open: bool
 ) -> OutgoingMessage:
-    conversation = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
     if conversation.state == ConversationState.CLOSED:
         raise WrongState(_("This conversation is closed; open it again before you write."))
     heard = list(
@@ -191,7 +200,11 @@ def _say(
         subject = " ".join(render_to_string(f"email/crm/{template}.subject.txt", words).split())
         plain = render_to_string(f"email/crm/{template}.txt", words)
         html = render_to_string(f"email/crm/{template}.html", words)
-    headers = {"In-Reply-To": f"<{thread[-1]}>", "References": " ".join(f"<{known}>" for known in thread)} if thread and channel == Channel.EMAIL else {}
+    headers = (
+        {"In-Reply-To": f"<{thread[-1]}>", "References": " ".join(f"<{known}>" for known in thread)}
+        if thread and channel == Channel.EMAIL
+        else {}
+    )
     message = outgoing.written(
         outgoing.Draft(
             key=key,
@@ -237,9 +250,13 @@ def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, Co
             return Channel.EMAIL, point
         if point.kind == ContactKind.APP:
             return Channel.APP, point
-    given = ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
+    given = (
+        ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
+    )
     if given is None:
-        raise NoWayBack(_("We have no address to write to yet. Call back, and ask where the customer likes to get it in writing."))
+        raise NoWayBack(
+            _("We have no address to write to yet. Call back, and ask where the customer likes to get it in writing.")
+        )
     return Channel.EMAIL, given
 
 
@@ -330,7 +347,9 @@ def note(conversation_id: int, *, text: str, by: User, at: datetime, key: str = 
         spoke_at=at,
         ingested_at=at,
     )
-    history.record(conversation.customer, "conversation.noted", ref=f"conversation:{conversation.public_id}", by=by, at=at)
+    history.record(
+        conversation.customer, "conversation.noted", ref=f"conversation:{conversation.public_id}", by=by, at=at
+    )
     return interaction
 
 
@@ -340,7 +359,9 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
 
     Raises Conversation.DoesNotExist, WrongState, StillPromised; then nothing has changed.
     """
-    conversation = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
     if ConversationState.CLOSED not in CONVERSATION_NEXT[ConversationState(conversation.state)]:
         raise WrongState(_("This conversation is already closed."))
     unmet = set(Promise.objects.filter(conversation=conversation).unmet().values_list("kind", flat=True))
@@ -364,7 +385,9 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
 @transaction.atomic
 def take(conversation_id: int, *, by: User, at: datetime) -> Conversation:
     """Become the owner of a conversation that has none. Raises Conversation.DoesNotExist, AlreadyOwned."""
-    conversation = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
     if conversation.owner_id == by.pk:
         return conversation
     if conversation.owner_id is not None:
@@ -403,4 +426,3 @@ def give_orphans_an_owner(at: datetime) -> int:
                 _give(conversation, owner, by=None, at=at)
                 given += 1
     return given
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -398,9 +399,12 @@ def ingest_batch(*, at: datetime, size: int = 20) -> int:
             continue
 
         def failed(trouble: Exception, item: RawItem = item) -> None:
+            if lease.is_trouble_of_the_database(trouble):  # no attempt of the mail's: it is read again after its lease
+                RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(attempt=item.attempt - 1)
+                return
             _not_read(item, f"{type(trouble).__name__}: {trouble}", after_failure(item.attempt))
 
-        lease.guarded(lambda item=item: read_raw(item, at=at), failed=failed)
+        lease.guarded(partial(read_raw, item, at=at), failed=failed)
     return len(items)
 
 

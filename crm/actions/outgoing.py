@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -29,6 +32,8 @@ from crm.policy import (
     MessageKind,
     OutgoingState,
     StopFacts,
+    WorkState,
+    after_failure,
     after_unknown_outcome,
     next_attempt_at,
     reason_to_stop,
@@ -170,6 +175,7 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     Safe to run in several workers at once and to be killed at any point: a row whose worker died before handing over is
     taken up again; one that died while handing over has an unknown outcome, which is recorded and decided by policy.
     """
+    began = time.monotonic()
     settled = _settle_lost(at=at)
     due = OutgoingMessage.objects.filter(
         Q(state=OutgoingState.READY, send_after__lte=at) | Q(state=OutgoingState.CLAIMED, lease_until__lt=Now())
@@ -179,22 +185,47 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     unreachable: dict[str, str] = {}
     try:
         for message in messages:
-            if message.channel in unreachable:
-                _back(message, unreachable[message.channel], at=at)
-                continue
-            if not _begin_handing(message, at=at):
-                continue
-            if message.channel not in lines:
-                lines[message.channel] = SENDERS[message.channel]().__enter__()
-            handed = lines[message.channel].send(_outbound(message))
-            if handed.outcome == Outcome.UNREACHABLE:
-                unreachable[message.channel] = handed.reason
-            _settle(message, handed, at=at)
+            # A slow batch takes minutes; what is accepted at its end was not accepted when it began.
+            moment = at + timedelta(seconds=int(time.monotonic() - began))
+            lease.guarded(
+                partial(_hand_over, message, lines, unreachable, at=moment), failed=partial(_stumbled, message, at=moment)
+            )
     finally:
         for line in lines.values():
             line.__exit__(None, None, None)
     # While nobody answers there is nothing to gain from going round again at once.
     return settled + (0 if unreachable else len(messages))
+
+
+def _hand_over(message: OutgoingMessage, lines: dict[str, Sender], unreachable: dict[str, str], *, at: datetime) -> None:
+    if message.channel in unreachable:
+        _back(message, unreachable[message.channel], at=at)
+        return
+    if not _begin_handing(message, at=at):
+        return
+    began = time.monotonic()
+    if message.channel not in lines:
+        lines[message.channel] = SENDERS[message.channel]().__enter__()
+    handed = lines[message.channel].send(_outbound(message))
+    if handed.outcome == Outcome.UNREACHABLE:
+        unreachable[message.channel] = handed.reason
+    if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):
+        # The other side may have ended the session with its refusal (421); on a dead line the next outcome would be unknown.
+        lines.pop(message.channel).__exit__(None, None, None)
+    _settle(message, handed, at=at + timedelta(seconds=int(time.monotonic() - began)))
+
+
+def _stumbled(message: OutgoingMessage, trouble: Exception, *, at: datetime) -> None:
+    """One message that raises stops no other; after three times it is parked. The words of an error may name the recipient."""
+    if lease.is_trouble_of_the_database(trouble):
+        logger.warning("Message %s waits for the database (%s).", message.pk, type(trouble).__name__)
+        return  # its lease ends by itself, and what came of it is decided then
+    logger.exception("Message %s could not be handed over.", message.pk, exc_info=trouble)
+    reason = _("something unforeseen happened (%(what)s)") % {"what": type(trouble).__name__}
+    if after_failure(message.failures + 1) == WorkState.PARKED:
+        _park(message, reason, at=at)
+    else:
+        _unknown(message, reason, at=at)
 
 
 def _outbound(message: OutgoingMessage) -> Outbound:
@@ -217,13 +248,15 @@ def _mine(message: OutgoingMessage, *states: OutgoingState) -> Any:
 
 def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
     """Check once more whether it may leave, and commit that it is being handed over. Says whether to go on."""
+    if message.failures >= ATTEMPTS_BEFORE_PARKING and at > message.created_at + SENDING_GIVEN_UP_AFTER:
+        _park(message, _("Tried for four days without success."), at=at)
+        return False
     with transaction.atomic():
         mine = _mine(message, OutgoingState.CLAIMED)
-        customer = Customer.objects.select_for_update(of=("self",)).get(pk=message.customer_id)
+        # Against a withdrawal or a hold in this moment; rows that only point at the customer need not wait, or who stops
+        # this message (its row first, then history) and we would wait for each other.
+        customer = Customer.objects.select_for_update(of=("self",), no_key=True).get(pk=message.customer_id)
         if not mine.select_for_update().exists():
-            return False
-        if message.failures >= ATTEMPTS_BEFORE_PARKING and at > message.created_at + SENDING_GIVEN_UP_AFTER:
-            mine.update(state=OutgoingState.PARKED, reason=_("Tried for four days without success."), lease_until=None)
             return False
         reason = reason_to_stop(_stop_facts(message, customer, at=at))
         if message.channel not in SENDERS:
@@ -232,7 +265,8 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
             mine.update(state=OutgoingState.HELD, reason=reason, lease_until=None)
             history.record(customer, "message.held", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
             return False
-        return bool(mine.update(state=OutgoingState.HANDING))
+        # The lease starts anew: those before it in the batch may have used it up.
+        return bool(mine.update(state=OutgoingState.HANDING, lease_until=Now() + settings.EVENHAND_LEASE))
 
 
 def _stop_facts(message: OutgoingMessage, customer: Customer, *, at: datetime) -> StopFacts:
@@ -296,6 +330,16 @@ def _refused(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
     if not _mine(message, OutgoingState.HANDING).update(state=OutgoingState.REFUSED, reason=reason, lease_until=None):
         return
     history.record(message.customer, "message.refused", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
+    _give_back(message, at=at)
+
+
+@transaction.atomic
+def _park(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
+    """Set a message aside where people see it."""
+    mine = _mine(message, OutgoingState.CLAIMED, OutgoingState.HANDING)
+    if not mine.update(state=OutgoingState.PARKED, reason=reason, failures=F("failures") + 1, lease_until=None):
+        return
+    history.record(message.customer, "message.parked", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
     _give_back(message, at=at)
 
 

@@ -27,22 +27,22 @@ def append(
     conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
     standing = {
         row["kind"]: row["earliest"]
-        for row in Promise.objects.filter(conversation=conversation).values("kind").order_by("kind").annotate(earliest=Min("due_at"))
+        for row in Promise.objects.filter(conversation=conversation)
+        .values("kind")
+        .order_by("kind")
+        .annotate(earliest=Min("due_at"))
     }
     new = [
         Promise(conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
         for p in promises
         if appended(standing.get(p.kind), due_at=p.due_at)
     ]
-    kept = dict(
-        Promise.objects.filter(conversation=conversation, met_at__isnull=False)
-        .order_by("-met_at")
-        .values_list("kind", "met_at")
-    )
+    kept_rows = Promise.objects.filter(conversation=conversation, met_at__isnull=False).order_by("-met_at")
+    kept = {kind: met_at for kind, met_at in kept_rows.values_list("kind", "met_at") if met_at is not None}
     for promise in new:  # what was already done when the decision came counts
         if promise.kind in kept:
             promise.met_at = kept[promise.kind]
-            late = promise.met_at > promise.due_at
+            late = kept[promise.kind] > promise.due_at
             promise.state = PromiseState.MET_LATE if late else PromiseState.MET
             promise.breached_at = at if late else None
     Promise.objects.bulk_create(new, ignore_conflicts=True)
@@ -83,7 +83,9 @@ def keep_running(conversation: Conversation, *, at: datetime) -> None:
 
 def settle_due(conversation: Conversation, *, at: datetime) -> None:
     """Write onto the conversation what places it in the queue. The conversation must be locked by the caller."""
-    conversation.due_at = queue_due(Promise.objects.filter(conversation=conversation).unmet().values_list("kind", "due_at"))
+    conversation.due_at = queue_due(
+        Promise.objects.filter(conversation=conversation).unmet().values_list("kind", "due_at")
+    )
     keep_running(conversation, at=at)
     conversation.save(update_fields=["due_at", "queue_class"])
 
@@ -92,11 +94,16 @@ def settle_due(conversation: Conversation, *, at: datetime) -> None:
 def breach_batch(*, at: datetime, size: int = BREACHED_AT_ONCE) -> int:
     """Write down promises whose time has passed unkept. Two sweepers at once share the work. Returns how many."""
     overdue = list(
-        Promise.objects.overdue(at).select_for_update(skip_locked=True, of=("self",)).select_related("conversation").order_by("due_at")[:size]
+        Promise.objects.overdue(at)
+        .select_for_update(skip_locked=True, of=("self",))
+        .select_related("conversation")
+        .order_by("due_at")[:size]
     )
     if not overdue:
         return 0
-    Promise.objects.filter(pk__in=[promise.pk for promise in overdue]).update(state=PromiseState.BREACHED, breached_at=at)
+    Promise.objects.filter(pk__in=[promise.pk for promise in overdue]).update(
+        state=PromiseState.BREACHED, breached_at=at
+    )
     HistoryEntry.objects.bulk_create(
         HistoryEntry(
             customer_id=promise.conversation.customer_id,

@@ -51,7 +51,14 @@ def write_roles() -> None:
 
 @transaction.atomic
 def enrol(
-    email: str, *, role: Role, name: str, password: str | None, at: datetime, takes_conversations: bool = False, by: User | None = None
+    email: str,
+    *,
+    role: Role,
+    name: str,
+    password: str | None,
+    at: datetime,
+    takes_conversations: bool = False,
+    by: User | None = None,
 ) -> User:
     """Make a colleague's account with one role. An address that has an account keeps it and gets the role.
 
@@ -70,7 +77,7 @@ def enrol(
 @transaction.atomic
 def enrol_superuser(email: str, *, name: str, password: str | None, at: datetime) -> User:
     """Make an account with every right, for whoever runs the installation. Raises IntegrityError when the address is taken."""
-    user = User.objects.create_superuser(email, password, display_name=name, date_joined=at)
+    user: User = User.objects.create_superuser(email, password, display_name=name, date_joined=at)
     history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=None, at=at, detail={"role": "superuser"})
     return user
 
@@ -78,7 +85,9 @@ def enrol_superuser(email: str, *, name: str, password: str | None, at: datetime
 @transaction.atomic
 def give_app_account(customer: Customer, *, email: str, password: str | None, at: datetime) -> User:
     """Make the account with which a customer uses the app."""
-    user = User.objects.create_user(email, password, customer=customer, display_name=customer.display_name, date_joined=at)
+    user: User = User.objects.create_user(
+        email, password, customer=customer, display_name=customer.display_name, date_joined=at
+    )
     ContactPoint.objects.create(
         customer=customer, kind=ContactKind.APP, address=str(user.public_id), verified_at=at, created_at=at
     )

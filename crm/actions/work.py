@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
@@ -17,6 +17,9 @@ from crm.models import User, WorkItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure, next_attempt_at
 
 logger = logging.getLogger(__name__)
+
+DATABASE_AGAIN_AFTER = timedelta(seconds=5)
+"""When an item is tried again that failed because the database was away or a row was locked; that attempt does not count."""
 
 Handler = Callable[[str, str, datetime], None]
 """Called with the event, what it is about ("interaction:<public id>") and the time."""
@@ -85,6 +88,12 @@ def _do(item: WorkItem, handle: Handler, at: datetime) -> None:
 
 
 def _failed(item: WorkItem, at: datetime, trouble: Exception) -> None:
+    if lease.is_trouble_of_the_database(trouble):
+        logger.warning("Work item %s waits for the database (%s).", item.pk, type(trouble).__name__)
+        WorkItem.objects.filter(pk=item.pk, attempt=item.attempt).update(
+            state=WorkState.READY, attempt=item.attempt - 1, due_at=at + DATABASE_AGAIN_AFTER, lease_until=None
+        )
+        return
     logger.exception("Work item %s failed for the %d. time.", item.pk, item.attempt, exc_info=trouble)
     state = after_failure(item.attempt)
     WorkItem.objects.filter(pk=item.pk, attempt=item.attempt).update(

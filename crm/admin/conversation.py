@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import IntegrityError
@@ -41,6 +41,7 @@ class Said:
     sent: OutgoingMessage | None
     tone: str
     files: list[File]
+    talk: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,18 @@ def _said(interaction: Interaction, conversation: Conversation) -> Said:
             File(found, words.size(found.size), found.state == AttachmentState.STORED and bool(found.file))
             for found in interaction.attachments.all()
         ],
+        talk=_talk(interaction),
     )
+
+
+def _talk(interaction: Interaction) -> str:
+    if not interaction.call_seconds:
+        return ""
+    lengths = {
+        "talk": words.duration(timedelta(seconds=interaction.call_seconds)),
+        "hold": words.duration(timedelta(seconds=interaction.hold_seconds)),
+    }
+    return (_("Talk %(talk)s, on hold %(hold)s") if interaction.hold_seconds else _("Talk %(talk)s")) % lengths
 
 
 @pages.page("crm.view_attachment", methods=["GET"])

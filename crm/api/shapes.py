@@ -22,7 +22,10 @@ class StrictIn(serializers.Serializer[Any]):
             unknown = set(data) - set(self.fields)
             if unknown:
                 raise serializers.ValidationError(
-                    {name: serializers.ErrorDetail(str(_("There is no such field.")), code="unknown_field") for name in sorted(unknown)}
+                    {
+                        name: serializers.ErrorDetail(str(_("There is no such field.")), code="unknown_field")
+                        for name in sorted(unknown)
+                    }
                 )
         return super().to_internal_value(data)
 
@@ -30,7 +33,9 @@ class StrictIn(serializers.Serializer[Any]):
 class MessageIn(StrictIn):
     subject = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
     text = serializers.CharField(max_length=WORDS_AT_MOST, help_text="What you want to tell us.")
-    key = serializers.CharField(max_length=100, required=False, help_text="Your own key; the same key twice is one message.")
+    key = serializers.CharField(
+        max_length=100, required=False, help_text="Your own key; the same key twice is one message."
+    )
 
 
 class AnswerIn(StrictIn):
@@ -53,7 +58,9 @@ class CallIn(StrictIn):
     agreed = serializers.CharField(
         max_length=WORDS_AT_MOST, required=False, default="", allow_blank=True, help_text="What we confirm in writing."
     )
-    spoke_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text="The first ring; now when absent.")
+    spoke_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="The first ring; now when absent."
+    )
     spoke_at_known_from = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
     hold_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)
     call_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)

@@ -98,7 +98,13 @@ class Me(APIView):
         user = request.user
         customer = Customer.objects.filter(pk=user.customer_id).values_list("public_id", flat=True).first()
         return Response(
-            {"id": user.public_id, "email": user.email, "name": str(user), "is_staff": user.is_staff, "customer_id": customer}
+            {
+                "id": user.public_id,
+                "email": user.email,
+                "name": str(user),
+                "is_staff": user.is_staff,
+                "customer_id": customer,
+            }
         )
 
 
@@ -107,7 +113,11 @@ class Messages(APIView):
 
     permission_classes = [IsCustomer]
 
-    @extend_schema(request=shapes.MessageIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="message_create")
+    @extend_schema(
+        request=shapes.MessageIn,
+        responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut},
+        operation_id="message_create",
+    )
     def post(self, request: Request) -> Response:
         given = read(shapes.MessageIn, request)
         received = intake.receive(app_message(request.user, given), at=timezone.now(), origin="api", by=request.user)
@@ -120,13 +130,19 @@ class ConversationMessages(APIView):
     permission_classes = [IsCustomer]
 
     @extend_schema(
-        request=shapes.MessageIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="conversation_message_create"
+        request=shapes.MessageIn,
+        responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut},
+        operation_id="conversation_message_create",
     )
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         given = read(shapes.MessageIn, request)
         conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
         received = intake.receive(
-            app_message(request.user, given), at=timezone.now(), origin="api", by=request.user, conversation=conversation
+            app_message(request.user, given),
+            at=timezone.now(),
+            origin="api",
+            by=request.user,
+            conversation=conversation,
         )
         return Response(received_out(received), status=201 if received.created else 200)
 
@@ -171,7 +187,10 @@ class Inbox(APIView):
     permission_classes = [may("crm.view_conversation")]
 
     @extend_schema(
-        parameters=[CURSOR, OpenApiParameter("owner", str, enum=["me", "nobody"], description="Everybody's when absent.")],
+        parameters=[
+            CURSOR,
+            OpenApiParameter("owner", str, enum=["me", "nobody"], description="Everybody's when absent."),
+        ],
         responses=shapes.InboxPageOut,
         operation_id="inbox",
     )
@@ -186,7 +205,9 @@ class Inbox(APIView):
         if after:
             rows = rows.filter(queue_after(after[0], instant(after[1]), instant(after[2]), after[3]))
         page = list(
-            rows.in_due_order().values("pk", "queue_class", *ROW, "customer__public_id", "customer__display_name")[: PAGE_SIZE + 1]
+            rows.in_due_order().values("pk", "queue_class", *ROW, "customer__public_id", "customer__display_name")[
+                : PAGE_SIZE + 1
+            ]
         )
         last = page[PAGE_SIZE - 1] if len(page) > PAGE_SIZE else None
         return Response(
@@ -200,7 +221,9 @@ class Inbox(APIView):
                     for row in page[:PAGE_SIZE]
                 ],
                 "next_cursor": last
-                and write_cursor([last["queue_class"], last["due_at"].isoformat(), last["spoke_at"].isoformat(), last["pk"]]),
+                and write_cursor(
+                    [last["queue_class"], last["due_at"].isoformat(), last["spoke_at"].isoformat(), last["pk"]]
+                ),
             }
         )
 
@@ -327,7 +350,9 @@ class Calls(APIView):
 
     permission_classes = [may("crm.log_call")]
 
-    @extend_schema(request=shapes.CallIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="call_create")
+    @extend_schema(
+        request=shapes.CallIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="call_create"
+    )
     def post(self, request: Request) -> Response:
         call = desk.Call(**read(shapes.CallIn, request))
         received = desk.log_call(call, by=request.user, at=timezone.now(), origin="api")
@@ -353,10 +378,15 @@ class Timeline(APIView):
         return Response(
             {
                 "results": [
-                    {"verb": r["verb"], "ref": r["ref"], "at": r["at"], "origin": r["origin"], "by": r["by__display_name"] or ""}
+                    {
+                        "verb": r["verb"],
+                        "ref": r["ref"],
+                        "at": r["at"],
+                        "origin": r["origin"],
+                        "by": r["by__display_name"] or "",
+                    }
                     for r in page[:PAGE_SIZE]
                 ],
                 "next_cursor": last and write_cursor([last["at"].isoformat(), last["pk"]]),
             }
         )
-

@@ -52,7 +52,9 @@ class MailSender:
             if refusal.status_code is None or refusal.status_code >= 500:
                 return Handed(Outcome.UNKNOWN, "the mail provider did not say whether it took the mail")
             later = refusal.status_code == 429
-            return Handed(Outcome.TRY_LATER if later else Outcome.REFUSED, f"the mail provider answered {refusal.status_code}")
+            return Handed(
+                Outcome.TRY_LATER if later else Outcome.REFUSED, f"the mail provider answered {refusal.status_code}"
+            )
         except AnymailError as refusal:
             return Handed(Outcome.REFUSED, f"the mail provider cannot take this mail ({type(refusal).__name__})")
         except (smtplib.SMTPException, OSError) as trouble:

@@ -38,7 +38,9 @@ class OutgoingMessage(models.Model):
     headers = models.JSONField(default=dict)
     created_at = models.DateTimeField(_("written"))
     send_after = models.DateTimeField(_("leaves after"))
-    state = models.CharField(_("state"), max_length=12, choices=OutgoingState, default=OutgoingState.READY, editable=False)
+    state = models.CharField(
+        _("state"), max_length=12, choices=OutgoingState, default=OutgoingState.READY, editable=False
+    )
     reason = models.CharField(_("reason"), max_length=300, blank=True, editable=False)
     attempt = models.PositiveSmallIntegerField(default=0, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -51,16 +53,20 @@ class OutgoingMessage(models.Model):
         verbose_name_plural = _("outgoing messages")
         constraints = [
             models.CheckConstraint(
-                condition=~Q(state=OutgoingState.ACCEPTED) | Q(accepted_at__isnull=False), name="outgoing_accepted_has_time"
+                condition=~Q(state=OutgoingState.ACCEPTED) | Q(accepted_at__isnull=False),
+                name="outgoing_accepted_has_time",
             ),
             models.CheckConstraint(
                 condition=~Q(state__in=UNSETTLED) | Q(lease_until__isnull=False), name="outgoing_claimed_has_lease"
             ),
             models.CheckConstraint(
-                condition=~Q(state__in=[OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED]) | ~Q(reason=""),
+                condition=~Q(state__in=[OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED])
+                | ~Q(reason=""),
                 name="outgoing_stopped_has_reason",
             ),
-            models.CheckConstraint(condition=Q(kind=MessageKind.SERVICE) | ~Q(purpose=""), name="outgoing_gesture_has_purpose"),
+            models.CheckConstraint(
+                condition=Q(kind=MessageKind.SERVICE) | ~Q(purpose=""), name="outgoing_gesture_has_purpose"
+            ),
         ]
         indexes = [
             models.Index(fields=["send_after", "id"], name="outgoing_ready", condition=Q(state=OutgoingState.READY)),

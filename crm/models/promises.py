@@ -32,7 +32,9 @@ class Promise(models.Model):
     given_by = models.CharField(_("given by"), max_length=80)  # "everybody", or what decided it, e.g. "decision:7"
     starts_at = models.DateTimeField(_("counted from"))
     due_at = models.DateTimeField(_("due"))
-    state = models.CharField(_("state"), max_length=12, choices=PromiseState, default=PromiseState.RUNNING, editable=False)
+    state = models.CharField(
+        _("state"), max_length=12, choices=PromiseState, default=PromiseState.RUNNING, editable=False
+    )
     breached_at = models.DateTimeField(_("missed on"), null=True, editable=False)
     met_at = models.DateTimeField(_("kept on"), null=True, editable=False)
     met_by = models.ForeignKey(Interaction, models.PROTECT, null=True, editable=False, related_name="+")

@@ -65,7 +65,8 @@ class User(AbstractUser):
                 condition=Q(customer__isnull=True) | Q(is_staff=False), name="user_is_colleague_or_customer"
             ),
             models.CheckConstraint(
-                condition=Q(takes_conversations=False) | Q(is_staff=True), name="user_only_colleagues_take_conversations"
+                condition=Q(takes_conversations=False) | Q(is_staff=True),
+                name="user_only_colleagues_take_conversations",
             ),
         ]
         indexes = [

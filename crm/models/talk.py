@@ -43,7 +43,9 @@ class RawItem(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["id"], name="raw_item_due", condition=Q(state__in=[WorkState.READY, WorkState.CLAIMED])),
+            models.Index(
+                fields=["id"], name="raw_item_due", condition=Q(state__in=[WorkState.READY, WorkState.CLAIMED])
+            ),
             models.Index(fields=["-id"], name="raw_item_parked", condition=Q(state=WorkState.PARKED)),
         ]
 
@@ -108,9 +110,13 @@ class Conversation(models.Model):
                 condition=Q(state=ConversationState.OPEN),
             ),
             models.Index(
-                fields=["owner", "queue_class", "due_at"], name="conversation_of_owner", condition=Q(state=ConversationState.OPEN)
+                fields=["owner", "queue_class", "due_at"],
+                name="conversation_of_owner",
+                condition=Q(state=ConversationState.OPEN),
             ),
-            models.Index(fields=["id"], name="conversation_unowned", condition=Q(state=ConversationState.OPEN, owner=None)),
+            models.Index(
+                fields=["id"], name="conversation_unowned", condition=Q(state=ConversationState.OPEN, owner=None)
+            ),
             models.Index(fields=["customer", "-id"], name="conversation_of_customer"),
             models.Index(fields=["-spoke_at", "-id"], name="conversation_newest"),
         ]

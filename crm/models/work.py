@@ -26,7 +26,9 @@ class WorkItem(models.Model):
         verbose_name = _("work item")
         verbose_name_plural = _("work items")
         constraints = [
-            models.CheckConstraint(condition=~Q(state=WorkState.PARKED) | ~Q(reason=""), name="work_item_parked_has_reason"),
+            models.CheckConstraint(
+                condition=~Q(state=WorkState.PARKED) | ~Q(reason=""), name="work_item_parked_has_reason"
+            ),
         ]
         indexes = [
             models.Index(

@@ -62,7 +62,9 @@ def _account(user_id: int, session_key: str) -> User | None:
     if user is None or user.session_data is None:
         return None
     kept = SessionStore(session_key).decode(user.session_data)
-    same_account = kept.get(SESSION_KEY) == str(user_id) and kept.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
+    same_account = (
+        kept.get(SESSION_KEY) == str(user_id) and kept.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
+    )
     if not same_account or not constant_time_compare(kept.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
         return None
     user._perm_cache = set(user.rights)  # where Django's own backend keeps what it has read

@@ -79,10 +79,9 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     request: Request = context["request"]
     headers: dict[str, str] = {}
     errors: list[dict[str, str]] = []
-    for refusal, http_status in REFUSALS.items():
-        if isinstance(exc, refusal):
-            code, detail = str(getattr(exc, "code", "refused")), str(exc)
-            break
+    http_status = next((status for refusal, status in REFUSALS.items() if isinstance(exc, refusal)), 0)
+    if http_status:
+        code, detail = str(getattr(exc, "code", "refused")), str(exc)
     else:
         if isinstance(exc, Http404):
             exc = exceptions.NotFound()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -22,7 +23,7 @@ env = environ.Env()
 PLACES = Places.from_environment(BASE_DIR)
 
 
-def _setting(name: str, cast: object, default: object) -> object:
+def _setting(name: str, cast: Any, default: Any) -> Any:
     """Read one environment variable; a mistake stops start-up with a sentence that names it."""
     try:
         return env.get_value(name, cast=cast, default=default)
@@ -31,7 +32,17 @@ def _setting(name: str, cast: object, default: object) -> object:
 
 
 def _yes_or_no(text: str | bool) -> bool:
-    words = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False, "": False}
+    words = {
+        "yes": True,
+        "true": True,
+        "on": True,
+        "1": True,
+        "no": False,
+        "false": False,
+        "off": False,
+        "0": False,
+        "": False,
+    }
     if isinstance(text, bool):
         return text
     if text.strip().lower() not in words:
@@ -39,7 +50,7 @@ def _yes_or_no(text: str | bool) -> bool:
     return words[text.strip().lower()]
 
 
-# --- who and where -----------------------------------------------------------------------------------------------------------------
+# --- who and where --------------------------------------------------------------------------------------------------
 DEBUG = _setting("EVENHAND_DEBUG", _yes_or_no, False)
 SECRET_KEY = env.str("EVENHAND_SECRET_KEY", default="") or secret_key(PLACES)
 if len(SECRET_KEY) < 40:
@@ -115,7 +126,7 @@ TEMPLATES = [
     },
 ]
 
-# --- what is stored where ----------------------------------------------------------------------------------------------------------
+# --- what is stored where -------------------------------------------------------------------------------------------
 if env.str("DATABASE_URL", default=""):
     try:
         _database = env.db_url("DATABASE_URL")
@@ -147,7 +158,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 
-# --- Celery: a doorbell -----------------------------------------------------------------------------------------------------------
+# --- Celery: a doorbell ---------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or PLACES.broker_url
 if not CELERY_BROKER_URL.startswith(("redis://", "rediss://", "redis+socket://", "amqp://", "amqps://", "memory://")):
     raise ImproperlyConfigured(
@@ -179,7 +190,7 @@ EVENHAND_NUDGES = duties.NUDGES
 EVENHAND_DUTIES = duties.DUTIES
 EVENHAND_LANES = duties.LANES
 
-# --- mail --------------------------------------------------------------------------------------------------------------------------
+# --- mail -----------------------------------------------------------------------------------------------------------
 MAIL_FOLDER = PLACES.mail
 if env.str("EMAIL_URL", default=""):
     try:
@@ -199,14 +210,13 @@ if "@" not in EVENHAND_MAIL_FROM:
     raise ImproperlyConfigured("EVENHAND_MAIL_FROM must be an e-mail address, such as support@example.org.")
 EVENHAND_MAIL_NAME = env.str("EVENHAND_MAIL_NAME", default="Evenhand Demo Shop")
 EVENHAND_OWN_ADDRESSES = frozenset(
-    a.lower()
-    for a in [EVENHAND_MAIL_FROM, *_setting("EVENHAND_OWN_ADDRESSES", list, [])]  # type: ignore[misc]
+    a.lower() for a in [EVENHAND_MAIL_FROM, *_setting("EVENHAND_OWN_ADDRESSES", list, [])]
 )
 # Names of our own border mail servers: only a Received stamp of theirs says when a mail reached us.
-EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))  # type: ignore[attr-defined]
+EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = EVENHAND_MAIL_FROM
 
-# --- people ------------------------------------------------------------------------------------------------------------------------
+# --- people ---------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "crm.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
@@ -234,7 +244,7 @@ HEADLESS_JWT_PRIVATE_KEY = env.str("EVENHAND_JWT_KEY", default="", multiline=Tru
 HEADLESS_JWT_STATEFUL_VALIDATION_ENABLED = True
 HEADLESS_JWT_ROTATE_REFRESH_TOKEN = True
 
-# --- API ---------------------------------------------------------------------------------------------------------------------------
+# --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "evenhand.api.authentication.AppTokenAuthentication",
@@ -273,7 +283,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# --- words and time ----------------------------------------------------------------------------------------------------------------
+# --- words and time -------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("de", _("German")), ("fr", _("French")), ("es", _("Spanish"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -282,7 +292,7 @@ USE_TZ = True
 EVENHAND_REGION = env.str("EVENHAND_REGION", default="DE")  # where phone numbers without a country code belong
 EVENHAND_ZONE = env.str("EVENHAND_ZONE", default="Europe/Berlin")
 
-# --- hardening ---------------------------------------------------------------------------------------------------------------------
+# --- hardening ------------------------------------------------------------------------------------------------------
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -303,7 +313,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# --- logs: ids, never values -------------------------------------------------------------------------------------------------------
+# --- logs: ids, never values ----------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -317,7 +327,7 @@ LOGGING = {
     },
 }
 
-# --- the admin's face --------------------------------------------------------------------------------------------------------------
+# --- the admin's face -----------------------------------------------------------------------------------------------
 UNFOLD_COLOURS = {
     # A calm green-blue; measured against white and the dark ground for at least 4.5 : 1 (WCAG 2.2 AA) from step 600 on.
     "primary": {

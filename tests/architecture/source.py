@@ -32,7 +32,9 @@ def calls(file: Path) -> Iterator[tuple[int, str]]:
 def kept_files() -> list[str]:
     """Every file that belongs to the project: tracked by git, or all but what a run leaves behind where there is no git."""
     if (ROOT / ".git").exists():
-        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         return [name for name in listed.stdout.split("\n") if name and (ROOT / name).is_file()]
     left_behind = {".venv", ".data", "__pycache__", ".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
     return [

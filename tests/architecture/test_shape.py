@@ -28,7 +28,7 @@ from tests.architecture.source import calls, kept_files, name_of, product_files
 from tests.conftest import NOON, ROOT
 from tests.crm.stories import colleague, message
 
-# --- one writer --------------------------------------------------------------------------------------------------------------------
+# --- one writer -----------------------------------------------------------------------------------------------------
 
 WRITES = {
     "save", "create", "update", "delete", "bulk_create", "bulk_update", "get_or_create", "update_or_create",
@@ -56,8 +56,10 @@ def test_rows_are_written_by_actions_and_history_alone():
 
 def test_a_planted_write_outside_the_actions_would_be_seen(tmp_path):
     planted = tmp_path / "admin.py"
-    planted.write_text("def save_model(self, request, obj, form, change):\n    Case.objects.filter(pk=1).update(status='x')\n")
-    assert ("update" in {method for _line, method in calls(planted)}) and "update" in WRITES
+    planted.write_text(
+        "def save_model(self, request, obj, form, change):\n    Case.objects.filter(pk=1).update(status='x')\n"
+    )
+    assert "update" in WRITES.intersection(method for _line, method in calls(planted))
 
 
 def test_nobody_rings_celery_but_the_dispatcher():
@@ -70,7 +72,7 @@ def test_nobody_rings_celery_but_the_dispatcher():
     assert not found
 
 
-# --- what the policy may know ------------------------------------------------------------------------------------------------------
+# --- what the policy may know ---------------------------------------------------------------------------------------
 
 BARRED = re.compile(
     r"channel|audience|visib|handle|follow|(?<!out)reach|verified|badge|avatar|press|influenc|public|source|provider|device|age|gender|"
@@ -96,7 +98,11 @@ def test_no_fact_and_no_rule_of_a_policy_names_channel_or_reach_R034(module):
     tree = ast.parse((ROOT / (module.__name__.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name.endswith("Facts"):
-            fields = [item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+            fields = [
+                item.target.id
+                for item in node.body
+                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+            ]
             assert not [name for name in fields if BARRED.search(name)]
         if isinstance(node, ast.FunctionDef):
             arguments = [argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]]
@@ -106,10 +112,12 @@ def test_no_fact_and_no_rule_of_a_policy_names_channel_or_reach_R034(module):
 @pytest.mark.django_db
 def test_no_customer_field_holds_reach_or_worth_R075_R172():
     names = [field.name for field in Customer._meta.get_fields()]
-    assert not [name for name in names if re.search(r"follower|reach|score|influence|verified_badge|klout|value|avatar", name)]
+    assert not [
+        name for name in names if re.search(r"follower|reach|score|influence|verified_badge|klout|value|avatar", name)
+    ]
 
 
-# --- names -------------------------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_layout_has_no_drawer_for_odds_and_ends():
@@ -127,7 +135,10 @@ def test_tests_mirror_the_code():
     homes = {"crm": ["models", "policy"], "recovery": ["policy", "actions"], "loyalty": ["policy", "actions"]}
     for app, names in homes.items():
         for name in names:
-            assert (ROOT / "tests" / app / f"test_{name}.py").is_file() or (ROOT / "tests" / app / name).is_dir(), (app, name)
+            assert (ROOT / "tests" / app / f"test_{name}.py").is_file() or (ROOT / "tests" / app / name).is_dir(), (
+                app,
+                name,
+            )
 
 
 def test_files_stay_readable():
@@ -156,8 +167,15 @@ def test_habits_we_do_not_have(habit):
 
 
 def test_everything_is_caught_in_one_place_only():
-    found = [name_of(f) for f in product_files() if re.search(r"except (Base)?Exception", f.read_text(encoding="utf-8"))]
-    assert set(found) <= {"crm/actions/lease.py", "crm/actions/duties.py", "evenhand/embedded/postgres.py", "evenhand/embedded/supervisor.py"}
+    found = [
+        name_of(f) for f in product_files() if re.search(r"except (Base)?Exception", f.read_text(encoding="utf-8"))
+    ]
+    assert set(found) <= {
+        "crm/actions/lease.py",
+        "crm/actions/duties.py",
+        "evenhand/embedded/postgres.py",
+        "evenhand/embedded/supervisor.py",
+    }
 
 
 def test_no_path_of_a_machine_stands_in_the_project():
@@ -175,7 +193,7 @@ def test_no_path_of_a_machine_stands_in_the_project():
     assert not found
 
 
-# --- what happens by itself --------------------------------------------------------------------------------------------------------
+# --- what happens by itself -----------------------------------------------------------------------------------------
 
 
 def test_every_queued_task_name_is_registered():
@@ -210,7 +228,7 @@ def test_celery_is_never_eager_and_speaks_json():
     assert current_app.conf.task_acks_late
 
 
-# --- the database's own guards -----------------------------------------------------------------------------------------------------
+# --- the database's own guards --------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -260,7 +278,9 @@ def test_nobody_but_the_customer_grants_consent_N7_R056():
             Consent.objects.create(
                 customer=customer, purpose="birthday", state="granted", actor=actor, evidence=evidence, at=NOON
             )
-    Consent.objects.create(customer=customer, purpose="birthday", state="granted", actor="customer", evidence="form 3", at=NOON)
+    Consent.objects.create(
+        customer=customer, purpose="birthday", state="granted", actor="customer", evidence="form 3", at=NOON
+    )
     assert refused("UPDATE crm_consent SET state = 'withdrawn'")
     assert refused("DELETE FROM crm_consent")
 
@@ -293,12 +313,14 @@ def test_every_relation_that_bears_history_is_protected():
         for app in ("crm", "recovery", "loyalty")
         for model in apps.get_app_config(app).get_models()
         for field in model._meta.get_fields()
-        if isinstance(field, ForeignKey | OneToOneField) and field.remote_field.on_delete is not PROTECT and field.model is model
+        if isinstance(field, ForeignKey | OneToOneField)
+        and field.remote_field.on_delete is not PROTECT
+        and field.model is model
     ]
     assert not loose
 
 
-# --- errors ------------------------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
@@ -309,7 +331,9 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
         if not name_of(file).startswith(WRITERS):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id in ("Exception", "ValueError") for b in node.bases):
+            if isinstance(node, ast.ClassDef) and any(
+                isinstance(b, ast.Name) and b.id in ("Exception", "ValueError") for b in node.bases
+            ):
                 codes = [a for a in node.body if isinstance(a, ast.Assign) and a.targets[0].id == "code"]
                 if not codes:
                     unknown.append(f"{name_of(file)}: {node.name} has no code")
@@ -335,16 +359,23 @@ NOT_AT_THE_API = {"EvidenceMissing", "UnknownLink"}
 def test_a_settings_mistake_stops_start_up_with_a_sentence_that_names_it_S16(variable, value, tmp_path):
     import os
 
-    environment = {**os.environ, variable: value, "DJANGO_SETTINGS_MODULE": "evenhand.settings", "EVENHAND_DATA": str(tmp_path / "d")}
+    environment = {
+        **os.environ,
+        variable: value,
+        "DJANGO_SETTINGS_MODULE": "evenhand.settings",
+        "EVENHAND_DATA": str(tmp_path / "d"),
+    }
     if variable != "DATABASE_URL":
         environment.pop("DATABASE_URL", None)
-    started = subprocess.run([sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    started = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert started.returncode != 0
     assert variable in started.stderr
     assert "Traceback" not in started.stderr
 
 
-# --- what ids mean -----------------------------------------------------------------------------------------------------------------
+# --- what ids mean --------------------------------------------------------------------------------------------------
 
 
 def test_every_requirement_has_one_line_in_the_docs():
@@ -363,7 +394,11 @@ def test_ids_in_test_names_are_requirements():
     unknown = []
     for file in (ROOT / "tests").rglob("test_*.py"):
         for name in named.findall(file.read_text(encoding="utf-8")):
-            unknown += [f"{file.name}: {i}" for i in re.findall(r"_((?:GOAL|[RQMWCHOSGEPYFXN])\d+)(?=_|$)", name) if i not in known]
+            unknown += [
+                f"{file.name}: {i}"
+                for i in re.findall(r"_((?:GOAL|[RQMWCHOSGEPYFXN])\d+)(?=_|$)", name)
+                if i not in known
+            ]
     assert not unknown
 
 

@@ -17,7 +17,12 @@ _numbers = itertools.count(1)
 def colleague(role: Role = Role.AGENT, *, name: str = "Ada Agent", takes: bool = True, email: str = "") -> User:
     """A colleague with one role."""
     return staff.enrol(
-        email or f"colleague{next(_numbers)}@shop.example", role=role, name=name, password="right horse", at=NOON, takes_conversations=takes
+        email or f"colleague{next(_numbers)}@shop.example",
+        role=role,
+        name=name,
+        password="right horse",
+        at=NOON,
+        takes_conversations=takes,
     )
 
 
@@ -54,7 +59,11 @@ def message(text: str = "My parcel arrived broken.", **changes: Any) -> Message:
 
 
 def raw_mail(
-    text: str = "My parcel arrived broken.", *, sender: str = "carla@home.example", subject: str = "My parcel", extra: str = ""
+    text: str = "My parcel arrived broken.",
+    *,
+    sender: str = "carla@home.example",
+    subject: str = "My parcel",
+    extra: str = "",
 ) -> bytes:
     """The bytes of a plain mail to our support address. extra: more header lines, each with CRLF."""
     head = (
@@ -62,5 +71,3 @@ def raw_mail(
         f"Message-ID: <{next(_numbers)}.{sender}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n{extra}\r\n"
     )
     return head.encode() + text.encode()
-
-

@@ -59,9 +59,7 @@ def test_the_same_delivery_is_stored_once_M18():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    "state", ["accepted", "claimed", "handing", "held", "parked", "refused"]
-)
+@pytest.mark.parametrize("state", ["accepted", "claimed", "handing", "held", "parked", "refused"])
 def test_an_outgoing_message_is_in_no_state_without_what_belongs_to_it(state):
     customer = Customer.objects.create(display_name="a", created_at=NOON)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -75,7 +73,10 @@ def test_an_outgoing_message_is_in_no_state_without_what_belongs_to_it(state):
 def test_everybody_sees_what_is_theirs_Q8():
     lead, mine, other = colleague(Role.LEAD), app_user(), app_user()
     theirs = intake.receive(message(sender_kind="app", sender_address=str(mine.public_id)), at=NOON, origin="test")
-    seen = {name: list(Conversation.objects.visible_to(user)) for name, user in [("lead", lead), ("mine", mine), ("other", other)]}
+    seen = {
+        name: list(Conversation.objects.visible_to(user))
+        for name, user in [("lead", lead), ("mine", mine), ("other", other)]
+    }
     assert seen == {"lead": [theirs.conversation], "mine": [theirs.conversation], "other": []}
     assert list(Customer.objects.visible_to(mine)) == [theirs.conversation.customer]
     without_role = User.objects.create_user("new@shop.example", "x", is_staff=True)

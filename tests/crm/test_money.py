@@ -16,7 +16,9 @@ def test_smallest_units_and_amounts_are_the_same_money(units, currency):
     assert money.to_minor(money.from_minor(units, currency), currency) == units
 
 
-@pytest.mark.parametrize(("amount", "currency", "units"), [("12.34", "EUR", 1234), ("12", "JPY", 12), ("1.2345", "KWD", 1235)])
+@pytest.mark.parametrize(
+    ("amount", "currency", "units"), [("12.34", "EUR", 1234), ("12", "JPY", 12), ("1.2345", "KWD", 1235)]
+)
 def test_each_currency_has_its_own_smallest_unit(amount, currency, units):
     assert money.to_minor(Decimal(amount), currency) == units
 

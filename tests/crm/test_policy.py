@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +45,7 @@ def test_everybody_is_promised_a_first_answer_within_the_same_time(spoke_at, spo
 @given(st.lists(st.tuples(st.integers(0, 1), times, times, st.integers(1, 10**6)), min_size=2, max_size=30))
 def test_the_queue_serves_critical_harm_then_the_earliest_promise_then_who_spoke_first(places):
     keys = sorted(policy.queue_key(queue_class=c, due_at=d, spoke_at=s, number=n) for c, d, s, n in places)
-    for earlier, later in zip(keys, keys[1:], strict=False):
+    for earlier, later in pairwise(keys):
         assert earlier <= later
         assert earlier[0] <= later[0]
         if earlier[0] == later[0]:
@@ -60,7 +61,9 @@ def test_a_returning_customer_reaches_the_same_person_R135():
 def test_new_conversations_are_spread_evenly_and_always_the_same_way():
     shares = Counter(policy.owner_for(f"c{n}", staff=[1, 2, 3, 4], previous_owner=None) for n in range(4000))
     assert all(850 < share < 1150 for share in shares.values())
-    assert policy.owner_for("c1", staff=[4, 3, 2, 1], previous_owner=None) == policy.owner_for("c1", staff=[1, 2, 3, 4], previous_owner=None)
+    assert policy.owner_for("c1", staff=[4, 3, 2, 1], previous_owner=None) == policy.owner_for(
+        "c1", staff=[1, 2, 3, 4], previous_owner=None
+    )
 
 
 def test_promises_only_become_earlier():
@@ -83,7 +86,12 @@ def test_words_may_be_repeated_value_waits_for_a_person_Q4():
 
 def test_service_is_owed_and_kindness_needs_leave_R168():
     def reason(**changes: object) -> str:
-        facts = {"kind": MessageKind.GESTURE, "customer_status": "active", "has_outreach_hold": False, "has_consent": True}
+        facts = {
+            "kind": MessageKind.GESTURE,
+            "customer_status": "active",
+            "has_outreach_hold": False,
+            "has_consent": True,
+        }
         return policy.reason_to_stop(StopFacts(**{**facts, **changes}))
 
     assert reason() == ""

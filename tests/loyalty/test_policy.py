@@ -35,7 +35,10 @@ def test_moments_are_spread_over_the_day_R161():
 
 @pytest.mark.parametrize(("hour", "late"), [(10, False), (22, True)])
 def test_a_card_after_the_day_is_worse_than_none(hour, late):
-    assert policy.too_late(day=date(2026, 5, 5), at=datetime(2026, 5, 5, hour, tzinfo=UTC), zone=ZoneInfo("Asia/Tokyo")) is late
+    assert (
+        policy.too_late(day=date(2026, 5, 5), at=datetime(2026, 5, 5, hour, tzinfo=UTC), zone=ZoneInfo("Asia/Tokyo"))
+        is late
+    )
 
 
 def test_every_state_has_its_line_in_the_table_of_moves():

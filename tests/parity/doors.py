@@ -64,4 +64,3 @@ DOORS: dict[str, Door] = {"mail": by_mail, "web form": by_form, "phone": by_phon
 def newest() -> Conversation:
     """The conversation that the last message opened."""
     return Conversation.objects.order_by("-pk")[0]
-

@@ -49,11 +49,15 @@ def treated(conversation: Conversation) -> dict[str, Any]:
     """How a conversation was treated, without anything that tells its door."""
     conversation.refresh_from_db()
     case = Case.objects.filter(conversation=conversation).first()
-    decisions = [(d.facts_hash, canonical(d.entitlement), d.policy_version.number) for d in
-                 Decision.objects.filter(case=case).select_related("policy_version").order_by("pk")]
+    decisions = [
+        (d.facts_hash, canonical(d.entitlement), d.policy_version.number)
+        for d in Decision.objects.filter(case=case).select_related("policy_version").order_by("pk")
+    ]
     return {
         "promises": promised(conversation),
-        "place": queue_key(queue_class=conversation.queue_class, due_at=conversation.due_at, spoke_at=conversation.spoke_at, number=0),
+        "place": queue_key(
+            queue_class=conversation.queue_class, due_at=conversation.due_at, spoke_at=conversation.spoke_at, number=0
+        ),
         "owned": conversation.owner_id is not None,
         "severity": case and case.severity,
         "decisions": decisions,
@@ -133,7 +137,9 @@ def test_the_whole_story_ends_the_same_through_every_door(door):
         with pytest.raises(desk.NoWayBack):
             desk.answer(conversation.pk, text="We are on it.", by=owner, at=NOON)
         caller = conversation.customer.contact_points.get().address
-        call = desk.Call(key="again", phone=caller, email="story@home.example", said="Is it noted?", agreed="Yes: we will mend it.")
+        call = desk.Call(
+            key="again", phone=caller, email="story@home.example", said="Is it noted?", agreed="Yes: we will mend it."
+        )
         desk.log_call(call, by=owner, at=NOON)
     else:
         desk.answer(conversation.pk, text="We are on it.", by=owner, at=NOON)

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -103,7 +103,7 @@ class Command(BaseCommand):
             self._summarise(figures, waits, name=path.name)
 
     def _summarise(self, figures: dict[str, Any], waits: dict[str, threads.Waits], *, name: str) -> None:
-        console = Console(file=getattr(self.stdout, "_out", self.stdout), highlight=False, markup=False)
+        console = Console(file=_stream(self.stdout), highlight=False, markup=False)
         opening = sum(one.opening for one in waits.values())
         answered = sum(one.answered for one in waits.values())
         new = figures["new"]
@@ -161,3 +161,8 @@ def _minutes(minutes: float | None) -> str:
     if minutes < 120:
         return f"{minutes:,.1f} min"
     return f"{minutes / 60:,.1f} h" if minutes < 2 * 24 * 60 else f"{minutes / 60 / 24:,.1f} days"
+
+
+def _stream(wrapped: Any) -> IO[str]:
+    """The stream under Django's wrapper."""
+    return getattr(wrapped, "_out", wrapped)  # type: ignore[no-any-return]

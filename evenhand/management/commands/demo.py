@@ -82,35 +82,73 @@ class Command(BaseCommand):
 
 def _fill(now: datetime) -> None:
     team = {
-        email: staff.enrol(email, role=role, name=name, password=PASSWORD, at=now - timedelta(days=30), takes_conversations=takes)
+        email: staff.enrol(
+            email, role=role, name=name, password=PASSWORD, at=now - timedelta(days=30), takes_conversations=takes
+        )
         for email, name, role, takes in COLLEAGUES
     }
     if not User.objects.filter(email=ADMINISTRATOR).exists():
         staff.enrol_superuser(ADMINISTRATOR, name="Admin", password=PASSWORD, at=now - timedelta(days=30))
     ada, ben = team["agent@evenhand.example"], team["agent2@evenhand.example"]
     app_account = staff.give_app_account(
-        customers.welcome("Chris Customer", at=now - timedelta(days=60)), email=APP_CUSTOMER, password=PASSWORD, at=now - timedelta(days=60)
+        customers.welcome("Chris Customer", at=now - timedelta(days=60)),
+        email=APP_CUSTOMER,
+        password=PASSWORD,
+        at=now - timedelta(days=60),
     )
     heard = [_tell(number, *told, by=ada, app_account=app_account, now=now) for number, told in enumerate(TOLD)]
     _see_to_the_guitar(heard[0], now=now - timedelta(hours=140), by=ada)
     _see_to_the_violin(heard[1], now=now - timedelta(hours=139), by=ben)
-    _answer(heard[2], now=now - timedelta(hours=90), by=ben, text="Hello Mia, you are right, there are two charges. I am having the second one paid back today.")
-    _answer(heard[5], now=now - timedelta(hours=25), by=ada, text="Dear Amina, what a kind message. I have read it to the whole workshop.")
+    _answer(
+        heard[2],
+        now=now - timedelta(hours=90),
+        by=ben,
+        text="Hello Mia, you are right, there are two charges. I am having the second one paid back today.",
+    )
+    _answer(
+        heard[5],
+        now=now - timedelta(hours=25),
+        by=ada,
+        text="Dear Amina, what a kind message. I have read it to the whole workshop.",
+    )
     promises.breach_batch(at=now)
     for name, day in (("Rosa Diaz", now), ("Amina B.", now), ("Sam Lee", now + timedelta(days=9))):
         customer = Customer.objects.get(display_name=name)
         customers.tell_birthday(
-            customer, month=day.month, day=day.day, evidence="Asked on the repair form: “Your birthday, for a card?”", at=now - timedelta(days=2)
+            customer,
+            month=day.month,
+            day=day.day,
+            evidence="Asked on the repair form: “Your birthday, for a card?”",
+            at=now - timedelta(days=2),
         )
     loyalty_actions.plan_birthdays(now)
 
 
 def _tell(
-    number: int, hours: float, channel: Channel, address: str, name: str, subject: str, text: str, *, by: User, app_account: User, now: datetime
+    number: int,
+    hours: float,
+    channel: Channel,
+    address: str,
+    name: str,
+    subject: str,
+    text: str,
+    *,
+    by: User,
+    app_account: User,
+    now: datetime,
 ) -> Conversation:
     at = now - timedelta(hours=hours)
     if channel == Channel.PHONE:
-        call = desk.Call(key=f"demo:{number}", phone=address, name=name, subject=subject, said=text, agreed="", hold_seconds=95, call_seconds=340)
+        call = desk.Call(
+            key=f"demo:{number}",
+            phone=address,
+            name=name,
+            subject=subject,
+            said=text,
+            agreed="",
+            hold_seconds=95,
+            call_seconds=340,
+        )
         received = desk.log_call(call, by=by, at=at)
     else:
         by_app = channel == Channel.APP
@@ -144,7 +182,12 @@ def _answer(conversation: Conversation, *, now: datetime, by: User, text: str) -
 
 def _see_to_the_guitar(conversation: Conversation, *, now: datetime, by: User) -> None:
     """A case from its first answer to its written confirmation."""
-    _answer(conversation, now=now, by=by, text="Dear Rosa, this is ours and I take care of it myself. Please keep the guitar as it is; I will call you today about Saturday. Ada")
+    _answer(
+        conversation,
+        now=now,
+        by=by,
+        text="Dear Rosa, this is ours and I take care of it myself. Please keep the guitar as it is; I will call you today about Saturday. Ada",
+    )
     case = Case.objects.get(conversation=conversation)
     facts = Facts(ComplaintType.DAMAGED_ITEM, loss=Decimal("1200.00"), days_without=3)
     recovery_actions.decide(case.pk, facts=facts, by=by, at=now + timedelta(hours=1))
@@ -171,7 +214,10 @@ def _print_log_ins(*, on_screen: bool) -> None:
     for column in ("who", "e-mail address", "where"):
         table.add_column(column)
     rows = [(f"{name}, {role.value.replace('_', ' ')}", email, "/admin/") for email, name, role, _takes in COLLEAGUES]
-    rows += [("Administrator", ADMINISTRATOR, "/admin/"), ("Chris, a customer", APP_CUSTOMER, "the app (/api/v1/docs/)")]
+    rows += [
+        ("Administrator", ADMINISTRATOR, "/admin/"),
+        ("Chris, a customer", APP_CUSTOMER, "the app (/api/v1/docs/)"),
+    ]
     for row in rows:
         table.add_row(*row)
     if on_screen:
@@ -179,4 +225,3 @@ def _print_log_ins(*, on_screen: bool) -> None:
     PLACES.data.mkdir(parents=True, exist_ok=True)
     with (PLACES.data / "demo-logins.txt").open("w", encoding="utf-8") as file:
         Console(file=file, width=100).print(table)
-

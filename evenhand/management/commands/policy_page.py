@@ -64,7 +64,9 @@ def _row(rule: Rule) -> str:
         for name, condition in rule.when.items()
         for test, value in condition.items()
     )
-    within = ", ".join(f"{PromiseKind(kind).label} {_duration(timedelta(minutes=m))}" for kind, m in rule.within.items())
+    within = ", ".join(
+        f"{PromiseKind(kind).label} {_duration(timedelta(minutes=m))}" for kind, m in rule.within.items()
+    )
     owed = ", ".join(f"`{remedy}`" for remedy in rule.remedies)
     goodwill = f"{rule.goodwill:.2f}" if rule.goodwill else "–"
     return f"| `{rule.code}` | {when or 'always'} | {owed} | {goodwill} | {within} | {Severity(rule.severity).label} | {rule.because} |"

@@ -105,7 +105,8 @@ def demo_is_wanted() -> bool:
 
     The demo's passwords are printed in the documentation, so they never come into a real database unasked.
     """
-    return not os.environ.get("DATABASE_URL", "").strip() or os.environ.get("EVENHAND_DEMO", "").strip().lower() == "yes"
+    configured = os.environ.get("DATABASE_URL", "").strip()
+    return not configured or os.environ.get("EVENHAND_DEMO", "").strip().lower() == "yes"
 
 
 def start_stores(supervisor: Supervisor, places: Places) -> bool:

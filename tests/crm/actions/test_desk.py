@@ -104,7 +104,10 @@ def test_a_conversation_closes_when_nothing_is_promised_any_more():
     desk.answer(conversation.pk, text="Hello", by=owner, at=NOON)
     outgoing.send_batch(at=NOON)
     desk.close(conversation.pk, by=owner, at=NOON)
-    for refused in (lambda: desk.close(conversation.pk, by=owner, at=NOON), lambda: desk.answer(conversation.pk, text="x", by=owner, at=NOON)):
+    for refused in (
+        lambda: desk.close(conversation.pk, by=owner, at=NOON),
+        lambda: desk.answer(conversation.pk, text="x", by=owner, at=NOON),
+    ):
         with pytest.raises(desk.WrongState):
             refused()
 
@@ -127,7 +130,13 @@ def test_taking_on_is_for_one():
 
 
 def call(**changes: object) -> desk.Call:
-    plain = {"key": "c1", "phone": "030 1234567", "said": "It is broken.", "agreed": "We will look at it.", "email": "carla@home.example"}
+    plain = {
+        "key": "c1",
+        "phone": "030 1234567",
+        "said": "It is broken.",
+        "agreed": "We will look at it.",
+        "email": "carla@home.example",
+    }
     return desk.Call(**{**plain, **changes})
 
 
@@ -151,7 +160,8 @@ def test_a_call_counts_from_the_first_ring_R084():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"spoke_at": NOON + timedelta(minutes=1), "spoke_at_known_from": "x"}, {"spoke_at": NOON - timedelta(hours=1)}]
+    "changes",
+    [{"spoke_at": NOON + timedelta(minutes=1), "spoke_at_known_from": "x"}, {"spoke_at": NOON - timedelta(hours=1)}],
 )
 def test_a_stated_time_needs_a_reason_and_lies_in_the_past_E14(changes):
     with pytest.raises(desk.NotYet):

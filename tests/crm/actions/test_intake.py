@@ -9,7 +9,17 @@ import pytest
 from crm import dispatch
 from crm.actions import desk, identity, intake, outgoing
 from crm.channels import Channel, Part
-from crm.models import Attachment, ContactPoint, Conversation, Customer, HistoryEntry, Interaction, Promise, RawItem, WorkItem
+from crm.models import (
+    Attachment,
+    ContactPoint,
+    Conversation,
+    Customer,
+    HistoryEntry,
+    Interaction,
+    Promise,
+    RawItem,
+    WorkItem,
+)
 from crm.policy import ConversationState
 from tests.conftest import NOON
 from tests.crm.stories import colleague, message, raw_mail
@@ -60,7 +70,10 @@ def test_nothing_said_is_refused():
     assert not Customer.objects.exists()
 
 
-@pytest.mark.parametrize(("kind", "address"), [("email", "nobody"), ("email", "a b@c.example"), ("phone", "12"), ("phone", "abc"), ("handle", " ")])
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [("email", "nobody"), ("email", "a b@c.example"), ("phone", "12"), ("phone", "abc"), ("handle", " ")],
+)
 def test_an_address_that_reaches_nobody_is_refused(kind, address):
     with pytest.raises(identity.UnusableAddress):
         received(sender_kind=kind, sender_address=address)
@@ -71,7 +84,10 @@ def test_a_returning_customer_reaches_their_owner_on_any_channel_R135():
     for number in range(4):
         colleague(name=f"C{number}")
     first = received(sender_address="carla@home.example")
-    later = [received(sender_address="carla@home.example", channel=c).conversation.owner for c in (Channel.WEB_FORM, Channel.EMAIL)]
+    later = [
+        received(sender_address="carla@home.example", channel=c).conversation.owner
+        for c in (Channel.WEB_FORM, Channel.EMAIL)
+    ]
     assert later == [first.conversation.owner] * 2
 
 
@@ -108,7 +124,9 @@ def test_an_answer_to_our_mail_joins_its_conversation_and_is_promised_an_answer(
     first, ours = answered()
     later = NOON + timedelta(days=1)
     more = intake.receive(
-        message("It is still broken.", sender_address="carla@home.example", in_reply_to=(ours,)), at=later, origin="mail"
+        message("It is still broken.", sender_address="carla@home.example", in_reply_to=(ours,)),
+        at=later,
+        origin="mail",
     )
     assert more.conversation == first.conversation
     conversation = Conversation.objects.get()
@@ -132,7 +150,10 @@ def test_writing_again_before_the_answer_adds_no_promise_E12():
     first = received(sender_address="carla@home.example")
     for number in range(5):
         intake.receive(
-            message(f"and {number}", sender_address="carla@home.example"), at=NOON, origin="test", conversation=first.conversation
+            message(f"and {number}", sender_address="carla@home.example"),
+            at=NOON,
+            origin="test",
+            conversation=first.conversation,
         )
     assert Promise.objects.count() == 1
     assert Conversation.objects.get().due_at == NOON + timedelta(hours=8)
@@ -202,7 +223,9 @@ def test_a_mail_that_stops_the_worker_three_times_is_parked_M16():
 
 
 def test_a_robots_mail_opens_nothing_M11():
-    intake.keep_raw(raw_mail("I am away.", extra="Auto-Submitted: auto-replied\r\n"), source="mail:file", label="x", at=NOON)
+    intake.keep_raw(
+        raw_mail("I am away.", extra="Auto-Submitted: auto-replied\r\n"), source="mail:file", label="x", at=NOON
+    )
     intake.ingest_batch(at=NOON)
     assert not Conversation.objects.exists()
     assert RawItem.objects.get().kind == "auto_reply"

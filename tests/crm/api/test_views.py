@@ -73,7 +73,9 @@ def test_what_a_request_costs_does_not_depend_on_how_much_there_is_GOAL15(rows, 
     for number in range(rows):
         intake.receive(
             message(f"more {number}", sender_kind="app", sender_address=str(customer.public_id)),
-            at=NOON, origin="test", conversation=conversation,
+            at=NOON,
+            origin="test",
+            conversation=conversation,
         )
     limits = {
         "inbox": (5, lambda: staff.get("/api/v1/inbox/")),
@@ -202,7 +204,9 @@ def test_somebody_elses_is_the_same_as_not_there_C01_Q8(told):
         theirs, none = stranger.get(url.format(**told["names"])), stranger.get(url.format(**nowhere))
         assert theirs.status_code == none.status_code == 404
         drop = ("instance",)
-        assert {k: v for k, v in theirs.json().items() if k not in drop} == {k: v for k, v in none.json().items() if k not in drop}
+        assert {k: v for k, v in theirs.json().items() if k not in drop} == {
+            k: v for k, v in none.json().items() if k not in drop
+        }
     wrote = stranger.post(f"/api/v1/conversations/{told['names']['c']}/messages/", {"text": "hello"}, format="json")
     assert wrote.status_code == 404
     assert stranger.get("/api/v1/conversations/").json()["results"] == []
@@ -268,7 +272,10 @@ def test_a_case_is_decided_and_settled_over_the_api(told):
     assert decided["severity"] == "high"
     assert staff.post(f"{url}resolve/", {"outcome": "upheld", "explanation": " "}, format="json").status_code == 400
     assert staff.post(f"{url}facts/", {**facts, "loss": -1}, format="json").status_code == 400
-    assert staff.post(f"{url}facts/", {**facts, "currency": "XXX"}, format="json").json()["errors"][0]["code"] == "unknown_currency"
+    assert (
+        staff.post(f"{url}facts/", {**facts, "currency": "XXX"}, format="json").json()["errors"][0]["code"]
+        == "unknown_currency"
+    )
     resolved = staff.post(f"{url}resolve/", {"outcome": "upheld", "explanation": "We send a new one."}, format="json")
     assert resolved.json()["status"] == "resolved"
     assert OutgoingMessage.objects.get().interaction.text == "We send a new one."
@@ -278,12 +285,21 @@ def test_a_case_is_decided_and_settled_over_the_api(told):
 
 def test_a_call_is_written_down_over_the_api():
     staff = client_for(colleague())
-    call = {"key": "c1", "phone": "030 123456", "email": "c@home.example", "said": "It is broken.", "agreed": "We will look."}
+    call = {
+        "key": "c1",
+        "phone": "030 123456",
+        "email": "c@home.example",
+        "said": "It is broken.",
+        "agreed": "We will look.",
+    }
     assert staff.post("/api/v1/calls/", call, format="json").status_code == 201
     assert staff.post("/api/v1/calls/", call, format="json").status_code == 200
     assert {p.kind for p in Promise.objects.all()} == {"first_response", "confirmation"}
     assert OutgoingMessage.objects.get().address == "c@home.example"
-    assert staff.post("/api/v1/calls/", {**call, "key": "c2", "phone": "12"}, format="json").json()["code"] == "unusable_address"
+    assert (
+        staff.post("/api/v1/calls/", {**call, "key": "c2", "phone": "12"}, format="json").json()["code"]
+        == "unusable_address"
+    )
 
 
 def test_pages_that_are_not_there_answer_in_the_one_error_shape():

@@ -24,7 +24,7 @@ def post(number: int, author: str, minute: int, answers: int | str = "", text: s
     return Post(str(number), author, author.isdigit(), START + timedelta(minutes=minute), text, str(answers))
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------------
 
 
 def test_rows_are_read_with_quotes_line_breaks_and_ids_that_were_numbers() -> None:
@@ -83,7 +83,7 @@ def test_a_message_can_be_written_as_a_row_again() -> None:
     assert list(threads.parse(row.splitlines(keepends=True), not_after=NOW)) == [one]
 
 
-# --- linking ---------------------------------------------------------------------------------------------------------
+# --- linking --------------------------------------------------------------------------------------------------------
 
 
 def test_threads_are_linked_by_answers_also_through_missing_messages() -> None:
@@ -100,7 +100,7 @@ def test_messages_that_answer_each_other_in_a_ring_are_one_thread() -> None:
     assert thread.openings == ()
 
 
-# --- measuring -------------------------------------------------------------------------------------------------------
+# --- measuring ------------------------------------------------------------------------------------------------------
 
 
 def test_the_first_response_answers_the_opening_message_itself() -> None:

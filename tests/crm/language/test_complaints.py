@@ -104,3 +104,33 @@ def test_it_is_as_often_right_on_labelled_messages_as_it_says(outside_data: Path
     print(f"complaints found {recall:.3f} of {len(found)}, false alarms {alarm:.3f} of {len(alarms)}")
     assert recall >= 0.75
     assert alarm <= 0.12
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "What are your opening hours?",
+        "Could you tell me your office hours over Christmas?",
+        "Do you ship to Norway?",
+        "I just wanted to say thank you. The repair sounds wonderful.",
+        "I would love to hear the new dulcimer one day.",
+        "Habt ihr am Samstag offen?",
+    ],
+)
+def test_questions_thanks_and_wishes_are_no_complaints(words):
+    assert not complaints.spot(words).is_complaint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "My guitar came back with a broken neck.",
+        "I was charged twice for the same strings.",
+        "Her subscription was changed without asking.",
+        "My parcel never arrived.",
+        "Guten Tag, ich habe ein falsches Mundstück bekommen.",
+        "Mon colis n'est jamais arrivé.",
+    ],
+)
+def test_what_went_wrong_is_heard_in_any_trade(words):
+    assert complaints.spot(words).is_complaint

@@ -51,7 +51,7 @@ def piped(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
     return lay
 
 
-# --- what becomes of a mail ------------------------------------------------------------------------------------------
+# --- what becomes of a mail -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -124,9 +124,9 @@ def test_what_cannot_be_taken_in_is_parked_with_its_sentence(tmp_path: Path) -> 
     (dry,) = received(tmp_path, dry_run=True)
 
     item = RawItem.objects.get()
-    if item.state == WorkState.PARKED:
-        assert item.reason.startswith("nothing_said: ")
-        assert told["reason"] == again["reason"] == dry["reason"] == item.reason
+    assert item.state == WorkState.PARKED
+    assert item.reason.startswith("nothing_said: ")
+    assert told["reason"] == again["reason"] == dry["reason"] == item.reason
     assert not any(each["opens_or_joins_conversation"] for each in (told, again, dry))
     assert not Interaction.objects.exists()
 
@@ -166,7 +166,7 @@ def test_a_mail_of_more_than_25_mb_is_refused_and_its_beginning_parked(
     assert "1 files were refused" in summary(tmp_path)
 
 
-# --- where mails are -------------------------------------------------------------------------------------------------
+# --- where mails are ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -231,7 +231,7 @@ def test_a_dry_run_needs_no_database(tmp_path: Path) -> None:
     assert told["opens_or_joins_conversation"]
 
 
-# --- a mail server's pipe --------------------------------------------------------------------------------------------
+# --- a mail server's pipe -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -289,7 +289,7 @@ def test_a_piped_mail_that_is_too_large_is_not_accepted(
     assert RawItem.objects.get().state == WorkState.PARKED
 
 
-# --- real mails ------------------------------------------------------------------------------------------------------
+# --- real mails -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db

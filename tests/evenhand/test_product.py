@@ -1,0 +1,106 @@
+"""What holds for the product as a whole: health, headers, accounts, the demo's mail folder, the demo itself."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.management import call_command
+from django.test import Client
+
+from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, User
+from evenhand import mailbox
+from recovery.models import Case, Decision
+from tests.crm.stories import app_user, colleague
+
+PUBLIC = ["/contact/", "/contact/thanks/", "/accounts/login/", "/livez", "/readyz", "/api/v1/docs/", "/nowhere/"]
+
+
+@pytest.mark.django_db
+def test_it_says_whether_it_is_alive_and_ready():
+    assert Client().get("/livez").content == b"ok\n"
+    assert Client().get("/readyz").json() == {"ready": True}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", PUBLIC)
+def test_every_page_carries_its_protective_headers_W13_Y03(url):
+    answer = Client().get(url)
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
+    assert "unsafe-inline" not in answer["Content-Security-Policy"].partition("script-src")[2].partition(";")[0]
+    assert answer["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.django_db
+def test_nobody_signs_up_by_themselves():
+    answer = Client().post("/accounts/signup/", {"email": "a@b.example", "password1": "right horse 9", "password2": "right horse 9"})
+    assert answer.status_code in (200, 403, 404)
+    api = Client().post(
+        "/_allauth/app/v1/auth/signup", {"email": "a@b.example", "password": "right horse 9"}, content_type="application/json"
+    )
+    assert api.status_code >= 400
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_wrong_passwords_are_limited_S09_C08():
+    user = app_user()
+    answers = [
+        Client().post(
+            "/_allauth/app/v1/auth/login", {"email": user.email, "password": f"wrong {n}"}, content_type="application/json"
+        )
+        for n in range(15)
+    ]
+    assert {answer.status_code for answer in answers} <= {400, 429}
+    assert "too_many_login_attempts" in answers[-1].content.decode()
+
+
+@pytest.mark.django_db
+def test_the_admin_asks_to_log_in_where_everybody_does():
+    colleague()
+    answer = Client().get("/admin/")
+    assert answer.status_code == 302
+    assert "/accounts/login/" in answer["Location"] or "/admin/login/" in answer["Location"]
+
+
+def test_the_demos_mail_lands_in_a_folder_and_can_be_read_there():
+    settings.EMAIL_BACKEND = "evenhand.mailbox.FolderBackend"
+    message = EmailMultiAlternatives("Grüße ✂", "Hallo Łukasz", "shop@evenhand.example", ["l@home.example"])
+    message.attach_alternative("<p>Hallo</p>", "text/html")
+    get_connection("evenhand.mailbox.FolderBackend").send_messages([message])
+    kept = mailbox.newest(limit=5)
+    assert [(mail.to, mail.subject, mail.text) for mail in kept] == [("l@home.example", "Grüße ✂", "Hallo Łukasz")]
+
+
+def test_no_folder_means_no_mails():
+    assert mailbox.newest(limit=5) == []
+
+
+@pytest.mark.django_db
+def test_the_demo_shows_the_same_failure_by_mail_and_by_phone_treated_alike(tmp_path, monkeypatch):
+    from evenhand.management.commands import demo
+
+    monkeypatch.setattr(demo, "PLACES", type("P", (), {"data": tmp_path})())
+    call_command("demo", verbosity=0, stdout=io.StringIO())
+    guitar, violin = Case.objects.order_by("pk")[:2]
+    owed = [Decision.objects.filter(case=case).order_by("-pk")[0].entitlement for case in (guitar, violin)]
+    assert owed[0] == owed[1]
+    assert {guitar.conversation.channel, violin.conversation.channel} == {"email", "phone"}
+    assert guitar.confirmed_at is not None
+    assert Conversation.objects.waiting_for_us().exists()
+    assert OutgoingMessage.objects.filter(state="accepted").exists()
+    assert "agent@evenhand.example" in (tmp_path / "demo-logins.txt").read_text()
+
+
+@pytest.mark.django_db
+def test_the_demo_never_touches_an_evenhand_that_is_in_use():
+    Customer.objects.create(display_name="Carla", created_at="2026-01-01T00:00Z")
+    before = HistoryEntry.objects.count()
+    call_command("demo", "--if-empty", verbosity=0)
+    with pytest.raises(SystemExit):
+        call_command("demo", verbosity=0, stderr=io.StringIO())
+    assert HistoryEntry.objects.count() == before
+    assert not User.objects.exists()
