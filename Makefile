@@ -16,7 +16,7 @@ run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" fo
 	@exec $(BIN)/python manage.py up $(ARGS)
 
 test: .venv/.ok-test  ## run the tests on throw-away servers (ARGS="-k promise" for some of them)
-	$(BIN)/python -m pytest -m "not servers" $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.ok-test  ## style, types, import contracts, missing migrations, Django's own checks
 	$(BIN)/ruff check .

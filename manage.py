@@ -10,9 +10,11 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    from evenhand.embedded.places import Unusable
+
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as refusal:
+    except (ImproperlyConfigured, Unusable) as refusal:
         sys.exit(f"Evenhand cannot start: {refusal}")
 
 

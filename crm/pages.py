@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from crm.actions import identity, intake
@@ -73,7 +72,7 @@ def _message(form: ContactForm) -> Message:
         attachments=(),
         in_reply_to=(),
         message_id="",
-        language=get_language() or "",
+        language="",
         recipients=(),
     )
 

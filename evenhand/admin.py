@@ -82,7 +82,10 @@ admin.site.extra_urls = lambda: [  # type: ignore[attr-defined]
 
 def account_links(request: HttpRequest) -> list[dict[str, Any]]:
     """What an account may change about itself."""
-    return [{"title": gettext_lazy("Second factor"), "link": reverse("mfa_index")}]
+    return [
+        {"title": gettext_lazy("Password"), "link": reverse("account_change_password")},
+        {"title": gettext_lazy("Second factor"), "link": reverse("mfa_index")},
+    ]
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Evenhand",
     "SITE_HEADER": "Evenhand",
-    "SITE_SUBHEADER": _("the same treatment through every door"),
+    "SITE_SUBHEADER": _("same need, same treatment"),
     "SITE_URL": None,
     "SITE_ICON": lambda request: static("evenhand/favicon.svg"),
     "SITE_FAVICONS": [

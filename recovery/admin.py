@@ -168,7 +168,7 @@ def _show(
         complaint=ComplaintType(found.complaint_type).label,
         newest=_in_words(decisions[0], found) if decisions else None,
         earlier=[_in_words(decision, found) for decision in decisions[1:]],
-        promises=[(given, words.due(given.due_at, at=at), words.PROMISE_TONES[given.state]) for given in promises],
+        promises=[(given, words.due(given.due_at, at=at), words.promise_tone(given, at=at)) for given in promises],
         facts=facts,
         resolution=resolution,
         refused=refused,

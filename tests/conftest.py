@@ -14,6 +14,16 @@ ROOT = Path(__file__).resolve().parent.parent
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 
 
+ON_REAL_SERVERS = ("tests/parity/", "tests/crm/actions/", "tests/crm/api/", "tests/recovery/", "tests/loyalty/", "tests/e2e/test_broker")
+"""Where the marker `servers` is given: what talks to the database or a broker most, run again on other servers."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(ROOT).as_posix().startswith(ON_REAL_SERVERS):
+            item.add_marker(pytest.mark.servers)
+
+
 @pytest.fixture(scope="session")
 def outside_data() -> Path:
     """The folder of real mails, tickets and webhooks: EVENHAND_TEST_DATA, else ../shared/data where it exists."""

@@ -18,7 +18,7 @@ def claim(due: models.QuerySet[Row], *, size: int, claimed_state: str) -> list[R
 
     due: ordered. Each row returned carries its new `attempt`, which fences every later write:
     a worker that slept past its lease finds another attempt number and changes nothing.
-    A row whose worker was lost is taken up alone: should it have been the reason, it takes no others with it again (F24).
+    A row whose worker was lost is taken up alone: should it have been the reason, it takes no others with it (F24).
     """
     with transaction.atomic():
         rows = list(due.select_for_update(skip_locked=True, of=("self",))[:size])

@@ -147,8 +147,13 @@ def release(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
     """
     message = OutgoingMessage.objects.select_for_update().get(pk=message_id)
     before = message.state
-    if OutgoingState.READY not in OUTGOING_NEXT[OutgoingState(before)] or before in (OutgoingState.CLAIMED, OutgoingState.HANDING):
-        raise WrongState(_("A message that is “%(state)s” cannot be sent again.") % {"state": message.get_state_display()})
+    if OutgoingState.READY not in OUTGOING_NEXT[OutgoingState(before)] or before in (
+        OutgoingState.CLAIMED,
+        OutgoingState.HANDING,
+    ):
+        raise WrongState(
+            _("A message that is “%(state)s” cannot be sent again.") % {"state": message.get_state_display()}
+        )
     message.state, message.reason, message.failures, message.send_after = OutgoingState.READY, "", 0, at
     message.save(update_fields=["state", "reason", "failures", "send_after"])
     history.record(message.customer, "message.released", ref=ref_of(message), by=by, at=at, detail={"before": before})
@@ -161,7 +166,9 @@ def cancel(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
     """Stop a message that has not left. Raises OutgoingMessage.DoesNotExist, WrongState; then nothing has changed."""
     message = OutgoingMessage.objects.select_for_update().get(pk=message_id)
     if OutgoingState.CANCELLED not in OUTGOING_NEXT[OutgoingState(message.state)]:
-        raise WrongState(_("A message that is “%(state)s” cannot be stopped any more.") % {"state": message.get_state_display()})
+        raise WrongState(
+            _("A message that is “%(state)s” cannot be stopped any more.") % {"state": message.get_state_display()}
+        )
     before, message.state = message.state, OutgoingState.CANCELLED
     message.save(update_fields=["state"])
     history.record(message.customer, "message.cancelled", ref=ref_of(message), by=by, at=at, detail={"before": before})
@@ -188,7 +195,8 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
             # A slow batch takes minutes; what is accepted at its end was not accepted when it began.
             moment = at + timedelta(seconds=int(time.monotonic() - began))
             lease.guarded(
-                partial(_hand_over, message, lines, unreachable, at=moment), failed=partial(_stumbled, message, at=moment)
+                partial(_hand_over, message, lines, unreachable, at=moment),
+                failed=partial(_stumbled, message, at=moment),
             )
     finally:
         for line in lines.values():
@@ -197,7 +205,9 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     return settled + (0 if unreachable else len(messages))
 
 
-def _hand_over(message: OutgoingMessage, lines: dict[str, Sender], unreachable: dict[str, str], *, at: datetime) -> None:
+def _hand_over(
+    message: OutgoingMessage, lines: dict[str, Sender], unreachable: dict[str, str], *, at: datetime
+) -> None:
     if message.channel in unreachable:
         _back(message, unreachable[message.channel], at=at)
         return
@@ -210,22 +220,18 @@ def _hand_over(message: OutgoingMessage, lines: dict[str, Sender], unreachable: 
     if handed.outcome == Outcome.UNREACHABLE:
         unreachable[message.channel] = handed.reason
     if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):
-        # The other side may have ended the session with its refusal (421); on a dead line the next outcome would be unknown.
+        # The other side may have hung up with its refusal (421); on a dead line the next outcome would be unknown.
         lines.pop(message.channel).__exit__(None, None, None)
     _settle(message, handed, at=at + timedelta(seconds=int(time.monotonic() - began)))
 
 
 def _stumbled(message: OutgoingMessage, trouble: Exception, *, at: datetime) -> None:
-    """One message that raises stops no other; after three times it is parked. The words of an error may name the recipient."""
+    """One message that raises stops no other. An error's words may name the recipient, so only its kind is kept."""
     if lease.is_trouble_of_the_database(trouble):
         logger.warning("Message %s waits for the database (%s).", message.pk, type(trouble).__name__)
         return  # its lease ends by itself, and what came of it is decided then
     logger.exception("Message %s could not be handed over.", message.pk, exc_info=trouble)
-    reason = _("something unforeseen happened (%(what)s)") % {"what": type(trouble).__name__}
-    if after_failure(message.failures + 1) == WorkState.PARKED:
-        _park(message, reason, at=at)
-    else:
-        _unknown(message, reason, at=at)
+    _unknown(message, _("something unforeseen happened (%(what)s)") % {"what": type(trouble).__name__}, at=at)
 
 
 def _outbound(message: OutgoingMessage) -> Outbound:
@@ -253,8 +259,8 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         return False
     with transaction.atomic():
         mine = _mine(message, OutgoingState.CLAIMED)
-        # Against a withdrawal or a hold in this moment; rows that only point at the customer need not wait, or who stops
-        # this message (its row first, then history) and we would wait for each other.
+        # Against a withdrawal or a hold in this moment. Rows that only point at the customer need not wait: whoever
+        # stops this message (its row first, then history) and we would wait for each other.
         customer = Customer.objects.select_for_update(of=("self",), no_key=True).get(pk=message.customer_id)
         if not mine.select_for_update().exists():
             return False
@@ -307,10 +313,9 @@ def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
     conversation = None
     if message.conversation_id:
         conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
-    # A worker that slept past its lease still knows for certain that this one arrived, as long as nobody took it up again.
-    owned = _mine(message, OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD).update(
-        state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None
-    )
+    # A worker that slept past its lease still knows that this one arrived, as long as nobody took it up again.
+    known = (OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
+    owned = _mine(message, *known).update(state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None)
     if not owned:
         logger.warning("Message %s was accepted after another attempt took it over.", message.pk)
         return
@@ -320,7 +325,9 @@ def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
         conversation.last_outbound_at = at
         conversation.first_answer_at = conversation.first_answer_at or (at if message.meets else None)
         conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
-    history.record(message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind})
+    history.record(
+        message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind}
+    )
     if message.concerns:
         work.follow("outgoing.accepted", ref=message.concerns, at=at)
 
@@ -356,9 +363,14 @@ def _give_back(message: OutgoingMessage, *, at: datetime) -> None:
 
 @transaction.atomic
 def _unknown(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
-    """Record an unknown outcome, then let policy say whether words are repeated or value waits for a person."""
+    """Record an unknown outcome, then let policy say whether words are repeated or value waits for a person.
+
+    After the third it is parked: the customer may have three copies by now, and a person looks before a fourth.
+    """
     follows = after_unknown_outcome(has_value=message.has_value)
-    changed = _mine(message, OutgoingState.HANDING).update(
+    if follows == OutgoingState.READY and after_failure(message.unknown_outcomes + 1) == WorkState.PARKED:
+        follows = OutgoingState.PARKED
+    changed = _mine(message, OutgoingState.CLAIMED, OutgoingState.HANDING).update(
         state=follows,
         reason=reason,
         unknown_outcomes=F("unknown_outcomes") + 1,
@@ -366,10 +378,12 @@ def _unknown(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
         lease_until=None,
         send_after=next_attempt_at(message.failures + 1, at=at, spread=secrets.randbelow(1000) / 1000),
     )
-    if changed:
-        history.record(
-            message.customer, "message.outcome_unknown", ref=ref_of(message), by=None, at=at, detail={"then": follows, "reason": reason}
-        )
+    if not changed:
+        return
+    detail = {"then": follows, "reason": reason}
+    history.record(message.customer, "message.outcome_unknown", ref=ref_of(message), by=None, at=at, detail=detail)
+    if follows == OutgoingState.PARKED:
+        _give_back(message, at=at)
 
 
 def _back(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
@@ -384,7 +398,11 @@ def _back(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
 
 def _settle_lost(*, at: datetime) -> int:
     """Rows whose worker died between handing over and writing down what came of it."""
-    lost = list(OutgoingMessage.objects.filter(state=OutgoingState.HANDING, lease_until__lt=Now()).order_by("lease_until")[:BATCH])
+    lost = list(
+        OutgoingMessage.objects.filter(state=OutgoingState.HANDING, lease_until__lt=Now()).order_by("lease_until")[
+            :BATCH
+        ]
+    )
     for message in lost:
         _unknown(message, _("the worker stopped while handing it over"), at=at)
     return len(lost)

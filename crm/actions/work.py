@@ -19,7 +19,7 @@ from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure, next_a
 logger = logging.getLogger(__name__)
 
 DATABASE_AGAIN_AFTER = timedelta(seconds=5)
-"""When an item is tried again that failed because the database was away or a row was locked; that attempt does not count."""
+"""When an item is tried again for which the database was away or a row was locked; that attempt does not count."""
 
 Handler = Callable[[str, str, datetime], None]
 """Called with the event, what it is about ("interaction:<public id>") and the time."""
@@ -105,4 +105,6 @@ def _failed(item: WorkItem, at: datetime, trouble: Exception) -> None:
 
 
 def _park(item: WorkItem, reason: str) -> None:
-    WorkItem.objects.filter(pk=item.pk, attempt=item.attempt).update(state=WorkState.PARKED, reason=reason, lease_until=None)
+    WorkItem.objects.filter(pk=item.pk, attempt=item.attempt).update(
+        state=WorkState.PARKED, reason=reason, lease_until=None
+    )

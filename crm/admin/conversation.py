@@ -151,7 +151,9 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
         thread=thread,
         earlier=earlier,
         is_newest=key is None,
-        promises=[(promise, words.due(promise.due_at, at=at), _tone(promise, at=at)) for promise in promises],
+        promises=[
+            (promise, words.due(promise.due_at, at=at), words.promise_tone(promise, at=at)) for promise in promises
+        ],
         due=words.due(found.due_at, at=at) if found.due_at and found.state == ConversationState.OPEN else None,
         points=points,
         sides=[side(request, found) for side in panels.sides],
@@ -162,11 +164,6 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
         is_mine=found.owner_id == request.user.pk,
         status=409 if draft.refused else 200,
     )
-
-
-def _tone(promise: Promise, *, at: datetime) -> str:
-    late = promise.met_at is None and promise.due_at < at
-    return "late" if late else words.PROMISE_TONES[promise.state]
 
 
 def _thread(conversation: Conversation, key: Sequence[object] | None) -> tuple[list[Said], str]:

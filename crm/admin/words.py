@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
+from crm.models import Promise
 from crm.policy import OutgoingState, PromiseState
 
 
@@ -49,7 +50,7 @@ def duration(length: timedelta) -> str:
         return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes % 60}
     if minutes:
         return _("%(minutes)d min") % {"minutes": minutes}
-    return _("less than a minute")
+    return _("under 1 min")
 
 
 def size(count: int) -> str:
@@ -73,6 +74,13 @@ PROMISE_TONES: dict[str, str] = {
     PromiseState.BREACHED: "late",
     PromiseState.MET_LATE: "soon",
 }
+
+
+def promise_tone(promise: Promise, *, at: datetime) -> str:
+    """The tone of a promise; one whose time has passed is late, whether or not that was written down yet."""
+    late = promise.met_at is None and promise.due_at < at
+    return "late" if late else PROMISE_TONES[promise.state]
+
 
 OUTGOING_TONES: dict[str, str] = {
     OutgoingState.ACCEPTED: "good",

@@ -285,7 +285,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- words and time -------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("de", _("German")), ("fr", _("French")), ("es", _("Spanish"))]
+LANGUAGES = [("en", _("English"))]  # a language is listed once its translation is whole
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True

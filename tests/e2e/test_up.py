@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import redis
 
 from evenhand.embedded import postgres, processes, valkey
 from evenhand.embedded.places import Places
@@ -186,11 +187,13 @@ def test_a_killed_part_comes_back_and_pages_answer_again(up: Up, part: str) -> N
 
 
 def test_the_worker_works_again_after_all_that(up: Up) -> None:
-    """Beat rings every few seconds; a worker that is alive but deaf would receive nothing."""
-    log = up.places.logs / "worker.log"
+    """Beat rings every few seconds; with a worker that is alive but deaf the rings would pile up."""
+    log = up.places.logs / "beat.log"
     so_far = log.stat().st_size
+    broker = redis.Redis.from_url(f"unix://{up.places.valkey_socket}")
 
-    assert processes.wait_until(lambda: b" received" in log.read_bytes()[so_far:], within=90)
+    assert processes.wait_until(lambda: b"Sending due task" in log.read_bytes()[so_far:], within=90)
+    assert processes.wait_until(lambda: broker.llen("evenhand") == 0, within=PAGES_AGAIN_WITHIN)
 
 
 def test_ctrl_c_stops_everything_the_next_start_is_warm_and_survives_a_kill_of_its_own(up: Up, data: Path) -> None:

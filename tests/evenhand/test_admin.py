@@ -197,9 +197,7 @@ def test_a_colleague_logs_in_on_a_page_of_ours_and_comes_to_today() -> None:
     assert 'class="errorlist' in wrong.content.decode()
 
 
-@pytest.mark.parametrize(
-    "name", ["account_logout", "mfa_index", "account_reauthenticate", "account_change_password"]
-)
+@pytest.mark.parametrize("name", ["account_logout", "mfa_index", "account_reauthenticate", "account_change_password"])
 def test_the_pages_of_ones_own_account_wear_the_theme(name: str) -> None:
     client = Client()
     user = colleague(Role.AGENT)

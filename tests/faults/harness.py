@@ -1,7 +1,8 @@
 """The product's own processes on throw-away servers, each of which can be killed, stopped and started by itself.
 
-Nothing here goes into the product's process: it is told what to do through its doors (HTTP, mail, the API), or by a few lines
-run as `manage.py shell`. Everything waits with a deadline. See tests/faults/oracle.py for how the outcome is judged.
+Nothing here goes into the product's process: it is told what to do through its doors (HTTP, mail, the API), or by a few
+lines run as `manage.py shell`. Everything waits with a deadline. See tests/faults/oracle.py for how the outcome is
+judged.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any, ClassVar
 
 import httpx
 import psycopg
+import redis
 from aiosmtpd.controller import Controller
 
 from evenhand.embedded import postgres, processes, valkey
@@ -44,8 +46,8 @@ SWEPT = 5  # seconds between two looks at a lane
 RECOVERS_WITHIN = LEASE + 60
 PASSWORD = "right horse battery"
 
-# Processes are killed here, not machines: what the kernel holds is safe without fsync; what PostgreSQL itself holds is not,
-# so commits stay synchronous.
+# Processes are killed here, not machines: what the kernel holds is safe without fsync; what PostgreSQL itself holds is
+# not, so commits stay synchronous.
 QUICK = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 for chatty in ("mail.log", "httpx"):
@@ -96,8 +98,9 @@ class Ledger:
 class Sink:
     """A mail server that writes down what it accepts, before it says so, and behaves as badly as it is told.
 
-    Moods, per recipient, used up one by one (then it accepts): "451" and "550" refuse; "421" refuses and hangs up; "hang" takes
-    the words and says nothing; "accept and close" and "accept and wait" have accepted, and the sender does not hear of it.
+    Moods, per recipient, used up one by one (then it accepts): "451" and "550" refuse; "421" refuses and hangs up;
+    "hang" takes the words and says nothing; "accept and close" and "accept and wait" have accepted, and the sender does
+    not hear of it.
     """
 
     def __init__(self, ledger: Path) -> None:
@@ -129,7 +132,7 @@ class Sink:
     def deliveries(self, recipient: str) -> list[dict[str, Any]]:
         return [line for line in self.ledger.lines() if line["to"] == recipient]
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's name
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # aiosmtpd's name
         recipient = envelope.rcpt_tos[0]
         moods = self._moods[recipient]
         mood = moods.popleft() if moods else "accept"
@@ -152,12 +155,19 @@ class Sink:
 
     def _accept(self, envelope: Any, recipient: str) -> None:
         mail = message_from_bytes(envelope.content, policy=policy.default)
-        self.ledger.write(message_id=mail["Message-ID"].strip(), to=recipient, x=mail["X-Evenhand"], subject=mail["Subject"], at=now())
+        self.ledger.write(
+            message_id=mail["Message-ID"].strip(),
+            in_reply_to=mail["In-Reply-To"],
+            to=recipient,
+            x=mail["X-Evenhand"],
+            subject=mail["Subject"],
+            at=now(),
+        )
 
 
 @dataclass
 class Rig:
-    """One running product. `start` and `kill` take the name of a part: postgres, valkey, web, worker, worker2, beat, beat2."""
+    """One running product. `start` and `kill` take the name of one of its PARTS."""
 
     folder: Path
     places: Places
@@ -238,7 +248,14 @@ class Rig:
     def _command(self, part: str) -> list[str]:
         if part == "web":
             threads = ("--worker-class", "gthread", "--workers", "1", "--threads", "6")
-            return ["gunicorn", "--bind", f"127.0.0.1:{self.port}", *threads, "--no-control-socket", "evenhand.wsgi:application"]
+            return [
+                "gunicorn",
+                "--bind",
+                f"127.0.0.1:{self.port}",
+                *threads,
+                "--no-control-socket",
+                "evenhand.wsgi:application",
+            ]
         if part.startswith("worker"):
             pool = ("--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle")
             return ["celery", "-A", "evenhand", "worker", "--hostname", f"{part}@%h", *pool, "--loglevel", "INFO"]
@@ -250,7 +267,7 @@ class Rig:
         processes.signal_group(self.running[part].pid, number)
 
     def kill(self, part: str) -> None:
-        """kill -9: a part with all its children; of PostgreSQL only the postmaster, whose children then leave by themselves."""
+        """kill -9: a part with all its children; of PostgreSQL the postmaster, whose children leave by themselves."""
         process = self.running.pop(part)
         if part == "postgres":
             process.kill()
@@ -259,9 +276,15 @@ class Rig:
         process.wait(10)
         self.killed[part] += 1
 
-    def restart(self, part: str) -> None:
-        self.kill(part)
-        self.start(part)
+    def kill_child(self, part: str) -> None:
+        """kill -9 one process that a part started, as the kernel does when memory runs out (F08)."""
+        listed = subprocess.run(
+            ["pgrep", "-P", str(self.running[part].pid)], capture_output=True, text=True, check=False
+        )
+        for child in listed.stdout.split()[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+                self.killed[f"child of {part}"] += 1
 
     def keep_up(self) -> None:
         """Start again what ended by itself, as a supervisor does."""
@@ -269,6 +292,20 @@ class Rig:
             if process.poll() is not None:
                 processes.signal_group(process.pid, signal.SIGKILL)
                 self.start(part)
+
+    def wait(self, condition: Callable[[], object], what: str, *, within: float = RECOVERS_WITHIN) -> float:
+        """Wait for a condition, starting again whatever ends by itself meanwhile; returns the seconds it took."""
+
+        def met() -> object:
+            self.keep_up()
+            return condition()
+
+        return wait_for(met, what, within=within)
+
+    def bells_waiting(self) -> int:
+        """How many bells lie in the broker."""
+        with redis.Redis(unix_socket_path=str(self.places.valkey_socket)) as broker:
+            return int(broker.llen("evenhand"))  # type: ignore[arg-type]
 
     def forget_bells(self) -> None:
         """Remove what a stopped broker kept on disk, so that it starts empty."""
@@ -311,12 +348,18 @@ class Rig:
             check=False,
         )
         if done.returncode:
-            raise AssertionError(f"manage.py {arguments[0]} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
+            raise AssertionError(
+                f"manage.py {arguments[0]} ended with {done.returncode}: {done.stderr.decode()[-2000:]}"
+            )
         return done
 
     def shell(self, code: str) -> str:
         """Run a few lines inside the product, and give what they print."""
-        return self.manage("shell", "--verbosity", "0", "--command", f"from django.utils import timezone\n{code}").stdout.decode().strip()
+        return (
+            self.manage("shell", "--verbosity", "0", "--command", f"from django.utils import timezone\n{code}")
+            .stdout.decode()
+            .strip()
+        )
 
     def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database directly; changes are committed."""
@@ -341,8 +384,9 @@ class Rig:
             """
             SELECT 'mail to read', count(*) FROM crm_rawitem WHERE state IN ('ready', 'claimed')
             UNION ALL SELECT 'follow-ups', count(*) FROM crm_workitem WHERE state IN ('ready', 'claimed')
-            UNION ALL SELECT 'parked', (SELECT count(*) FROM crm_workitem WHERE state = 'parked')
-                + (SELECT count(*) FROM crm_rawitem WHERE state = 'parked') + (SELECT count(*) FROM crm_outgoingmessage WHERE state = 'parked')
+            UNION ALL SELECT 'parked mail', count(*) FROM crm_rawitem WHERE state = 'parked'
+            UNION ALL SELECT 'parked follow-ups', count(*) FROM crm_workitem WHERE state = 'parked'
+            UNION ALL SELECT 'parked messages', count(*) FROM crm_outgoingmessage WHERE state = 'parked'
             UNION ALL SELECT 'to send', count(*) FROM crm_outgoingmessage
                 WHERE state IN ('claimed', 'handing') OR (state = 'ready' AND send_after <= now())
             """
@@ -351,24 +395,21 @@ class Rig:
 
     def wait_until_done(self, *, within: float = RECOVERS_WITHIN) -> float:
         """Wait until nothing is behind (Q2), starting again whatever ends by itself."""
-
-        def done() -> bool:
-            self.keep_up()
-            return not self.backlog()
-
         try:
-            return wait_for(done, "nothing is behind", within=within, every=0.3)
+            return self.wait(lambda: not self.backlog(), "nothing is behind", within=within)
         except AssertionError:
             trouble = self.sql("SELECT key, state, attempt, due_at - now(), reason FROM crm_workitem LIMIT 5")
-            sends = self.sql("SELECT state, attempt, reason FROM crm_outgoingmessage WHERE state NOT IN ('accepted', 'ready') LIMIT 5")
-            raise AssertionError(f"Still behind: {self.backlog()} {trouble} {sends} {self.last_words('worker')}") from None
+            sends = self.sql("SELECT state, attempt, reason FROM crm_outgoingmessage WHERE state <> 'accepted' LIMIT 5")
+            raise AssertionError(
+                f"Still behind: {self.backlog()} {trouble} {sends} {self.last_words('worker')}"
+            ) from None
 
     def move_clock_for_waiting_mail(self) -> None:
         """Let the next attempt of everything that waits for one come now."""
         self.sql("UPDATE crm_outgoingmessage SET send_after = now() WHERE state = 'ready'")
 
     def send_all_that_waits(self) -> None:
-        """Wait until everything is accepted, moving the clock for repeats; bounded by the number of repeats a message has."""
+        """Wait until everything is accepted, moving the clock for repeats, at most six times."""
         for _ in range(6):
             self.wait_until_done()
             if not self.one("SELECT count(*) FROM crm_outgoingmessage WHERE state = 'ready'"):
@@ -385,14 +426,17 @@ class Rig:
         """One colleague who takes conversations, and one customer with the app."""
         self.shell(
             "from crm.actions import customers, staff\nfrom crm.policy import Role\nat = timezone.now()\n"
-            f"staff.enrol('ada@shop.example', role=Role.AGENT, name='Ada Agent', password={PASSWORD!r}, at=at, takes_conversations=True)\n"
+            f"staff.enrol('ada@shop.example', role=Role.AGENT, name='Ada Agent', password={PASSWORD!r}, at=at,"
+            " takes_conversations=True)\n"
             f"carla = customers.welcome('Carla', at=at)\n"
             f"staff.give_app_account(carla, email='carla@app.example', password={PASSWORD!r}, at=at)"
         )
 
     def log_in(self, email: str) -> httpx.Client:
         """A client with an access token, got as the app gets it; the token lives for some minutes."""
-        answer = httpx.post(f"{self.url}/_allauth/app/v1/auth/login", json={"email": email, "password": PASSWORD}, timeout=30)
+        answer = httpx.post(
+            f"{self.url}/_allauth/app/v1/auth/login", json={"email": email, "password": PASSWORD}, timeout=30
+        )
         assert answer.status_code == 200, answer.text
         headers = {"Authorization": f"Bearer {answer.json()['meta']['access_token']}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=15)
@@ -408,7 +452,7 @@ class Rig:
             yield client
 
     def post_form(self, client: httpx.Client, *, number: int, complaint: bool, within: float = 60) -> float:
-        """Send the contact form, again with the same key until it is acknowledged. Returns the seconds of the last try."""
+        """Send the contact form until it is acknowledged, with one key. Returns the seconds of the last try."""
         key, sent_at = str(uuid.uuid4()), now()
         words = (COMPLAINT if complaint else QUESTION).format(number=number)
         form = {"name": "Carla", "email": f"form{number}@home.example", "subject": "My lamp", "text": words, "key": key}
@@ -417,7 +461,7 @@ class Rig:
         return took
 
     def post_app(self, client: httpx.Client, *, number: int, complaint: bool, within: float = 60) -> float:
-        """Write through the app's API, again with the same key until it is acknowledged. Returns the seconds of the last try."""
+        """Write through the app's API until it is acknowledged, with one key. Returns the seconds of the last try."""
         key, sent_at = str(uuid.uuid4()), now()
         words = {"text": (COMPLAINT if complaint else QUESTION).format(number=number), "key": key}
         answers: list[httpx.Response] = []
@@ -427,35 +471,45 @@ class Rig:
             return answers[-1]
 
         took = _until_acknowledged(once, statuses=(200, 201), within=within)
-        self.edge.write(kind="app", id=answers[-1].json()["interaction"], complaint=complaint, sent_at=sent_at, at=now())
+        self.edge.write(
+            kind="app", id=answers[-1].json()["interaction"], complaint=complaint, sent_at=sent_at, at=now()
+        )
         return took
 
-    def receive_mail(self, *, number: int, complaint: bool, tries: int = 20) -> None:
-        """Hand a mail over as a mail server's pipe does, again until it is taken: exit code 0 is the acknowledgement."""
+    def receive_mail(self, *, number: int, complaint: bool, tries: int = 20, killed_after: float | None = None) -> None:
+        """Hand a mail over as a mail server's pipe does, again until it is taken: exit code 0 is the acknowledgement.
+
+        killed_after: seconds after which the first try is killed, wherever it is by then.
+        """
         words = (COMPLAINT if complaint else QUESTION).format(number=number)
         mail = (
             f"From: Carla <mail{number}@home.example>\r\nTo: support@evenhand.example\r\nSubject: My lamp\r\n"
             f"Message-ID: <{number}.{uuid.uuid4()}@home.example>\r\n\r\n{words}\r\n"
         ).encode()
-        self.pipe(mail, complaint=complaint, tries=tries)
-
-    def pipe(self, mail: bytes, *, complaint: bool, tries: int = 20) -> None:
         sent_at = now()
         for _ in range(tries):
-            done = subprocess.run(
+            with subprocess.Popen(
                 [sys.executable, "manage.py", "receive_mail", "-"],
                 cwd=ROOT,
                 env=self.environment,
-                input=mail,
-                capture_output=True,
-                timeout=60,
-                check=False,
-            )
-            if done.returncode == 0:
-                self.edge.write(kind="mail", id=sha256(mail).hexdigest(), complaint=complaint, sent_at=sent_at, at=now())
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as pipe:
+                try:
+                    _said, complained = pipe.communicate(mail, timeout=killed_after or 60)
+                except subprocess.TimeoutExpired:
+                    pipe.kill()
+                    _said, complained = pipe.communicate()
+                    self.killed["receive_mail"] += 1
+            killed_after = None
+            if pipe.returncode == 0:
+                self.edge.write(
+                    kind="mail", id=sha256(mail).hexdigest(), complaint=complaint, sent_at=sent_at, at=now()
+                )
                 return
             time.sleep(0.5)
-        raise AssertionError(f"the mail was not taken: {done.stderr.decode()[-500:]}")
+        raise AssertionError(f"the mail was not taken: {complained.decode()[-500:]}")
 
     def answer(self, staff: httpx.Client, conversation: str, *, within: float = 60) -> str:
         """Answer a conversation through the API, with one key until it is acknowledged. Returns the message's id."""
@@ -477,14 +531,24 @@ class Rig:
             self.post_form(visitor, number=number, complaint=False)
         recipient = f"form{number}@home.example"
         conversation = self.one(
-            "SELECT c.public_id::text FROM crm_conversation c JOIN crm_contactpoint p ON p.customer_id = c.customer_id WHERE p.address = %s",
+            "SELECT c.public_id::text FROM crm_conversation c JOIN crm_contactpoint p USING (customer_id)"
+            " WHERE p.address = %s",
             recipient,
         )
         return recipient, self.answer(staff, conversation)
 
     def message(self, public_id: str) -> dict[str, Any]:
         """What the database says about an outgoing message now."""
-        names = ("state", "reason", "attempt", "failures", "unknown_outcomes", "send_after", "accepted_at", "conversation_id")
+        names = (
+            "state",
+            "reason",
+            "attempt",
+            "failures",
+            "unknown_outcomes",
+            "send_after",
+            "accepted_at",
+            "conversation_id",
+        )
         row = self.sql(f"SELECT {', '.join(names)} FROM crm_outgoingmessage WHERE public_id = %s", public_id)[0]
         return dict(zip(names, row, strict=True))
 

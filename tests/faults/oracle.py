@@ -1,7 +1,7 @@
 """The judge of the fault tests: joins what was acknowledged, what was delivered, and what the database says.
 
-It shares no code with the product: plain psycopg, and a model of the promised times written a second time. What it does not
-know (a promise given by nobody it has heard of) it reports, so that it cannot grow blind unnoticed.
+It shares no code with the product: plain psycopg, and a model of the promised times written a second time. What it
+does not know (a promise given by nobody it has heard of) it reports, so that it cannot grow blind unnoticed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-FIRST_ANSWER, CONFIRMED, ANSWERED_AGAIN, NEWS = timedelta(hours=8), timedelta(hours=1), timedelta(hours=8), timedelta(days=3)
+FIRST_ANSWER, CONFIRMED, ANSWERED_AGAIN, NEWS = (
+    timedelta(hours=8),
+    timedelta(hours=1),
+    timedelta(hours=8),
+    timedelta(days=3),
+)
 CLOCK_READ_TWICE = timedelta(seconds=1)  # client and server read the same clock, one after the other
 
 Row = dict[str, Any]
 
 QUERIES = {
     "heard": """
-        SELECT i.public_id::text AS id, i.source, i.external_id, i.conversation_id AS conversation, i.spoke_at, i.ingested_at,
+        SELECT i.public_id::text AS id, i.source, i.external_id, i.conversation_id AS conversation, i.spoke_at,
                encode(sha256(r.content), 'hex') AS mail
         FROM crm_interaction i LEFT JOIN crm_rawitem r ON r.id = i.raw_id
         WHERE i.direction = 'in' ORDER BY i.id""",
@@ -33,7 +38,8 @@ QUERIES = {
         SELECT conversation_id AS conversation, kind, given_by, starts_at, due_at, state, met_at, breached_at
         FROM crm_promise ORDER BY id""",
     "outgoing": """
-        SELECT public_id::text AS id, state, unknown_outcomes, has_value, channel, conversation_id AS conversation, accepted_at
+        SELECT public_id::text AS id, state, unknown_outcomes, has_value, channel, conversation_id AS conversation,
+               accepted_at
         FROM crm_outgoingmessage ORDER BY id""",
     "cases": "SELECT id, conversation_id AS conversation, spoke_at FROM recovery_case ORDER BY id",
     "decisions": """
@@ -89,7 +95,7 @@ def judge(edge: Iterable[Row], sink: Iterable[Row], stored: Stored) -> Verdict:
 
     lost: acknowledged and not stored. doubled: delivered or stored more often than once plus recorded unknown outcomes.
     moved: a promise that is not what the rules give. phantom: delivered or opened without a cause. untrue: the database
-    says what did not happen (accepted and never delivered, kept without an answer). unseen: a complaint without its case.
+    says what did not happen (accepted and never delivered, kept without an answer). unseen: a complaint without case.
     """
     verdict = Verdict()
     edge, sink = list(edge), list(sink)
@@ -110,7 +116,9 @@ def _acknowledged_is_stored(verdict: Verdict, edge: list[Row], stored: Stored) -
     kept = {row["mail"] for row in stored.kept}
     sent = {row["id"] for row in stored.outgoing}
     with_case = {row["conversation"] for row in stored.cases}
-    meant = {row["conversation"] for line in edge if line.get("complaint") for row in by_delivery[line["kind"], line["id"]]}
+    meant = {
+        row["conversation"] for line in edge if line.get("complaint") for row in by_delivery[line["kind"], line["id"]]
+    }
     for line in edge:
         kind, key = line["kind"], line["id"]
         if kind == "answer":
@@ -178,7 +186,11 @@ def _expected(promise: Row, spoken: list[datetime], decisions: Mapping[int, Row]
     if giver == "decision" and int(detail) in decisions:
         decision = decisions[int(detail)]
         minutes = decision["entitlement"]["within_minutes"].get(promise["kind"])
-        return {(decision["spoke_at"], decision["spoke_at"] + timedelta(minutes=minutes))} if minutes is not None else set()
+        return (
+            {(decision["spoke_at"], decision["spoke_at"] + timedelta(minutes=minutes))}
+            if minutes is not None
+            else set()
+        )
     if giver == "news":
         at = datetime.fromisoformat(detail)
         return {(at, at + NEWS)}

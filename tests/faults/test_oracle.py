@@ -26,17 +26,18 @@ def delivered(message: str = "m1") -> dict[str, Any]:
 def a_good_day() -> Stored:
     """One complaint by form, its case, its promises, and the answer that was accepted."""
     return Stored(
-        heard=[{"id": "i1", "source": "form", "external_id": "k1", "conversation": 1, "spoke_at": SPOKE, "ingested_at": SPOKE, "mail": None}],
+        heard=[{"id": "i1", "source": "form", "external_id": "k1", "conversation": 1, "spoke_at": SPOKE, "mail": None}],
         promises=[
             {"conversation": 1, "kind": "first_response", "given_by": "everybody", "starts_at": SPOKE,
              "due_at": SPOKE + timedelta(hours=8), "state": "met", "met_at": ANSWERED, "breached_at": None},
             {"conversation": 1, "kind": "ownership", "given_by": "decision:7", "starts_at": SPOKE,
              "due_at": SPOKE + timedelta(minutes=90), "state": "running", "met_at": None, "breached_at": None},
         ],
-        outgoing=[{"id": "m1", "state": "accepted", "unknown_outcomes": 0, "has_value": False, "channel": "email", "conversation": 1,
-                   "accepted_at": ANSWERED}],
+        outgoing=[{"id": "m1", "state": "accepted", "unknown_outcomes": 0, "has_value": False, "channel": "email",
+                   "conversation": 1, "accepted_at": ANSWERED}],
         cases=[{"id": 3, "conversation": 1, "spoke_at": SPOKE}],
-        decisions=[{"id": 7, "conversation": 1, "spoke_at": SPOKE, "entitlement": {"within_minutes": {"ownership": 90}}}],
+        decisions=[{"id": 7, "conversation": 1, "spoke_at": SPOKE,
+                    "entitlement": {"within_minutes": {"ownership": 90}}}],
     )  # fmt: skip
 
 

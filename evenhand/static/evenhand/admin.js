@@ -9,7 +9,6 @@ document.addEventListener("submit", (event) => {
     return;
   }
   form.dataset.sent = "1";
-  if (form.dataset.keeps) sessionStorage.removeItem(form.dataset.keeps);
   // After this event, so that the pressed button is still sent with the form.
   setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; }), 0);
 });
@@ -30,7 +29,10 @@ const grow = (box) => {
 document.querySelectorAll("textarea[data-grows]").forEach((box) => {
   const form = box.closest("form");
   const place = form && form.dataset.keeps;
-  if (place && !box.value) box.value = sessionStorage.getItem(place) || "";
+  const typed = (place && sessionStorage.getItem(place)) || "";
+  const sent = [...document.querySelectorAll(".eh-ours .eh-text")].some((text) => text.textContent.trim() === typed.trim());
+  if (typed && sent) sessionStorage.removeItem(place);
+  else if (typed && !box.value) box.value = typed;
   if (box.value) grow(box);
   box.addEventListener("input", () => {
     grow(box);

@@ -99,9 +99,13 @@ def test_a_lock_that_is_not_free_is_no_fault_of_the_row(transactional_db: None):
 
 
 def test_a_statement_that_takes_too_long_is_the_row_s_own_fault(db: None):
-    with pytest.raises(OperationalError) as raised, transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = 50")
-        cursor.execute("SELECT pg_sleep(5)")
+    def take_long() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 50")
+            cursor.execute("SELECT pg_sleep(5)")
+
+    with pytest.raises(OperationalError) as raised:
+        take_long()
 
     assert not lease.is_trouble_of_the_database(raised.value)
     assert not lease.is_trouble_of_the_database(ValueError("no"))

@@ -1,4 +1,4 @@
-"""What leaves: claimed under a lease, handed over once, with its true state. The mail server is a real one that misbehaves on demand."""
+"""What leaves: claimed under a lease, handed over once, with its true state; over SMTP, to a server that misbehaves."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 
+from crm import history
 from crm.actions import consent, customers, desk, holds, intake, outgoing
 from crm.channels.smtp import message_id
 from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, Promise
 from crm.policy import ConversationState, MessageKind, OutgoingState
 from tests.conftest import NOON
 from tests.crm import stories
-from tests.faults.harness import Sink
+from tests.faults.harness import Sink, wait_for
 from tests.faults.threads import at_once
 
 LATER = NOON + timedelta(hours=5)
@@ -165,7 +166,9 @@ def test_a_row_under_a_lease_is_nobody_else_s(db: None, sink: Sink):
     assert sink.ledger.lines() == []
 
 
-def test_a_worker_that_died_while_handing_over_leaves_an_unknown_outcome_and_the_same_id_for_the_repeat(db: None, sink: Sink):
+def test_a_worker_that_died_while_handing_over_leaves_an_unknown_outcome_and_the_same_id_for_the_repeat(
+    db: None, sink: Sink
+):
     """F07."""
     message = queued()
     OutgoingMessage.objects.update(state=OutgoingState.HANDING, attempt=1, lease_until=Now())
@@ -227,7 +230,7 @@ def test_a_sleeper_whose_row_another_worker_has_sent_changes_nothing(transaction
 
 
 def test_in_a_slow_batch_each_row_has_a_whole_lease_and_a_time_of_its_own(transactional_db: None, sink: Sink):
-    """F28: what is accepted at the end of a slow batch was not accepted when it began, and its lease was not used up by others."""
+    """F28: what is accepted at the end of a slow batch was not accepted when the batch began."""
     slow, behind = queued("slow"), queued("behind")
     sink.behave(slow.address, "accept and wait")
     sink.behave(behind.address, "accept and wait")
@@ -248,7 +251,9 @@ def test_a_row_that_begins_to_be_handed_over_has_its_whole_lease(transactional_d
     sink.behave(message.address, "accept and wait")
     with beside(lambda: outgoing.send_batch(at=NOON)):
         sink.wait_until_holding(message.address)
-        left = OutgoingMessage.objects.filter(state=OutgoingState.HANDING, lease_until__gt=Now() + timedelta(seconds=30))
+        left = OutgoingMessage.objects.filter(
+            state=OutgoingState.HANDING, lease_until__gt=Now() + timedelta(seconds=30)
+        )
         assert left.exists()
         sink.release.set()
 
@@ -281,6 +286,7 @@ def test_a_temporary_refusal_waits_longer_each_time_and_is_given_up_after_four_d
     assert timedelta(days=4) < at - NOON < timedelta(days=4, hours=9)
     assert first_answer(message).met_at is None
     assert Conversation.objects.get(pk=message.conversation_id).state == ConversationState.OPEN
+    assert HistoryEntry.objects.filter(verb="message.parked").count() == 1
 
 
 def test_a_refusal_for_good_puts_the_matter_back_and_fails_nobody_else(db: None, sink: Sink):
@@ -316,7 +322,9 @@ def test_a_line_that_breaks_after_the_words_is_an_unknown_outcome(db: None, sink
     assert (now(message).state, now(message).unknown_outcomes) == (OutgoingState.READY, 1)
 
 
-def test_a_server_that_says_nothing_ends_by_time_limit_and_the_next_message_goes_on(db: None, sink: Sink, settings: Any):
+def test_a_server_that_says_nothing_ends_by_time_limit_and_the_next_message_goes_on(
+    db: None, sink: Sink, settings: Any
+):
     """F28."""
     settings.EMAIL_TIMEOUT = 1
     silent, behind = queued("silent"), queued("behind")
@@ -340,7 +348,9 @@ def test_when_nobody_answers_no_attempt_is_burnt(db: None, sink: Sink):
         assert now(message).send_after == NOON + outgoing.UNREACHABLE_AGAIN_AFTER
 
 
-def test_a_message_that_cannot_be_handed_over_at_all_stops_no_other_and_is_parked_after_three_times(db: None, sink: Sink):
+def test_a_message_that_cannot_be_handed_over_at_all_stops_no_other_and_is_parked_after_three_times(
+    db: None, sink: Sink
+):
     """F24: an address that intake takes and no mail program can write to; the matter goes back to its owner."""
     poison, behind = answered("carla@x@home.example"), answered("other@home.example")
 
@@ -353,7 +363,20 @@ def test_a_message_that_cannot_be_handed_over_at_all_stops_no_other_and_is_parke
     assert now(poison).state == OutgoingState.PARKED
     assert "carla" not in now(poison).reason
     assert Conversation.objects.get(pk=poison.conversation_id).state == ConversationState.OPEN
-    assert HistoryEntry.objects.filter(verb="message.parked").count() == 1
+    assert HistoryEntry.objects.filter(verb="message.outcome_unknown").count() == 3
+
+
+def test_after_three_unknown_outcomes_a_person_looks_before_there_may_be_a_fourth_copy(db: None, sink: Sink):
+    """F28, Q4: a server that takes the words and never says so gets them three times, not for four days."""
+    message = answered()
+    sink.behave(message.address, *["accept and close"] * 9)
+    for hours in range(0, 100, 5):
+        drain(at=NOON + timedelta(hours=hours))
+
+    assert (now(message).state, now(message).unknown_outcomes) == (OutgoingState.PARKED, 3)
+    assert len(sink.ledger.lines()) == 3
+    assert Conversation.objects.get(pk=message.conversation_id).state == ConversationState.OPEN
+    assert first_answer(message).met_at is None
 
 
 # --- stopped, held, released ----------------------------------------------------------------------------------------
@@ -458,7 +481,9 @@ def test_a_cancelled_answer_puts_the_matter_back_on_the_desk(db: None, sink: Sin
     assert Conversation.objects.get(pk=message.conversation_id).state == ConversationState.OPEN
 
 
-def test_cancelling_while_workers_send_ends_in_one_of_the_two_and_nobody_waits_for_the_other(transactional_db: None, sink: Sink):
+def test_cancelling_while_workers_send_ends_in_one_of_the_two_and_nobody_waits_for_the_other(
+    transactional_db: None, sink: Sink
+):
     """Either it left or it was stopped; and no lock order lets the two wait for each other."""
     ada, carla = stories.colleague(), customer()
     messages = [outgoing.queue(draft(f"k{number}"), customer=carla, at=NOON) for number in range(40)]
@@ -483,3 +508,34 @@ def test_cancelling_while_workers_send_ends_in_one_of_the_two_and_nobody_waits_f
     assert delivered | set(stopped) == {message.address for message in messages}
     assert set(OutgoingMessage.objects.values_list("state", flat=True)) <= {"accepted", "cancelled"}
     assert time.monotonic() - began < 20
+
+
+def test_stopping_a_message_in_the_moment_it_begins_to_leave_is_no_deadlock(transactional_db: None):
+    """Its row is locked by whoever stops it, who then writes history about the customer that the sender has locked."""
+    message = queued()
+    OutgoingMessage.objects.update(state=OutgoingState.CLAIMED, attempt=1, lease_until=Now() + timedelta(seconds=60))
+    claimed = now(message)
+    went_on: list[Any] = []
+
+    def stop() -> None:
+        with transaction.atomic():
+            OutgoingMessage.objects.select_for_update().get(pk=message.pk)
+            locked.set()
+            wait_for(somebody_waits_for_a_lock, "the sender waits for the row", within=10, every=0.02)
+            history.record(message.customer, "message.cancelled", ref="outgoing:x", by=None, at=NOON)
+
+    def send() -> None:
+        assert locked.wait(10)
+        went_on.append(outgoing._begin_handing(claimed, at=NOON))
+
+    locked = threading.Event()
+    assert at_once(stop, send) == [None, None]
+    assert went_on == [True]
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])

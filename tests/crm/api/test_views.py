@@ -15,7 +15,7 @@ from crm.models import Conversation, HistoryEntry, Interaction, OutgoingMessage,
 from crm.policy import Direction, Role
 from recovery.actions import open_case
 from recovery.policy import Facts
-from tests.conftest import NOON
+from tests.conftest import NOON, ROOT
 from tests.crm.api.door import client_for
 from tests.crm.stories import app_user, colleague, message
 
@@ -321,6 +321,13 @@ def test_the_schema_describes_every_address_without_a_warning(tmp_path):
     assert schema["openapi"].startswith("3.1")
     assert len(schema["paths"]) == 17
     assert all("4XX" in operation["responses"] for path in schema["paths"].values() for operation in path.values())
+
+
+def test_the_schema_in_the_docs_is_the_one_in_force(tmp_path):
+    """Write it anew with: manage.py spectacular --file docs/openapi.yaml"""
+    out = tmp_path / "openapi.yaml"
+    call_command("spectacular", "--file", str(out))
+    assert out.read_text(encoding="utf-8") == (ROOT / "docs/openapi.yaml").read_text(encoding="utf-8")
 
 
 def test_schema_and_docs_pages_answer():
