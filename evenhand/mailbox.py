@@ -19,8 +19,9 @@ class FolderBackend(BaseEmailBackend):
     """A mail backend that delivers into a maildir (settings.MAIL_FOLDER)."""
 
     def open(self) -> bool:
-        Path(settings.MAIL_FOLDER).parent.mkdir(parents=True, exist_ok=True)
-        self._folder = mailbox.Maildir(settings.MAIL_FOLDER, create=True)
+        for part in ("tmp", "new", "cur"):  # Maildir itself makes them only when the whole folder is missing
+            (Path(settings.MAIL_FOLDER) / part).mkdir(parents=True, exist_ok=True)
+        self._folder = mailbox.Maildir(settings.MAIL_FOLDER, create=False)
         return True
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("accounts/", include("allauth.account.urls")),
-    path("accounts/", include("allauth.mfa.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
     path("_allauth/", include("allauth.headless.urls")),
     path("api/v1/", include([*crm_api.urlpatterns, *recovery_api.urlpatterns])),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),

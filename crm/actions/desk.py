@@ -13,7 +13,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import identity, intake, outgoing
+from crm.actions import identity, intake, outgoing, promises
 from crm.channels import Channel, Message
 from crm.channels.smtp import message_id
 from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, Promise, User
@@ -332,10 +332,16 @@ def _confirm(conversation: Conversation, call: Call, *, by: User, at: datetime, 
 
 @transaction.atomic
 def note(conversation_id: int, *, text: str, by: User, at: datetime, key: str = "") -> Interaction:
-    """Leave a note that only colleagues see. Raises Conversation.DoesNotExist, intake.NothingSaid."""
+    """Leave a note that only colleagues see. The same key twice is one note.
+
+    Raises Conversation.DoesNotExist, intake.NothingSaid.
+    """
     if not text.strip():
         raise intake.NothingSaid(_("There are no words in this note yet."))
-    conversation = Conversation.objects.select_related("customer").get(pk=conversation_id)
+    conversation = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    standing = Interaction.objects.filter(source="desk:notes", external_id=key).first() if key else None
+    if standing is not None:
+        return standing
     interaction = Interaction.objects.create(
         conversation=conversation,
         direction=Direction.INTERNAL,
@@ -378,6 +384,31 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
         at=at,
         origin=origin,
         detail={"before": before},
+    )
+    return conversation
+
+
+@transaction.atomic
+def reopen(conversation_id: int, *, by: User, at: datetime, origin: str = "admin") -> Conversation:
+    """Open a closed conversation again, with the same owner; the customer is promised news.
+
+    Raises Conversation.DoesNotExist, WrongState; then nothing has changed.
+    """
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
+    if conversation.state != ConversationState.CLOSED:
+        raise WrongState(_("This conversation is open."))
+    conversation.state = ConversationState.OPEN
+    promises.keep_running(conversation, at=at)
+    conversation.save(update_fields=["state", "due_at"])
+    history.record(
+        conversation.customer,
+        "conversation.reopened",
+        ref=f"conversation:{conversation.public_id}",
+        by=by,
+        at=at,
+        origin=origin,
     )
     return conversation
 

@@ -16,6 +16,7 @@ from crm.policy import Role
 _READS = (
     "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
+    "crm.view_consent",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _ANSWERS = ("crm.answer_conversation", "crm.log_call", "recovery.open_case", "recovery.resolve_case")

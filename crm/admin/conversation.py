@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import IntegrityError
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -102,12 +101,22 @@ def _act(request: HttpRequest, conversation: Conversation) -> str:
             _("Your answer is on its way. The promise is kept once it is accepted for delivery."),
         ),
         "note": (
-            lambda: _note_once(request, conversation, at=at),
+            lambda: desk.note(
+                conversation.pk,
+                text=form.get("note", ""),
+                by=pages.colleague(request),
+                at=at,
+                key=f"{conversation.pk}:{form.get('key') or pages.fresh_key()}",
+            ),
             _("Your note is kept. Only colleagues see it."),
         ),
         "close": (
             lambda: desk.close(conversation.pk, by=pages.colleague(request), at=at),
             _("The conversation is closed."),
+        ),
+        "reopen": (
+            lambda: desk.reopen(conversation.pk, by=pages.colleague(request), at=at),
+            _("The conversation is open again."),
         ),
         "take": (
             lambda: desk.take(conversation.pk, by=pages.colleague(request), at=at),
@@ -121,20 +130,6 @@ def _act(request: HttpRequest, conversation: Conversation) -> str:
     if not refused:
         pages.say(request, "", chosen[1])
     return refused
-
-
-def _note_once(request: HttpRequest, conversation: Conversation, *, at: datetime) -> None:
-    try:
-        desk.note(
-            conversation.pk,
-            text=request.POST.get("note", ""),
-            by=pages.colleague(request),
-            at=at,
-            key=f"{conversation.pk}:{request.POST.get('key') or pages.fresh_key()}",
-        )
-    except IntegrityError as repeated:
-        if getattr(getattr(repeated.__cause__, "diag", None), "constraint_name", "") != "interaction_received_once":
-            raise
 
 
 def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpResponse:

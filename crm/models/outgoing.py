@@ -14,6 +14,7 @@ from crm.models.talk import Conversation, Interaction
 from crm.policy import MessageKind, OutgoingState
 
 UNSETTLED = [OutgoingState.CLAIMED, OutgoingState.HANDING]
+STOPPED = [OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED, OutgoingState.UNKNOWN]
 
 
 class OutgoingMessage(models.Model):
@@ -72,6 +73,7 @@ class OutgoingMessage(models.Model):
             models.Index(fields=["send_after", "id"], name="outgoing_ready", condition=Q(state=OutgoingState.READY)),
             models.Index(fields=["lease_until"], name="outgoing_leased", condition=Q(state__in=UNSETTLED)),
             models.Index(fields=["-created_at", "-id"], name="outgoing_newest"),
+            models.Index(fields=["-id"], name="outgoing_stopped", condition=Q(state__in=STOPPED)),
         ]
         permissions = [("release_outgoing", "Can send held or parked messages again")]
 

@@ -58,6 +58,7 @@ class Promise(models.Model):
         ]
         indexes = [
             models.Index(fields=["due_at"], name="promise_due", condition=Q(state=PromiseState.RUNNING)),
+            models.Index(fields=["due_at", "state"], name="promise_by_day"),
         ]
 
     def __str__(self) -> str:

@@ -74,7 +74,11 @@ class User(AbstractUser):
         ]
 
     def __str__(self) -> str:
-        return self.display_name or self.get_full_name() or self.email
+        return self.get_full_name() or self.email
+
+    def get_full_name(self) -> str:
+        """The name this account is shown under."""
+        return self.display_name or super().get_full_name()
 
     @property
     def roles(self) -> list[str]:

@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from evenhand import duties
+from evenhand.admin_settings import UNFOLD  # noqa: F401  the admin's face
 from evenhand.embedded.places import Places, jwt_private_key, secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -327,15 +328,7 @@ LOGGING = {
     },
 }
 
-# --- the admin's face -----------------------------------------------------------------------------------------------
-UNFOLD_COLOURS = {
-    # A calm green-blue; measured against white and the dark ground for at least 4.5 : 1 (WCAG 2.2 AA) from step 600 on.
-    "primary": {
-        "50": "#effaf9", "100": "#d7f1ef", "200": "#b3e3e0", "300": "#80cfcb", "400": "#48b2ae", "500": "#2c9794",
-        "600": "#1b7a79", "700": "#1a6263", "800": "#1a4e50", "900": "#1a4143", "950": "#092527",
-    },
-}  # fmt: skip
-
+FORMAT_MODULE_PATH = ["evenhand.formats"]
 SESSION_SAVE_EVERY_REQUEST = False
 # How long a worker may hold a row without finishing it; when that has passed another worker takes the row up.
 EVENHAND_LEASE = timedelta(seconds=_setting("EVENHAND_LEASE_SECONDS", int, 60))  # type: ignore[arg-type]

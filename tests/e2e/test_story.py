@@ -58,12 +58,6 @@ class Border:
 def rig() -> Iterator[Rig]:
     with Rig.up() as rig:
         rig.enrol()
-        rig.shell(
-            "from crm.actions import customers\nfrom crm.models import ContactPoint\nat = timezone.now()\n"
-            "bea = customers.welcome('Bea', at=at)\nbea.zone = 'UTC'\nbea.save()\n"
-            "ContactPoint.objects.create(customer=bea, kind='email', address='bea@home.example', created_at=at)\n"
-            "customers.tell_birthday(bea, month=at.month, day=at.day, evidence='She asked for it.', at=at)"
-        )
         yield rig
 
 

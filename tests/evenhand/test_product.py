@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import pytest
-from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.management import call_command
 from django.test import Client
@@ -66,8 +65,14 @@ def test_the_admin_asks_to_log_in_where_everybody_does():
     assert "/accounts/login/" in answer["Location"] or "/admin/login/" in answer["Location"]
 
 
+def test_a_mail_folder_that_is_there_but_empty_is_no_trouble(settings):
+    settings.MAIL_FOLDER.mkdir(parents=True)
+    message = EmailMultiAlternatives("Hello", "Hello", "shop@evenhand.example", ["l@home.example"])
+    assert get_connection("evenhand.mailbox.FolderBackend").send_messages([message]) == 1
+    assert len(mailbox.newest(limit=5)) == 1
+
+
 def test_the_demos_mail_lands_in_a_folder_and_can_be_read_there():
-    settings.EMAIL_BACKEND = "evenhand.mailbox.FolderBackend"
     message = EmailMultiAlternatives("Grüße ✂", "Hallo Łukasz", "shop@evenhand.example", ["l@home.example"])
     message.attach_alternative("<p>Hallo</p>", "text/html")
     get_connection("evenhand.mailbox.FolderBackend").send_messages([message])

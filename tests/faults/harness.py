@@ -278,13 +278,17 @@ class Rig:
 
     def kill_child(self, part: str) -> None:
         """kill -9 one process that a part started, as the kernel does when memory runs out (F08)."""
-        listed = subprocess.run(
-            ["pgrep", "-P", str(self.running[part].pid)], capture_output=True, text=True, check=False
-        )
-        for child in listed.stdout.split()[:1]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
-                self.killed[f"child of {part}"] += 1
+        children: list[str] = []
+
+        def found() -> bool:
+            parent = str(self.running[part].pid)
+            asked = subprocess.run(["pgrep", "-P", parent], capture_output=True, text=True, check=False)
+            children[:] = asked.stdout.split()
+            return bool(children)
+
+        wait_for(found, f"{part} has children", within=30)
+        os.kill(int(children[0]), signal.SIGKILL)
+        self.killed[f"child of {part}"] += 1
 
     def keep_up(self) -> None:
         """Start again what ended by itself, as a supervisor does."""
@@ -423,13 +427,17 @@ class Rig:
     # --- people ------------------------------------------------------------------------------------------------------
 
     def enrol(self) -> None:
-        """One colleague who takes conversations, and one customer with the app."""
+        """One colleague who takes conversations, Carla with the app, and Bea, whose birthday is today."""
         self.shell(
-            "from crm.actions import customers, staff\nfrom crm.policy import Role\nat = timezone.now()\n"
+            "from crm.actions import customers, staff\nfrom crm.models import ContactPoint\n"
+            "from crm.policy import Role\nat = timezone.now()\n"
             f"staff.enrol('ada@shop.example', role=Role.AGENT, name='Ada Agent', password={PASSWORD!r}, at=at,"
             " takes_conversations=True)\n"
-            f"carla = customers.welcome('Carla', at=at)\n"
-            f"staff.give_app_account(carla, email='carla@app.example', password={PASSWORD!r}, at=at)"
+            "carla, bea = customers.welcome('Carla', at=at), customers.welcome('Bea', at=at)\n"
+            f"staff.give_app_account(carla, email='carla@app.example', password={PASSWORD!r}, at=at)\n"
+            "bea.zone = 'UTC'\nbea.save()\n"
+            "ContactPoint.objects.create(customer=bea, kind='email', address='bea@home.example', created_at=at)\n"
+            "customers.tell_birthday(bea, month=at.month, day=at.day, evidence='She asked for it.', at=at)"
         )
 
     def log_in(self, email: str) -> httpx.Client:

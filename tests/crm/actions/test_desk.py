@@ -112,6 +112,26 @@ def test_a_conversation_closes_when_nothing_is_promised_any_more():
             refused()
 
 
+def test_a_closed_conversation_opens_again_with_a_promise_and_the_same_owner():
+    owner, conversation = colleague(), told()
+    with pytest.raises(desk.WrongState):
+        desk.reopen(conversation.pk, by=owner, at=NOON)
+    desk.answer(conversation.pk, text="Hello", by=owner, at=NOON)
+    outgoing.send_batch(at=NOON)
+    desk.close(conversation.pk, by=owner, at=NOON)
+    desk.reopen(conversation.pk, by=owner, at=NOON + timedelta(days=1))
+    conversation.refresh_from_db()
+    assert (conversation.state, conversation.owner) == (ConversationState.OPEN, owner)
+    assert conversation.due_at == NOON + timedelta(days=4)
+
+
+def test_the_same_note_twice_is_one_note():
+    owner, conversation = colleague(), told()
+    for _ in range(2):
+        desk.note(conversation.pk, text="The courier again.", by=owner, at=NOON, key="n1")
+    assert Interaction.objects.filter(direction="internal").count() == 1
+
+
 def test_a_note_never_leaves_X22():
     owner, conversation = colleague(), told()
     desk.note(conversation.pk, text="The courier again.", by=owner, at=NOON)
