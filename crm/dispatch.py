@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from functools import partial
 
 from celery import current_app
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 LAST_BELLS_WITHIN = 0.5
 """Seconds that a process which ends (a command) waits for its last bells."""
+RESTS_FOR = 0.1
+"""Seconds between two rounds of bells of one process; what happens meanwhile melts into the next round."""
 
 
 class _Relay:
@@ -67,6 +70,7 @@ class _Relay:
             with self._changed:
                 self._ringing = False
                 self._changed.notify_all()
+            time.sleep(RESTS_FOR)
 
 
 _relay = _Relay()

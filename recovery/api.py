@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from crm import money
 from crm.api.paging import PAGE_SIZE, read_cursor, write_cursor
 from crm.api.shapes import StrictIn
-from crm.api.views import CURSOR, get_or_404, may, read
+from crm.api.views import CURSOR, asking, get_or_404, may, read
 from crm.models import Conversation
 from recovery import actions
 from recovery.models import Case, Decision
@@ -120,7 +120,7 @@ class Cases(APIView):
     @extend_schema(parameters=[CURSOR], responses=CasePageOut, operation_id="case_list")
     def get(self, request: Request) -> Response:
         after = read_cursor(request, [int])
-        rows = Case.objects.visible_to(request.user)
+        rows = Case.objects.visible_to(asking(request))
         if after:
             rows = rows.filter(pk__lt=after[0])
         page = list(rows.order_by("-pk").values("pk", *ROW)[: PAGE_SIZE + 1])
@@ -138,7 +138,7 @@ class CaseDetail(APIView):
 
     @extend_schema(responses=CaseOut, operation_id="case_retrieve")
     def get(self, request: Request, public_id: uuid.UUID) -> Response:
-        case = Case.objects.visible_to(request.user).filter(public_id=public_id).values("pk").first()
+        case = Case.objects.visible_to(asking(request)).filter(public_id=public_id).values("pk").first()
         if case is None:
             raise exceptions.NotFound
         return Response(case_out(case["pk"]))
@@ -151,8 +151,8 @@ class OpenCase(APIView):
 
     @extend_schema(request=None, responses={201: CaseOut}, operation_id="case_open")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
-        case = actions.open_case(conversation.pk, facts=Facts(), seen_because=[], by=request.user, at=timezone.now())
+        conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
+        case = actions.open_case(conversation.pk, facts=Facts(), seen_because=[], by=asking(request), at=timezone.now())
         return Response(case_out(case.pk), status=201)
 
 
@@ -163,8 +163,8 @@ class OwnCase(APIView):
 
     @extend_schema(request=None, responses=CaseOut, operation_id="case_own")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        case = get_or_404(Case.objects.visible_to(request.user), public_id)
-        actions.own(case.pk, by=request.user, at=timezone.now())
+        case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
+        actions.own(case.pk, by=asking(request), at=timezone.now())
         return Response(case_out(case.pk))
 
 
@@ -179,8 +179,8 @@ class CaseFacts(APIView):
         given["complaint_type"] = ComplaintType(given["complaint_type"])
         given["loss"] = money.from_minor(given["loss"], given["currency"])
         facts = actions.facts_from(given)
-        case = get_or_404(Case.objects.visible_to(request.user), public_id)
-        actions.decide(case.pk, facts=facts, by=request.user, at=timezone.now())
+        case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
+        actions.decide(case.pk, facts=facts, by=asking(request), at=timezone.now())
         return Response(case_out(case.pk))
 
 
@@ -192,12 +192,12 @@ class ResolveCase(APIView):
     @extend_schema(request=ResolveIn, responses=CaseOut, operation_id="case_resolve")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         given = read(ResolveIn, request)
-        case = get_or_404(Case.objects.visible_to(request.user), public_id)
+        case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
         actions.resolve(
             case.pk,
             outcome=Outcome(given["outcome"]),
             explanation=given["explanation"],
-            by=request.user,
+            by=asking(request),
             at=timezone.now(),
         )
         return Response(case_out(case.pk))

@@ -14,7 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 
 
-ON_REAL_SERVERS = ("tests/parity/", "tests/crm/actions/", "tests/crm/api/", "tests/recovery/", "tests/loyalty/", "tests/e2e/test_broker")
+ON_REAL_SERVERS = (
+    "tests/parity/",
+    "tests/crm/actions/",
+    "tests/crm/api/",
+    "tests/recovery/",
+    "tests/loyalty/",
+    "tests/e2e/test_broker",
+)
 """Where the marker `servers` is given: what talks to the database or a broker most, run again on other servers."""
 
 

@@ -338,7 +338,9 @@ def note(conversation_id: int, *, text: str, by: User, at: datetime, key: str = 
     """
     if not text.strip():
         raise intake.NothingSaid(_("There are no words in this note yet."))
-    conversation = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
     standing = Interaction.objects.filter(source="desk:notes", external_id=key).first() if key else None
     if standing is not None:
         return standing

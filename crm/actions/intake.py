@@ -39,6 +39,8 @@ SPOKEN = frozenset({Channel.PHONE, Channel.STORE, Channel.FIELD})
 """Media in which a customer talks to a person of ours, so that nothing is in writing yet."""
 
 RACES_TRIED = 5
+MAIL = "mail:"
+"""What the source of a raw mail begins with; other raw items are kept as evidence and not read as mail."""
 
 
 class DifferentContent(Exception):
@@ -128,7 +130,8 @@ def _receive(
         due, given_by = _goes_on(conversation, spoke_at=spoke_at, external_id=message.external_id)
     interaction = _interaction(message, conversation, speaker, spoke_at=spoke_at, at=at, by=by, raw=raw)
     promised = [
-        Promise(conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at) for p in due
+        Promise(conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
+        for p in due
     ]
     ref = f"interaction:{interaction.public_id}"
     rows += [interaction, *promised, *work.items_after("interaction.received", ref=ref, at=at)]
@@ -160,7 +163,9 @@ def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) 
         spoke_at=spoke_at,
         last_inbound_at=spoke_at,
     )
-    staff = list(User.objects.taking_conversations().order_by("pk").values_list("pk", flat=True))
+    staff = speaker.colleagues
+    if staff is None:
+        staff = tuple(User.objects.taking_conversations().order_by("pk").values_list("pk", flat=True))
     conversation.owner_id = owner_for(str(conversation.public_id), staff=staff, previous_owner=speaker.open_owner)
     return conversation
 
@@ -236,7 +241,7 @@ def _attach(interaction: Interaction, part: Part) -> None:
         state=AttachmentState(part.state),
         reason=part.reason[:300],
     )
-    if part.content and part.state != AttachmentState.REFUSED:
+    if part.content and part.state != "refused":
         attachment.file.save(f"{attachment.public_id}", ContentFile(part.content), save=False)
     attachment.save()
 
@@ -246,12 +251,14 @@ def _received_before(message: Message) -> Received:
         source=message.source, external_id=message.external_id[:200]
     )
     if (interaction.text, interaction.subject) != (message.text, message.subject[:300]):
-        raise DifferentContent(_("This delivery was received before with other words; please give it a key of its own."))
+        raise DifferentContent(
+            _("This delivery was received before with other words; please give it a key of its own.")
+        )
     promised = tuple(Promise.objects.filter(conversation=interaction.conversation).order_by("id"))
     return Received(interaction, interaction.conversation, promised, created=False)
 
 
-# --- raw mail ----------------------------------------------------------------------------------------------------------------------
+# --- raw mail ---------------------------------------------------------------------------------------------------------
 
 
 def keep_raw(
@@ -391,7 +398,11 @@ def read_mail(content: bytes, *, received_at: datetime) -> mail_channel.Mail:
 
 def ingest_batch(*, at: datetime, size: int = 20) -> int:
     """Read one batch of raw items that were kept but not read. A bad one is parked after three attempts; the next go on."""
-    due = RawItem.objects.filter(lease.claimable(ready=WorkState.READY, claimed=WorkState.CLAIMED)).order_by("id")
+    due = (
+        RawItem.objects.filter(source__startswith=MAIL)
+        .filter(lease.claimable(ready=WorkState.READY, claimed=WorkState.CLAIMED))
+        .order_by("id")
+    )
     items = lease.claim(due, size=size, claimed_state=WorkState.CLAIMED)
     for item in items:
         if item.attempt > ATTEMPTS_BEFORE_PARKING:

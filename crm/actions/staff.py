@@ -6,7 +6,6 @@ from datetime import datetime
 
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
-from django.db.models import Q
 
 from crm import history
 from crm.models import ContactPoint, Customer, User
@@ -65,11 +64,10 @@ def enrol(
 
     Raises crm.models.User's IntegrityError when the address belongs to a customer's account.
     """
-    user = User.objects.filter(Q(email=email.lower())).first()
-    if user is None:
-        user = User.objects.create_user(
-            email, password, is_staff=True, display_name=name, takes_conversations=takes_conversations, date_joined=at
-        )
+    standing: User | None = User.objects.filter(email=email.lower()).first()
+    user: User = standing or User.objects.create_user(
+        email, password, is_staff=True, display_name=name, takes_conversations=takes_conversations, date_joined=at
+    )
     user.groups.add(Group.objects.get(name=role.value))
     history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=by, at=at, detail={"role": role.value})
     return user

@@ -34,6 +34,8 @@ VERBS = {
     "message.refused": gettext_lazy("Message refused by the receiving side"),
     "message.accepted": gettext_lazy("Message accepted for delivery"),
     "message.held": gettext_lazy("Message held for a person"),
+    "message.parked": gettext_lazy("Message set aside after several attempts"),
+    "conversation.reopened": gettext_lazy("Conversation opened again"),
     "message.outcome_unknown": gettext_lazy("Message handed over, outcome unknown"),
     "consent.granted": gettext_lazy("The customer said yes to being written to"),
     "consent.withdrawn": gettext_lazy("The customer said no to being written to"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -21,10 +22,19 @@ from crm.api import shapes
 from crm.api.paging import PAGE_SIZE, BadCursor, read_cursor, write_cursor
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, HistoryEntry, Interaction, Promise, User
+from crm.models.talk import may_see_every_conversation
 from crm.policy import Direction
+from crm.together import Repeated
 
 Row = TypeVar("Row", bound=Model)
 CURSOR = OpenApiParameter("cursor", str, description="`next_cursor` of the page before; the first page when absent.")
+
+
+def asking(request: Request) -> User:
+    """The account that asks. Raises NotAuthenticated for nobody."""
+    if not isinstance(request.user, User):
+        raise exceptions.NotAuthenticated
+    return request.user
 
 
 def may(right: str) -> type[permissions.BasePermission]:
@@ -32,7 +42,9 @@ def may(right: str) -> type[permissions.BasePermission]:
 
     class May(permissions.IsAuthenticated):
         def has_permission(self, request: Request, view: APIView) -> bool:
-            return super().has_permission(request, view) and request.user.is_staff and request.user.has_perm(right)
+            return (
+                super().has_permission(request, view) and asking(request).is_staff and asking(request).has_perm(right)
+            )
 
     return May
 
@@ -41,7 +53,7 @@ class IsCustomer(permissions.IsAuthenticated):
     """Accounts that belong to a customer."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return super().has_permission(request, view) and request.user.customer_id is not None
+        return super().has_permission(request, view) and asking(request).customer_id is not None
 
 
 def read(shape: type[shapes.StrictIn], request: Request) -> dict[str, Any]:
@@ -95,8 +107,13 @@ class Me(APIView):
 
     @extend_schema(responses=shapes.MeOut, operation_id="me")
     def get(self, request: Request) -> Response:
-        user = request.user
-        customer = Customer.objects.filter(pk=user.customer_id).values_list("public_id", flat=True).first()
+        user = asking(request)
+        customer = (
+            Customer.objects.visible_to(user)
+            .filter(pk=user.customer_id or 0)
+            .values_list("public_id", flat=True)
+            .first()
+        )
         return Response(
             {
                 "id": user.public_id,
@@ -120,7 +137,9 @@ class Messages(APIView):
     )
     def post(self, request: Request) -> Response:
         given = read(shapes.MessageIn, request)
-        received = intake.receive(app_message(request.user, given), at=timezone.now(), origin="api", by=request.user)
+        received = intake.receive(
+            app_message(asking(request), given), at=timezone.now(), origin="api", by=asking(request)
+        )
         return Response(received_out(received), status=201 if received.created else 200)
 
 
@@ -136,12 +155,12 @@ class ConversationMessages(APIView):
     )
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         given = read(shapes.MessageIn, request)
-        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
+        conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
         received = intake.receive(
-            app_message(request.user, given),
+            app_message(asking(request), given),
             at=timezone.now(),
             origin="api",
-            by=request.user,
+            by=asking(request),
             conversation=conversation,
         )
         return Response(received_out(received), status=201 if received.created else 200)
@@ -168,14 +187,14 @@ class Conversations(APIView):
     @extend_schema(parameters=[CURSOR], responses=shapes.ConversationPageOut, operation_id="conversation_list")
     def get(self, request: Request) -> Response:
         after = read_cursor(request, [int])
-        rows = Conversation.objects.visible_to(request.user)
+        rows = Conversation.objects.visible_to(asking(request))
         if after:
             rows = rows.filter(pk__lt=after[0])
         page = list(rows.order_by("-pk").values("pk", *ROW)[: PAGE_SIZE + 1])
         more = page[PAGE_SIZE:]
         return Response(
             {
-                "results": [row_out(row, for_customer=not request.user.is_staff) for row in page[:PAGE_SIZE]],
+                "results": [row_out(row, for_customer=not asking(request).is_staff) for row in page[:PAGE_SIZE]],
                 "next_cursor": write_cursor([page[PAGE_SIZE - 1]["pk"]]) if more else None,
             }
         )
@@ -195,20 +214,21 @@ class Inbox(APIView):
         operation_id="inbox",
     )
     def get(self, request: Request) -> Response:
+        if not may_see_every_conversation(asking(request)):
+            raise exceptions.PermissionDenied
         after = read_cursor(request, [int, str, str, int])
-        rows = Conversation.objects.visible_to(request.user).waiting_for_us()
         owner = request.query_params.get("owner", "")
-        if owner not in ("", "me", "nobody"):
+        if owner not in OWNERS:
             raise exceptions.ValidationError({"owner": "Only “me” and “nobody” are understood."})
-        if owner:
-            rows = rows.filter(owner=request.user if owner == "me" else None)
+        values: dict[str, Any] = {"me": asking(request).pk} if owner == "me" else {}
         if after:
-            rows = rows.filter(queue_after(after[0], instant(after[1]), instant(after[2]), after[3]))
-        page = list(
-            rows.in_due_order().values("pk", "queue_class", *ROW, "customer__public_id", "customer__display_name")[
-                : PAGE_SIZE + 1
-            ]
-        )
+            values |= {
+                "queue_class": after[0],
+                "due_at": instant(after[1]),
+                "spoke_at": instant(after[2]),
+                "number": after[3],
+            }
+        page = [dict(zip(INBOX_ROW, row, strict=True)) for row in _inbox[owner, bool(after)].rows(**values)]
         last = page[PAGE_SIZE - 1] if len(page) > PAGE_SIZE else None
         return Response(
             {
@@ -226,6 +246,35 @@ class Inbox(APIView):
                 ),
             }
         )
+
+
+OWNERS = ("", "me", "nobody")
+INBOX_ROW = ("pk", "queue_class", *ROW, "customer__public_id", "customer__display_name")
+
+
+def _inbox_rows(owner: str, place: bool, **values: Any) -> QuerySet[Conversation, tuple[Any, ...]]:
+    """One page of the queue, for colleagues who may see every conversation."""
+    rows = Conversation.objects.waiting_for_us()
+    if owner:
+        rows = rows.filter(owner=values["me"] if owner == "me" else None)
+    if place:
+        rows = rows.filter(queue_after(values["queue_class"], values["due_at"], values["spoke_at"], values["number"]))
+    return rows.in_due_order().values_list(*INBOX_ROW)[: PAGE_SIZE + 1]
+
+
+_PLACE = {
+    "queue_class": 30_000,
+    "due_at": datetime(1970, 1, 1, tzinfo=UTC),
+    "spoke_at": datetime(1970, 1, 2, tzinfo=UTC),
+    "number": -2,
+}
+_inbox: dict[tuple[str, bool], Repeated[Conversation]] = {
+    (owner, place): Repeated(
+        partial(_inbox_rows, owner, place), **({"me": -1} if owner == "me" else {}), **(_PLACE if place else {})
+    )
+    for owner in OWNERS
+    for place in (False, True)
+}
 
 
 def queue_after(queue_class: int, due_at: datetime, spoke_at: datetime, number: int) -> Any:
@@ -252,9 +301,9 @@ class ConversationDetail(APIView):
 
     @extend_schema(responses=shapes.ConversationOut, operation_id="conversation_retrieve")
     def get(self, request: Request, public_id: uuid.UUID) -> Response:
-        staff = request.user.is_staff
+        staff = asking(request).is_staff
         row = (
-            Conversation.objects.visible_to(request.user)
+            Conversation.objects.visible_to(asking(request))
             .filter(public_id=public_id)
             .values("pk", *ROW, "customer__public_id", "customer__display_name")
             .first()
@@ -297,11 +346,11 @@ class Answers(APIView):
     @extend_schema(request=shapes.AnswerIn, responses={201: shapes.OutgoingOut}, operation_id="answer_create")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         given = read(shapes.AnswerIn, request)
-        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
+        conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
         message = desk.answer(
             conversation.pk,
             text=given["text"],
-            by=request.user,
+            by=asking(request),
             at=timezone.now(),
             key=given.get("key", ""),
             origin="api",
@@ -318,14 +367,14 @@ class Notes(APIView):
     @extend_schema(request=shapes.NoteIn, responses={201: shapes.InteractionOut}, operation_id="note_create")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         given = read(shapes.NoteIn, request)
-        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
-        note = desk.note(conversation.pk, text=given["text"], by=request.user, at=timezone.now())
+        conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
+        note = desk.note(conversation.pk, text=given["text"], by=asking(request), at=timezone.now())
         return Response(
             {
                 "id": note.public_id,
                 "direction": note.direction,
                 "channel": note.channel,
-                "author": str(request.user),
+                "author": str(asking(request)),
                 "text": note.text,
                 "spoke_at": note.spoke_at,
             },
@@ -340,8 +389,8 @@ class Close(APIView):
 
     @extend_schema(request=None, responses={204: None}, operation_id="conversation_close")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        conversation = get_or_404(Conversation.objects.visible_to(request.user), public_id)
-        desk.close(conversation.pk, by=request.user, at=timezone.now(), origin="api")
+        conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
+        desk.close(conversation.pk, by=asking(request), at=timezone.now(), origin="api")
         return Response(status=204)
 
 
@@ -355,7 +404,7 @@ class Calls(APIView):
     )
     def post(self, request: Request) -> Response:
         call = desk.Call(**read(shapes.CallIn, request))
-        received = desk.log_call(call, by=request.user, at=timezone.now(), origin="api")
+        received = desk.log_call(call, by=asking(request), at=timezone.now(), origin="api")
         return Response(received_out(received), status=201 if received.created else 200)
 
 
@@ -367,7 +416,7 @@ class Timeline(APIView):
     @extend_schema(parameters=[CURSOR], responses=shapes.TimelinePageOut, operation_id="customer_timeline")
     def get(self, request: Request, public_id: uuid.UUID) -> Response:
         after = read_cursor(request, [str, int])
-        customer = get_or_404(Customer.objects.visible_to(request.user), public_id)
+        customer = get_or_404(Customer.objects.visible_to(asking(request)), public_id)
         rows = HistoryEntry.objects.filter(customer=customer)
         if after:
             rows = rows.filter(TupleLessThan(Tuple("at", "pk"), (instant(after[0]), after[1])))

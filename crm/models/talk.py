@@ -53,10 +53,15 @@ class RawItem(models.Model):
         return self.label or self.external_id[:12]
 
 
+def may_see_every_conversation(user: User) -> bool:
+    """Whether this account sees the conversations of all customers: a colleague with the right."""
+    return user.is_staff and user.has_perm("crm.view_conversation")
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def visible_to(self, user: User) -> ConversationQuerySet:
         """Conversations this account may see: colleagues with the right see all, a customer sees their own."""
-        if user.is_staff and user.has_perm("crm.view_conversation"):
+        if may_see_every_conversation(user):
             return self
         return self.filter(customer_id=user.customer_id) if user.customer_id else self.none()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -20,7 +20,7 @@ class ProblemOut(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Stable; what programs look at.")
     detail = serializers.CharField(help_text="One sentence for people.")
     instance = serializers.CharField()
-    errors = serializers.ListField(
+    errors = serializers.ListField(  # type: ignore[assignment]  # the document's own word, not the serializer's
         child=serializers.DictField(child=serializers.CharField()), help_text="Which field has which problem."
     )
 
@@ -28,11 +28,12 @@ class ProblemOut(serializers.Serializer[Any]):
 class ProblemSchema(AutoSchema):
     """Adds the one error shape to every operation of the schema."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies = super()._get_response_bodies(direction)
-        bodies["4XX"] = self._get_response_for_code(ProblemOut, "4XX", media_types=[PROBLEM])
+        refused = self._get_response_for_code(ProblemOut, "4XX", media_types=[PROBLEM])  # type: ignore[no-untyped-call]
+        bodies["4XX"] = refused
         bodies["4XX"]["description"] = "Refused; nothing has changed."
-        return bodies  # type: ignore[no-any-return]
+        return bodies
 
 
 class AppTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

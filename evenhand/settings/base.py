@@ -331,4 +331,4 @@ LOGGING = {
 FORMAT_MODULE_PATH = ["evenhand.formats"]
 SESSION_SAVE_EVERY_REQUEST = False
 # How long a worker may hold a row without finishing it; when that has passed another worker takes the row up.
-EVENHAND_LEASE = timedelta(seconds=_setting("EVENHAND_LEASE_SECONDS", int, 60))  # type: ignore[arg-type]
+EVENHAND_LEASE = timedelta(seconds=_setting("EVENHAND_LEASE_SECONDS", int, 60))

@@ -17,7 +17,9 @@ from crm import dispatch
 @pytest.fixture
 def rung(monkeypatch):
     bells: list[tuple[str, dict[str, str]]] = []
-    monkeypatch.setattr(current_app, "send_task", lambda name, kwargs, **_options: bells.append((name, kwargs)), raising=False)
+    monkeypatch.setattr(
+        current_app, "send_task", lambda name, kwargs, **_options: bells.append((name, kwargs)), raising=False
+    )
     yield bells
     dispatch.wait_until_quiet(2)
 
@@ -30,7 +32,7 @@ def test_a_bell_rings_after_commit_and_not_after_rollback(rung):
         assert rung == []
     assert dispatch.wait_until_quiet(2)
     assert rung == [("crm.tasks.run_due", {"lane": "send"})]
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with pytest.raises(ZeroDivisionError), transaction.atomic():  # noqa: PT012
         dispatch.after_commit("outgoing.ready")
         raise ZeroDivisionError
     assert dispatch.wait_until_quiet(2)
@@ -74,7 +76,9 @@ def test_a_broker_that_is_gone_is_noted_once_and_the_next_bell_rings_F03(monkeyp
     assert dispatch.wait_until_quiet(2)
     assert "sweep" in caplog.text
     bells: list[str] = []
-    monkeypatch.setattr(current_app, "send_task", lambda name, kwargs, **_o: bells.append(kwargs["lane"]), raising=False)
+    monkeypatch.setattr(
+        current_app, "send_task", lambda name, kwargs, **_o: bells.append(kwargs["lane"]), raising=False
+    )
     dispatch.after_commit("outgoing.ready")
     assert dispatch.wait_until_quiet(2)
     assert bells == ["send"]

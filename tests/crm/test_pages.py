@@ -14,7 +14,14 @@ pytestmark = pytest.mark.django_db
 
 
 def filled(**changes: str) -> dict[str, str]:
-    return {"email": "carla@home.example", "name": "Carla", "subject": "Lamp", "text": "It is broken.", "key": str(uuid.uuid4()), **changes}
+    return {
+        "email": "carla@home.example",
+        "name": "Carla",
+        "subject": "Lamp",
+        "text": "It is broken.",
+        "key": str(uuid.uuid4()),
+        **changes,
+    }
 
 
 def test_a_message_comes_in_and_says_what_happens_now():
@@ -34,7 +41,16 @@ def test_a_double_click_is_one_message():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"email": ""}, {"email": "nobody"}, {"text": ""}, {"text": " "}, {"key": "x"}, {"subject": "s" * 301}, {"text": "a\x00b"}, {"name": "n" * 201}],
+    [
+        {"email": ""},
+        {"email": "nobody"},
+        {"text": ""},
+        {"text": " "},
+        {"key": "x"},
+        {"subject": "s" * 301},
+        {"text": "a\x00b"},
+        {"name": "n" * 201},
+    ],
 )
 def test_what_cannot_be_taken_is_said_kindly_and_nothing_is_lost_or_stored(changes):
     answer = Client().post("/contact/", filled(**changes))

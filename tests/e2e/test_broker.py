@@ -53,7 +53,20 @@ def worker(tmp_path: Path) -> Iterator[Any]:
         "EVENHAND_DATA": str(tmp_path / "data"),
     }
     log = (tmp_path / "worker.log").open("wb")
-    command = [sys.executable, "-m", "celery", "-A", "evenhand", "worker", "-c", "1", "-l", "INFO", "--without-gossip", "--without-mingle"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "evenhand",
+        "worker",
+        "-c",
+        "1",
+        "-l",
+        "INFO",
+        "--without-gossip",
+        "--without-mingle",
+    ]
     process: Any = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
     if not within(60, lambda: b"ready." in (tmp_path / "worker.log").read_bytes()):
         process.kill()
@@ -73,6 +86,9 @@ def test_a_bell_makes_the_worker_read_the_mail_and_open_the_case(worker):
     started = time.monotonic()
     intake.keep_raw(raw_mail("My guitar came back with a broken neck."), source="mail:file", label="a.eml", at=NOON)
     assert dispatch.wait_until_quiet(5)
-    assert within(20, lambda: Case.objects.exists()), (RawItem.objects.values("state", "reason"), worker.log.read_text()[-3000:])
+    assert within(20, lambda: Case.objects.exists()), (
+        RawItem.objects.values("state", "reason"),
+        worker.log.read_text()[-3000:],
+    )
     assert Conversation.objects.get().owner is not None
     assert time.monotonic() - started < 20

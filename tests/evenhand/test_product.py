@@ -35,10 +35,14 @@ def test_every_page_carries_its_protective_headers_W13_Y03(url):
 
 @pytest.mark.django_db
 def test_nobody_signs_up_by_themselves():
-    answer = Client().post("/accounts/signup/", {"email": "a@b.example", "password1": "right horse 9", "password2": "right horse 9"})
+    answer = Client().post(
+        "/accounts/signup/", {"email": "a@b.example", "password1": "right horse 9", "password2": "right horse 9"}
+    )
     assert answer.status_code in (200, 403, 404)
     api = Client().post(
-        "/_allauth/app/v1/auth/signup", {"email": "a@b.example", "password": "right horse 9"}, content_type="application/json"
+        "/_allauth/app/v1/auth/signup",
+        {"email": "a@b.example", "password": "right horse 9"},
+        content_type="application/json",
     )
     assert api.status_code >= 400
     assert not User.objects.exists()
@@ -49,7 +53,9 @@ def test_wrong_passwords_are_limited_S09_C08():
     user = app_user()
     answers = [
         Client().post(
-            "/_allauth/app/v1/auth/login", {"email": user.email, "password": f"wrong {n}"}, content_type="application/json"
+            "/_allauth/app/v1/auth/login",
+            {"email": user.email, "password": f"wrong {n}"},
+            content_type="application/json",
         )
         for n in range(15)
     ]

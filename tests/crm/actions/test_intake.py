@@ -72,7 +72,14 @@ def test_nothing_said_is_refused():
 
 @pytest.mark.parametrize(
     ("kind", "address"),
-    [("email", "nobody"), ("email", "a b@c.example"), ("phone", "12"), ("phone", "abc"), ("handle", " ")],
+    [
+        ("email", "nobody"),
+        ("email", "a b@c.example"),
+        ("email", "a@b@c.example"),
+        ("phone", "12"),
+        ("phone", "abc"),
+        ("handle", " "),
+    ],
 )
 def test_an_address_that_reaches_nobody_is_refused(kind, address):
     with pytest.raises(identity.UnusableAddress):
@@ -174,7 +181,7 @@ def test_files_are_kept_under_names_of_our_own_and_what_is_not_kept_is_said_M21_
     assert kept["film.mov"].reason
 
 
-# --- raw mail ----------------------------------------------------------------------------------------------------------------------
+# --- raw mail ---------------------------------------------------------------------------------------------------------
 
 
 def test_bytes_are_kept_before_they_are_read_and_the_lane_reads_them_Q1():

@@ -1,0 +1,89 @@
+"""A load generator that costs little: one thread, one selector, keep-alive connections with requests made beforehand.
+
+Run as `python -m tests.bench.load` with a JSON description on stdin; prints a JSON result. Imports nothing of the product.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import sys
+import time
+from typing import Any
+
+
+class Caller:
+    """One connection that sends its next request as soon as it has the whole answer to the last one."""
+
+    def __init__(self, port: int, head: str, body: str, number: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.head, self.body, self.number = head, body, number
+        self.asked = 0
+        self.received = b""
+        self.since = 0.0
+
+    def ask(self, run: str) -> None:
+        self.asked += 1
+        body = self.body.replace("KEY", f"{run}-{self.number}-{self.asked}").encode()
+        self.since = time.perf_counter()
+        self.socket.sendall(f"{self.head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    def hear(self) -> int | None:
+        """Read what is there; the status once the answer is whole, 0 when the server hung up."""
+        more = self.socket.recv(65536)
+        if not more:
+            return 0
+        self.received += more
+        head, gap, rest = self.received.partition(b"\r\n\r\n")
+        if not gap:
+            return None
+        at = head.lower().find(b"content-length:")
+        if len(rest) < int(head[at + 15 :].split(b"\r\n", 1)[0]):
+            return None
+        self.received = b""
+        return int(head[9:12])
+
+
+def run(told: dict[str, Any]) -> dict[str, Any]:
+    """Keep all connections busy for told["seconds"]; count answers, errors and waiting times (ms)."""
+    waiting: list[float] = []
+    errors = 0
+    chosen = selectors.DefaultSelector()
+    callers = [Caller(told["port"], one["head"], one["body"], n) for n, one in enumerate(told["connections"])]
+    for caller in callers:
+        chosen.register(caller.socket, selectors.EVENT_READ, caller)
+    started, cpu = time.perf_counter(), time.process_time()
+    ends = started + told["seconds"]
+    for caller in callers:
+        caller.ask(told["run"])
+    busy = len(callers)
+    while busy:
+        for key, _events in chosen.select():
+            caller = key.data
+            status = caller.hear()
+            if status is None:
+                continue
+            now = time.perf_counter()
+            waiting.append((now - caller.since) * 1000)
+            errors += status != told["status"]
+            if now < ends and status:
+                caller.ask(told["run"])
+            else:
+                chosen.unregister(caller.socket)
+                busy -= 1
+    wall = time.perf_counter() - started
+    waiting.sort()
+    return {
+        "answers": len(waiting) - errors,
+        "errors": errors,
+        "seconds": wall,
+        "client_cpu_seconds": time.process_time() - cpu,
+        "p50_ms": waiting[len(waiting) // 2],
+        "p99_ms": waiting[int(len(waiting) * 0.99)],
+    }
+
+
+if __name__ == "__main__":
+    json.dump(run(json.load(sys.stdin)), sys.stdout)
