@@ -97,13 +97,19 @@ def _fill(now: datetime) -> None:
         at=now - timedelta(days=60),
     )
     heard = [_tell(number, *told, by=ada, app_account=app_account, now=now) for number, told in enumerate(TOLD)]
-    _see_to_the_guitar(heard[0], now=now - timedelta(hours=140), by=ada)
+    _see_to_the_guitar(heard[0], now=now - timedelta(hours=147), by=ada)
     _see_to_the_violin(heard[1], now=now - timedelta(hours=139), by=ben)
     _answer(
         heard[2],
         now=now - timedelta(hours=90),
         by=ben,
         text="Hello Mia, you are right, there are two charges. I am having the second one paid back today.",
+    )
+    _answer(
+        heard[3],
+        now=now - timedelta(hours=69),
+        by=ada,
+        text="Hello Chris, thank you for telling us. The update has a fault; a mended one comes out tomorrow, and I write to you then.",
     )
     _answer(
         heard[5],
