@@ -313,8 +313,7 @@ class Command(BaseCommand):
             console.print(f"{tally.before:,} had been received before.")
         if tally.waiting:
             console.print(f"{tally.waiting:,} mails are kept and will be read by the worker.")
-        would = "would be" if self.dry_run else "are"
-        console.print(f"{tally.parked.total():,} {would} parked for a person to see.")
+        console.print(f"Parked for a person to see: {tally.parked.total():,}.")
         for reason, count in tally.parked.most_common(20):
             console.print(f"  {count:>7,}  {reason}")
         if tally.refused:
