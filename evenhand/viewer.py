@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 ADMIN_POLICY = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'unsafe-inline'"]}
 """What the admin's theme needs beyond the strict policy of the settings: it evaluates expressions of its own templates
 (Alpine.js) and sets inline styles. No inline script anywhere; every other page keeps the strict policy."""
+NOT_A_PAGE = "default-src 'none'; frame-ancestors 'none'"
+"""The policy of an answer for programs: nothing in it is ever to be shown or run."""
 THEMED = ("/admin/", "/accounts/")
+
+
+class ContentPolicyMiddleware(CSPMiddleware):
+    """Builds the content policy of pages; an answer that brought its own is left as it is."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response if "Content-Security-Policy" in response else super().process_response(request, response)
 
 
 class ViewerZoneMiddleware:
@@ -31,6 +42,8 @@ class ViewerZoneMiddleware:
             response = self.get_response(request)
             if not request.path.startswith("/static/"):
                 response.headers.setdefault("Cache-Control", "no-store")
+            if response.headers.get("Content-Type", "").startswith(("application/json", "application/problem+json")):
+                response.headers.setdefault("Content-Security-Policy", NOT_A_PAGE)
             return response
         zone = getattr(request.user, "zone", "") or settings.EVENHAND_ZONE
         try:

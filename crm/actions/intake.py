@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db import IntegrityError, InterfaceError, OperationalError, models, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, models, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -83,9 +84,11 @@ def receive(
     Raises NothingSaid, identity.UnusableAddress, DifferentContent; then nothing has changed.
     """
     _said_something(message)
+    # What opens a matter and brings no file is written by one statement, which is a transaction of its own.
+    one_statement = conversation is None and not message.in_reply_to and not message.attachments
     for race in range(RACES_TRIED):
         try:
-            with transaction.atomic():
+            with nullcontext() if one_statement and not connection.in_atomic_block else transaction.atomic():
                 received = _receive(message, at=at, origin=origin, by=by, raw=raw, conversation=conversation)
                 dispatch.after_commit("interaction.received")
                 return received

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -40,14 +42,25 @@ class AppTokenAuthentication(JWTTokenAuthentication):  # type: ignore[misc]  # d
         return "Bearer"
 
     def authenticate_credentials(self, key: str) -> tuple[User, dict[str, Any]]:
-        payload = tokens.decode_token(key, "access")
-        session_key = tokens.session_key_from_sid(payload["sid"]) if payload else None
-        if payload is None or not session_key or not payload["sub"].isdecimal():
-            raise AuthenticationFailed(_("Please log in again."))
-        user = _account(int(payload["sub"]), session_key)
+        payload, user_id, session_key = _signed(key)
+        user = _account(user_id, session_key) if payload["exp"] > time.time() else None
         if user is None:
             raise AuthenticationFailed(_("Please log in again."))
         return user, payload
+
+
+@lru_cache(maxsize=2048)
+def _signed(token: str) -> tuple[dict[str, Any], int, str]:
+    """Read an access token whose signature is ours: what it says, the account, the session. Raises AuthenticationFailed.
+
+    A signature does not change, so it is checked once per process; whether the token has run out, and whether its session
+    and account still stand, is looked at every time.
+    """
+    payload = tokens.decode_token(token, "access")
+    session_key = tokens.session_key_from_sid(payload["sid"]) if payload else None
+    if payload is None or not session_key or not payload["sub"].isdecimal():
+        raise AuthenticationFailed(_("Please log in again."))
+    return payload, int(payload["sub"]), session_key
 
 
 _ACCOUNT = [field.attname for field in User._meta.concrete_fields]

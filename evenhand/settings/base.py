@@ -98,7 +98,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "evenhand.viewer.ContentPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -142,6 +142,7 @@ else:
 DATABASES = {
     "default": {
         **_database,
+        "ENGINE": "evenhand.database",
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         # A lock that is not free in two seconds is a clear refusal, never a request that hangs.

@@ -14,7 +14,17 @@ from evenhand import mailbox
 from recovery.models import Case, Decision
 from tests.crm.stories import app_user, colleague
 
-PUBLIC = ["/contact/", "/contact/thanks/", "/accounts/login/", "/livez", "/readyz", "/api/v1/docs/", "/nowhere/"]
+PUBLIC = [
+    "/api/v1/me/",
+    "/_allauth/app/v1/config",
+    "/contact/",
+    "/contact/thanks/",
+    "/accounts/login/",
+    "/livez",
+    "/readyz",
+    "/api/v1/docs/",
+    "/nowhere/",
+]
 
 
 @pytest.mark.django_db
