@@ -10,7 +10,7 @@ BIN := .venv/bin
 export EVENHAND_STARTED_AT := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench migrations lock clean-data help
+.PHONY: run test check bench calibrate migrations lock clean-data help
 
 run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -28,6 +28,9 @@ check: .venv/.ok-test  ## style, types, import contracts, missing migrations, Dj
 
 bench: .venv/.ok-test  ## measure; the results go to bench.json
 	$(BIN)/python -m tests.bench $(ARGS)
+
+calibrate: .venv/.ok-test  ## simulate how often the parity report is wrong (ARGS="--help" says what can be chosen)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibrate $(ARGS)
 
 migrations: .venv/.ok  ## write migrations for changed models
 	$(BIN)/python manage.py makemigrations

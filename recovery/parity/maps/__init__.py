@@ -1,0 +1,166 @@
+"""Which column of an export means what: MAP.toml, read and checked.
+
+A ready map stands beside this file as NAME.toml and may be named by NAME alone.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from recovery.parity import Unusable
+
+READY = Path(__file__).parent
+ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status")
+TIMES = ("opened", "closed", "promised")
+KINDS = ("bool", "category", "duration")
+NULLS = ("NA", "N/A", "NULL", "null", "None", "nan")
+RESERVED = ("promise_kept", "time_to_resolution")
+OPTIONS = {
+    "timezone": str,
+    "date_formats": list,
+    "delimiter": str,
+    "encoding": str,
+    "null_values": list,
+    "exclude_channels": list,
+    "snapshot": str,
+    "closed_statuses": list,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One more thing to compare: a yes/no answer, a category, or a duration between two columns."""
+
+    name: str
+    kind: Literal["bool", "category", "duration"]
+    column: str = ""
+    true: frozenset[str] = frozenset()
+    false: frozenset[str] = frozenset()  # empty: every other known value
+    start: str = ""  # `from`
+    end: str = ""  # `to`
+    unit: Literal["hours", "days"] = "hours"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """What a map says; columns: role -> column name of the file."""
+
+    columns: dict[str, str]
+    outcomes: tuple[Outcome, ...] = ()
+    timezone: str = "UTC"
+    timezone_given: bool = False
+    date_formats: tuple[str, ...] = ()  # empty: found from the file
+    delimiter: str = ""  # empty: found from the file
+    encoding: str = "utf-8-sig"
+    null_values: frozenset[str] = field(default=frozenset(NULLS))  # blank is always null
+    exclude_channels: frozenset[str] = frozenset()
+    snapshot: str = ""
+    closed_statuses: frozenset[str] = frozenset()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def load(named: str | Path) -> Map:
+    """Read a map from a path, or a ready map by its name.
+
+    Raises Unusable when it is not there, is no TOML, or says something that has no meaning here.
+    """
+    path = Path(named)
+    if not path.exists() and path.name == str(named) and not path.suffix:
+        path = READY / f"{named}.toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as trouble:
+        ready = ", ".join(sorted(each.stem for each in READY.glob("*.toml")))
+        raise Unusable(f"The map {named} cannot be read; ready maps are: {ready}.") from trouble
+    try:
+        return parse(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as trouble:
+        raise Unusable(f"The map {path.name} is not TOML: {trouble}.") from trouble
+
+
+def parse(raw: dict[str, Any]) -> Map:
+    """Check a map that has been read from TOML. Raises Unusable with the first mistake."""
+    unknown = set(raw) - {"columns", "outcome", "options"}
+    if unknown:
+        raise Unusable(f"The map has a part [{sorted(unknown)[0]}]; it may have [columns], [[outcome]] and [options].")
+    columns = raw.get("columns")
+    if not isinstance(columns, dict) or not columns.get("channel"):
+        raise Unusable("The map names no channel: [columns] needs a line channel = “name of the column”.")
+    for role, column in columns.items():
+        if role not in ROLES:
+            raise Unusable(f"The map's [columns] has {role}; it may have {', '.join(ROLES)}.")
+        if not isinstance(column, str):
+            raise Unusable(f"The map's column for {role} is not a text.")
+    options = raw.get("options", {})
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise Unusable(f"The map's [options] has {name}; it may have {', '.join(OPTIONS)}.")
+        if name == "snapshot" and not isinstance(value, (str, list)):
+            value = options[name] = str(value)
+        if not isinstance(value, OPTIONS[name]):
+            raise Unusable(f"The map's option {name} should be a {'list' if OPTIONS[name] is list else 'text'}.")
+    outcomes = raw.get("outcome", [])
+    if not isinstance(outcomes, list):
+        raise Unusable("The map's outcomes are written [[outcome]], with two brackets.")
+    named = tuple(_outcome(each) for each in outcomes)
+    names = [each.name for each in named]
+    for name in names:
+        if names.count(name) > 1 or name in RESERVED:
+            raise Unusable(f"The map's outcome name {name} is taken.")
+    zone = options.get("timezone", "UTC")
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as trouble:
+        raise Unusable(f"The map's time zone {zone} is not known; write one such as Europe/Berlin.") from trouble
+    return Map(
+        columns={role: column for role, column in columns.items() if column},
+        outcomes=named,
+        timezone=zone,
+        timezone_given="timezone" in options,
+        date_formats=_texts(options, "date_formats"),
+        delimiter=options.get("delimiter", ""),
+        encoding=options.get("encoding", "utf-8-sig"),
+        null_values=frozenset(_texts(options, "null_values")) if "null_values" in options else frozenset(NULLS),
+        exclude_channels=frozenset(_texts(options, "exclude_channels")),
+        snapshot=options.get("snapshot", ""),
+        closed_statuses=frozenset(each.casefold() for each in _texts(options, "closed_statuses")),
+    )
+
+
+def _texts(options: dict[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(str(each) for each in options.get(name, []))
+
+
+def _outcome(raw: dict[str, Any]) -> Outcome:
+    name, kind = raw.get("name"), raw.get("kind")
+    if not isinstance(name, str) or not name:
+        raise Unusable("An [[outcome]] of the map has no name.")
+    known = {"name", "kind", "column", "true", "false", "from", "to", "unit"}
+    if set(raw) - known:
+        raise Unusable(f"The map's outcome {name} has {sorted(set(raw) - known)[0]}, which has no meaning here.")
+    if kind not in KINDS:
+        raise Unusable(f"The map's outcome {name} has kind {kind}; it may be {', '.join(KINDS)}.")
+    if kind == "duration":
+        if not raw.get("from") or not raw.get("to"):
+            raise Unusable(f"The map's duration {name} needs from and to, the names of two date columns.")
+        if raw.get("unit", "hours") not in ("hours", "days"):
+            raise Unusable(f"The map's duration {name} has unit {raw['unit']}; it may be hours or days.")
+        return Outcome(name=name, kind=kind, start=raw["from"], end=raw["to"], unit=raw.get("unit", "hours"))
+    if not raw.get("column"):
+        raise Unusable(f"The map's outcome {name} needs a column.")
+    if kind == "bool" and not raw.get("true"):
+        raise Unusable(f"The map's yes/no outcome {name} needs true = [“…”], the values that mean yes.")
+    return Outcome(
+        name=name,
+        kind=kind,
+        column=raw["column"],
+        true=frozenset(str(each).casefold() for each in raw.get("true", [])),
+        false=frozenset(str(each).casefold() for each in raw.get("false", [])),
+    )

@@ -1,0 +1,488 @@
+"""The report as one page: what the template shows, with every coordinate of its drawings worked out here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from recovery.parity import survival, verdicts
+from recovery.parity.audit import Audit, Contrast, case_mix
+from recovery.parity.effects import Estimate
+from recovery.parity.metrics import PROMISE_KEPT, TIME_TO_RESOLUTION
+from recovery.parity.reading import REASONS, Cases
+
+WORDS = {PROMISE_KEPT: "promise kept", TIME_TO_RESOLUTION: "time to resolution"}
+RANK = {"red": 0, "amber": 1, "grey": 2, "green": 3}
+MARKS = {"red": "■", "amber": "▲", "green": "●", "grey": "○"}
+SAYS = {
+    "red": "treated differently",
+    "amber": "watch",
+    "green": "alike, within the margin",
+    "grey": "too little to say",
+}
+KINDS = {
+    "risk_difference": "difference of shares, in percentage points",
+    "time_ratio": "times as long as the other side",
+    "probability": "chance of waiting longer than a like case of the other side",
+    "odds_ratio": "odds ratio",
+}
+LINES = 6  # channels that get a curve; more cannot be told apart
+DASHES = ("", "7 3", "2 3", "10 3 2 3", "1 5", "12 4")
+POINTS = 160  # of one curve
+LINES_OF_TYPES = 400  # more make no page; the JSON has them all
+
+
+def words(metric: str) -> str:
+    return WORDS.get(metric, metric.replace("_", " "))
+
+
+def effect_text(effect: Estimate, value: float | None = None) -> str:
+    """One effect in the unit people read."""
+    value = effect.value if value is None else value
+    if value is None:
+        return "–"
+    if effect.kind == "risk_difference":
+        return f"{value * 100:+.1f} points"
+    if effect.kind == "probability":
+        return f"{value:.0%} longer"
+    return f"× {value:.2f}"
+
+
+def interval_text(effect: Estimate) -> str:
+    def end(value: float | None, missing: str) -> str:
+        if value is None:
+            return missing
+        return (
+            f"{value * 100:+.1f}"
+            if effect.kind == "risk_difference"
+            else f"{value:.0%}"
+            if effect.kind == "probability"
+            else f"{value:.2f}"
+        )
+
+    if effect.low is None and effect.high is None:
+        return "–"
+    return f"{end(effect.low, '0')} to {end(effect.high, 'unbounded')}"
+
+
+def claim(contrast: Contrast) -> str:
+    """One contrast as a clause: who, compared with whom, by how much."""
+    effect = contrast.tested.effects[0]
+    against = (
+        "comparable cases of all other channels"
+        if contrast.versus == "others"
+        else f"comparable cases of {contrast.versus}"
+    )
+    where = f" (in {contrast.stratum})" if contrast.stratum else ""
+    value = effect.value if effect.value is not None else math.nan
+    if effect.kind == "time_ratio":
+        what = f"{words(contrast.metric)} is {value:.2f} times as long as for {against}"
+    elif effect.kind == "probability":
+        what = f"{words(contrast.metric)} is longer in {value:.0%} of pairs with {against}, where half would be equal"
+    else:
+        more = "more" if value > 0 else "less"
+        what = f"{words(contrast.metric)} is {abs(value) * 100:.1f} points {more} often than for {against}"
+    return f"for {contrast.channel}{where} {what}"
+
+
+def answer(audit: Audit) -> str:
+    """The whole report in one sentence."""
+    overall = audit.overall
+    if not overall:
+        return "There is nothing to compare: only one channel counts here, or no measure can be compared."
+    red = [each for each in overall if each.verdict == "red"]
+    amber = [each for each in overall if each.verdict == "amber"]
+    green = [each for each in overall if each.verdict == "green"]
+    inside = sum(each.verdict == "red" for each in audit.by_stratum)
+    several = "one finding" if inside == 1 else f"{inside} findings"
+    more = f"; inside single types there are {several}" if inside else ""
+    if red:
+        red.sort(key=lambda each: each.tested.p or 0.0)
+        rest = f", and {len(red) - 1} more differences were found" if len(red) > 1 else ""
+        return f"No, not alike: {claim(red[0])}{rest}{more}."
+    if inside:
+        worst = min((each for each in audit.by_stratum if each.verdict == "red"), key=lambda each: each.tested.p or 0.0)
+        mean = (
+            "all types taken together no difference is shown"
+            if not amber
+            else "all types taken together there is something to watch"
+        )
+        return f"Not alike in every type, though {mean}: {claim(worst)}, the clearest of {several}."
+    if amber:
+        return f"Not shown to be alike, and worth watching: {claim(amber[0])}."
+    mixed = [each for each in overall if each.heterogeneity and each.counts and each.heterogeneity.p_direction < 0.001]
+    inner = f"; but types point different ways ({words(mixed[0].metric)}): look inside them" if mixed else ""
+    if len(green) == len(overall):
+        return (
+            f"Yes, as far as this file shows: like for like every channel is within the margin on every measure{inner}."
+        )
+    if green:
+        return (
+            f"Like for like, {len(green)} of {len(overall)} comparisons are shown to be alike, none overall to differ; "
+            f"for the other {len(overall) - len(green)} there are too few cases to say{inner}."
+        )
+    return "Too few cases to say: no difference is shown and no likeness either."
+
+
+def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
+    """Everything the template needs; made: the report's JSON object."""
+    cases = audit.cases
+    trap = _trap(audit)
+    return {
+        "report": made,
+        "answer": answer(audit),
+        "trap_sentence": _trap_sentence(trap),
+        "against": audit.reference or "all the other channels together",
+        "alike": " and ".join(audit.strata_by) or "nothing: the map names no type",
+        "grid": _grid(audit),
+        "legend": [{"verdict": each, "mark": MARKS[each], "says": SAYS[each]} for each in RANK],
+        "forests": _forests(audit),
+        "trap": trap,
+        "curves": _curves(cases) if cases.timed else None,
+        "promises": _promises(audit, made) if cases.promises else [],
+        "channels": list(made["channels"].items()),
+        "outcomes": _outcomes(made),
+        "standardised": _standardised(audit),
+        "strata": _by_type(audit),
+        "strata_left": max(0, len(audit.by_stratum) - LINES_OF_TYPES),
+        "rejected": [
+            {"reason": words(reason), "means": REASONS.get(reason, ""), "rows": rows}
+            for reason, rows in sorted(made["rows"]["rejected"].items(), key=lambda each: -each[1])
+        ],
+        "margins": [
+            {
+                "kind": KINDS[kind],
+                "low": effect_text(Estimate(kind=kind), each.low),
+                "high": effect_text(Estimate(kind=kind), each.high),
+            }
+            for kind, each in verdicts.MARGINS.items()
+        ],
+        "fewest": verdicts.FEWEST,
+    }
+
+
+def _cell(contrast: Contrast) -> dict[str, Any]:
+    effect = contrast.tested.effects[0]
+    odds = contrast.effect("odds_ratio")
+    return {
+        "metric": words(contrast.metric),
+        "channel": contrast.channel,
+        "versus": contrast.versus,
+        "stratum": contrast.stratum,
+        "n": contrast.n,
+        "n_versus": contrast.n_versus,
+        "verdict": contrast.verdict,
+        "mark": MARKS[contrast.verdict],
+        "says": SAYS[contrast.verdict],
+        "effect": effect_text(effect),
+        "interval": interval_text(effect),
+        "odds": f"{odds.value:.2f}" if odds and odds.value is not None else "",
+        "p": _p(contrast.tested.p),
+        "p_holm": _p(contrast.p_holm),
+        "needed": contrast.n_needed,
+    }
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.2g}"
+
+
+def _grid(audit: Audit) -> dict[str, Any]:
+    metrics = list(dict.fromkeys(each.metric for each in audit.overall))
+    channels = list(dict.fromkeys(each.channel for each in audit.overall))
+    by = {(each.channel, each.metric): _cell(each) for each in audit.overall}
+    return {
+        "metrics": [words(each) for each in metrics],
+        "rows": [
+            {"channel": channel, "cells": [by.get((channel, metric)) for metric in metrics]} for channel in channels
+        ],
+    }
+
+
+# --------------------------------------------------------------------------------------------------- drawings
+
+WIDE, LEFT, RIGHT, ROW = 760.0, 215.0, 165.0, 34.0
+
+
+def _scaled(value: float, low: float, high: float) -> float:
+    return LEFT + (min(max(value, low), high) - low) / (high - low) * (WIDE - LEFT - RIGHT)
+
+
+def _forests(audit: Audit) -> list[dict[str, Any]]:
+    """One drawing per kind of effect: estimate, 95 % interval and the margin."""
+    found = []
+    for kind, margin in verdicts.MARGINS.items():
+        lines = [
+            each
+            for each in audit.overall
+            if each.tested.effects[0].kind == kind and each.tested.effects[0].value is not None
+        ]
+        lines = [each for each in lines if each.counts] or lines
+        if not lines:
+            continue
+        log = margin.ratio
+        ends = [
+            value
+            for each in lines
+            for value in (each.tested.effects[0].low, each.tested.effects[0].high)
+            if value is not None
+        ]
+        low, high = _span([margin.low, margin.high, *ends], log)
+        turn = math.log if log else float
+        rows = []
+        for place, each in enumerate(lines):
+            effect = each.tested.effects[0]
+            value = effect.value if effect.value is not None else margin.equal
+            first, last = effect.low, effect.high
+            y = 40 + place * ROW
+            rows.append(
+                _cell(each)
+                | {
+                    "y": y,
+                    "text_y": y + 4,
+                    "x": _scaled(turn(max(value, 1e-9)) if log else value, low, high),
+                    "x1": _scaled(turn(max(first, 1e-9)) if log else first, low, high) if first is not None else LEFT,
+                    "x2": _scaled(turn(last) if log else last, low, high) if last is not None else WIDE - RIGHT,
+                }
+            )
+        x1, x2 = (_scaled(turn(each), low, high) for each in (margin.low, margin.high))
+        height = 40 + len(rows) * ROW
+        ticks = [{"x": _scaled(turn(each), low, high), "label": _tick(each, kind)} for each in _ticks(low, high, log)]
+        found.append(
+            {
+                "kind": kind,
+                "says": KINDS[kind],
+                "rows": rows,
+                "height": height + 34,
+                "bottom": height,
+                "tick_y": height + 18,
+                "equal": _scaled(turn(margin.equal), low, high),
+                "margin_x": x1,
+                "margin_wide": x2 - x1,
+                "ticks": ticks,
+                "band": height - 18,
+                "text_x": LEFT - 10,
+                "right_x": WIDE - RIGHT + 12,
+            }
+        )
+    return found
+
+
+def _span(values: Iterable[float], log: bool) -> tuple[float, float]:
+    turned = [math.log(min(max(each, 0.02), 50)) for each in values] if log else list(values)
+    low, high = min(turned), max(turned)
+    room = (high - low) * 0.06 or 0.1
+    return low - room, high + room
+
+
+def _ticks(low: float, high: float, log: bool) -> list[float]:
+    if log:
+        usual = (0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50)
+        inside = [each for each in usual if low <= math.log(each) <= high]
+        far = [each for each in inside if each in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)]
+        return far if high - low > math.log(8) else inside
+    step = 10 ** math.floor(math.log10(high - low))
+    step = next(each for each in (step / 5, step / 2, step, step * 2) if (high - low) / each <= 8)
+    return [round(each * step, 6) for each in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _tick(value: float, kind: str) -> str:
+    if kind == "risk_difference":
+        if abs(value) < 1e-9:
+            return "0"
+        return f"{value * 100:+.0f}" if abs(value * 1000) % 10 < 1e-6 else f"{value * 100:+.1f}"
+    return f"{value:.0%}" if kind == "probability" else f"{value:g}"
+
+
+def _trap(audit: Audit) -> dict[str, Any] | None:
+    """Crude against adjusted, side by side on one log scale: odds ratios and time ratios."""
+    rows: list[dict[str, Any]] = []
+    values: list[float] = []
+    for before, after in zip(audit.crude, audit.overall, strict=True):
+        for kind in ("odds_ratio", "time_ratio"):
+            crude, adjusted = before.effect(kind), after.effect(kind)
+            if not crude or not adjusted or not crude.value or not adjusted.value or not after.counts:
+                continue
+            values += [crude.value, adjusted.value]
+            rows.append(
+                {
+                    "channel": after.channel,
+                    "versus": after.versus,
+                    "metric": words(after.metric),
+                    "kind": KINDS[kind],
+                    "crude": crude.value,
+                    "adjusted": adjusted.value,
+                    "mix": case_mix(before, after) or "",
+                    "verdict": after.verdict,
+                    "time": kind == "time_ratio",
+                }
+            )
+    if not rows:
+        return None
+    low, high = _span([0.8, 1.25, *values], True)
+    for place, row in enumerate(rows):
+        y = 40 + place * ROW
+        row |= {"y": y, "text_y": y + 4, "low_y": y + 5}
+        row |= {"x1": _scaled(math.log(row["crude"]), low, high), "x2": _scaled(math.log(row["adjusted"]), low, high)}
+    height = 40 + len(rows) * ROW
+    ticks = [{"x": _scaled(math.log(each), low, high), "label": f"{each:g}"} for each in _ticks(low, high, True)]
+    return {
+        "rows": rows,
+        "ticks": ticks,
+        "equal": _scaled(0.0, low, high),
+        "height": height + 34,
+        "bottom": height,
+        "tick_y": height + 18,
+        "text_x": LEFT - 10,
+        "right_x": WIDE - RIGHT + 12,
+    }
+
+
+def _trap_sentence(trap: dict[str, Any] | None) -> str:
+    rows = [row for row in trap["rows"] if row["mix"]] if trap else []
+    if not rows:
+        return ""
+    row = max(rows, key=lambda each: abs(math.log(each["crude"] / each["adjusted"])))
+    verb = {
+        "explains": "the mix of cases explains most of that",
+        "hides": "the mix of cases hides a larger gap",
+        "reverses": "the gap points the other way",
+    }
+    return (
+        f"All together, {row['channel']} against {row['versus']} shows {row['crude']:.2f} "
+        f"({row['kind']}, {row['metric']}); "
+        f"like for like it is {row['adjusted']:.2f}: {verb[row['mix']]}."
+    )
+
+
+def _curves(cases: Cases) -> dict[str, Any] | None:
+    """The share still open by waiting time, per channel, open cases counted until the snapshot; time on a log scale."""
+    sizes = np.bincount(cases.channel, minlength=len(cases.channels))
+    shown = [
+        code
+        for code in np.argsort(-sizes)
+        if cases.channels[code] not in cases.excluded and sizes[code] >= verdicts.FEWEST
+    ][:LINES]
+    if not shown:
+        return None
+    positive = cases.hours[(cases.hours > 0) & np.isin(cases.channel, shown)]
+    if len(positive) == 0:
+        return None
+    first, last = max(float(np.quantile(positive, 0.01)), 1 / 60), float(positive.max())
+    if last <= first * 1.01:
+        first = last / 10
+    top, bottom, left, right = 16.0, 300.0, 48.0, 556.0
+
+    def across(hours: float) -> float:
+        return left + (math.log(min(max(hours, first), last) / first)) / math.log(last / first) * (right - left)
+
+    grid = np.geomspace(first, last, POINTS)
+    lines = []
+    for place, code in enumerate(shown):
+        own = cases.channel == code
+        times, share = survival.curve(cases.hours[own], cases.closed[own])
+        watched = float(cases.hours[own].max())
+        steps = np.concatenate([[1.0], share])[np.searchsorted(times, grid, side="right")]
+        points = [
+            (across(float(x)), top + (1 - float(y)) * (bottom - top))
+            for x, y in zip(grid, steps, strict=True)
+            if x <= watched
+        ]
+        lines.append(
+            {
+                "name": cases.channels[code],
+                "n": f"{int(own.sum()):,}",
+                "open": f"{int((~cases.closed[own]).sum()):,}",
+                "colour": place + 1,
+                "dash": DASHES[place],
+                "path": _steps(points),
+                "end": points[-1] if points else (left, top),
+                "median": survival.quantile(times, share, 0.5),
+                "legend_y": top + 14 + place * 44,
+                "sub_y": top + 30 + place * 44,
+                "line_y": top + 10 + place * 44,
+            }
+        )
+    marks = (
+        (1 / 60, "1 min"),
+        (1, "1 h"),
+        (24, "1 day"),
+        (168, "1 week"),
+        (730, "1 month"),
+        (8766, "1 year"),
+        (87660, "10 years"),
+    )
+    return {
+        "lines": lines,
+        "top": top,
+        "bottom": bottom,
+        "left": left,
+        "right": right,
+        "tick_y": bottom + 18,
+        "ticks": [{"x": across(hours), "label": label} for hours, label in marks if first <= hours <= last],
+        "shares": [{"y": top + (1 - each / 4) * (bottom - top), "label": f"{each * 25} %"} for each in range(5)],
+    }
+
+
+def _steps(points: Sequence[tuple[float, float]]) -> str:
+    parts = []
+    for place, (x, y) in enumerate(points):
+        parts.append(f"M{x:.1f} {y:.1f}" if place == 0 else f"H{x:.1f}V{y:.1f}")
+    return "".join(parts)
+
+
+# ----------------------------------------------------------------------------------------------------- tables
+
+
+def _promises(audit: Audit, made: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name, each in made["channels"].items():
+        due = each["promise_kept"]["due"]
+        rows.append(
+            {
+                "channel": name,
+                "promised": each["promised_hours"],
+                "due": due,
+                "share": each["promise_kept"]["kept"] / due if due else None,
+                "standard": audit.standardised.get(PROMISE_KEPT, {}).get(name),
+                "excluded": each["excluded"],
+            }
+        )
+    return rows
+
+
+def _outcomes(made: dict[str, Any]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for each in made["channels"].values() for name in each["outcomes"])
+    return [
+        {
+            "name": words(name),
+            "kind": next(each["outcomes"][name]["kind"] for each in made["channels"].values()),
+            "rows": [
+                {"channel": channel, "outcome": each["outcomes"][name]} for channel, each in made["channels"].items()
+            ],
+        }
+        for name in names
+    ]
+
+
+def _standardised(audit: Audit) -> list[dict[str, Any]]:
+    times = {each.name: each.unit for each in audit.metrics if each.is_time}
+    return [
+        {
+            "metric": words(metric),
+            "unit": times.get(metric, "share"),
+            "strata": audit.shared_strata[metric],
+            "values": [{"channel": channel, "value": value} for channel, value in line.items() if value is not None],
+        }
+        for metric, line in audit.standardised.items()
+        if metric in audit.shared_strata
+    ]
+
+
+def _by_type(audit: Audit) -> list[dict[str, Any]]:
+    """Contrasts inside strata, findings first, then the largest."""
+    ordered = sorted(audit.by_stratum, key=lambda each: (RANK[each.verdict], -each.fewest))
+    return [_cell(each) for each in ordered[:LINES_OF_TYPES]]

@@ -1,0 +1,478 @@
+"""An export becomes cases: every row is kept, or rejected with a reason that is counted."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recovery.parity import Unusable, maps
+from recovery.parity.dates import DAY, LOCAL, NOTHING, Dates, Moment, Seconds, formats_of, to_utc
+from recovery.parity.tables import Row, Told, rows_of, silent
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+
+SAMPLE = 20_000  # rows looked at to find the date formats
+SAMPLE_KEPT = 4_000
+UNKNOWN = -1
+UNTYPED = "(no type)"
+HOUR = 3600.0
+
+# In the order in which they are looked for; a row has one reason.
+REASONS = {
+    "wrong_number_of_fields": "a row with more or fewer fields than the header",
+    "missing_channel": "no channel",
+    "duplicate_id": "an id that an earlier row has",
+    "unreadable_date": "an opened or closed date that no format fits",
+    "missing_opened": "no opened date",
+    "closed_without_date": "closed according to its status, without a closed date",
+    "closed_before_opened": "closed before it was opened",
+    "opened_after_snapshot": "opened after the snapshot",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """One outcome, case by case: yes/no as 1 and 0, a category as its code, a duration in its unit; NaN or -1 is
+    unknown.
+    """
+
+    name: str
+    kind: str
+    values: Floats
+    labels: tuple[str, ...] = ()
+    unit: str = "hours"
+    by_day: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """The kept rows as columns of equal length, and what was left out.
+
+    hours: from opened to closed, or to the snapshot while open; NaN where the file has no opened or closed column.
+    promised_hours: from opened to the promised time; due, kept: the promise has come to a test, and was kept.
+    """
+
+    channels: tuple[str, ...]
+    types: tuple[str, ...]
+    channel: Codes
+    type: Codes
+    month: Codes  # year * 12 + month - 1 of opened, local; -1 unknown
+    hours: Floats
+    closed: Flags
+    promised_hours: Floats
+    due: Flags
+    kept: Flags
+    outcomes: tuple[Answers, ...]
+    snapshot: datetime | None
+    timed: bool  # opened and closed are there
+    promises: bool
+    by_day: bool
+    typed: bool
+    excluded: frozenset[str]
+    read: int
+    rejected: dict[str, int]
+    rejected_by_channel: dict[str, int]
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.channel)
+
+
+@dataclass
+class _Times:
+    """One date column while it is read."""
+
+    name: str
+    place: int
+    seconds: array[int] = field(default_factory=lambda: array("q"))
+    offset: array[int] = field(default_factory=lambda: array("i"))
+    timed: array[int] = field(default_factory=lambda: array("b"))
+    unreadable: int = 0
+
+    def add(self, moment: Moment | None) -> None:
+        self.seconds.append(NOTHING if moment is None else moment.seconds)
+        self.offset.append(LOCAL if moment is None else moment.offset)
+        self.timed.append(0 if moment is None else moment.timed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """One date column after it was read: local seconds, UTC seconds and which rows know the day only."""
+
+    local: Seconds
+    utc: Seconds
+    utc_later: Seconds
+    days_only: Flags
+
+    @property
+    def known(self) -> Flags:
+        return np.asarray(self.local != NOTHING)
+
+
+def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent) -> Cases:
+    """Read an export as a map says.
+
+    snapshot: an as-of time that goes before the map's; without both it is the latest opened or closed time of the kept
+    rows. Raises Unusable when the file, a column or the snapshot cannot be used, or no row is kept.
+    """
+    rows = rows_of(path, delimiter=plan.delimiter, encoding=plan.encoding, told=told)
+    header = [str(each).strip() for each in next(rows, [])]
+    notes: list[str] = []
+    if plan.columns.get("id", "").casefold() not in {each.casefold() for each in ["", *header]}:
+        notes.append(f"The file has no column {plan.columns['id']}: duplicates cannot be seen.")
+        plan = replace(plan, columns={role: column for role, column in plan.columns.items() if role != "id"})
+    places = {role: _place(header, column) for role, column in plan.columns.items()}
+    spans = {
+        each.name: (_span(header, plan, each.start), _span(header, plan, each.end))
+        for each in plan.outcomes
+        if each.start
+    }
+    date_places = {places[role] for role in maps.TIMES if role in places} | {
+        place for span in spans.values() for place in span
+    }
+    sample = list(islice(rows, SAMPLE))
+    readers = _readers(sample, header, date_places, plan)
+    loaded = _load(chain(sample, rows), header, plan, places, spans, readers)
+    return _finish(loaded, plan, places, spans, snapshot, notes)
+
+
+def _place(header: list[str], column: str) -> int:
+    for place, name in enumerate(header):
+        if name == column:
+            return place
+    folded = [name.casefold().strip("\ufeff ") for name in header]
+    if folded.count(column.casefold().strip()) == 1:
+        return folded.index(column.casefold().strip())
+    if len(header) == 1:
+        raise Unusable(f"The file has one column only ({header[0][:60]}); set the delimiter in the map's [options].")
+    raise Unusable(f"The file has no column {column}; it has {', '.join(header)[:600]}.")
+
+
+def _span(header: list[str], plan: maps.Map, column: str) -> int:
+    return _place(header, plan.columns.get(column, column) if column not in header else column)
+
+
+def _readers(sample: list[Row], header: list[str], places: set[int], plan: maps.Map) -> dict[int, Dates]:
+    if plan.date_formats:
+        return dict.fromkeys(places, Dates(plan.date_formats))
+    step = max(1, len(sample) // SAMPLE_KEPT)
+    columns = {
+        str(place): [row[place] for row in sample[::step] if len(row) > place and _known(row[place], plan.null_values)]
+        for place in places
+    }
+    return {int(place): Dates(formats) for place, formats in formats_of(columns).items()}
+
+
+def _known(value: Any, nulls: frozenset[str]) -> bool:
+    return not isinstance(value, str) or bool(value.strip() and value.strip() not in nulls)
+
+
+@dataclass
+class _Loaded:
+    channels: dict[str, int]
+    types: dict[str, int]
+    channel: array[int]
+    type: array[int]
+    status: array[int]  # 1 closed, 0 open, -1 not said
+    times: dict[int, _Times]
+    answers: dict[str, array[int]]
+    labels: dict[str, dict[str, int]]
+    rejected: Counter[str]
+    by_channel: Counter[str]
+    read: int = 0
+
+
+def _load(
+    rows: Iterator[Row],
+    header: list[str],
+    plan: maps.Map,
+    places: dict[str, int],
+    spans: dict[str, tuple[int, int]],
+    readers: dict[int, Dates],
+) -> _Loaded:
+    """Go through the rows once. A row's first reason to reject it is counted; nothing of it is kept."""
+    width, nulls = len(header), plan.null_values
+    channel_at, id_at = places["channel"], places.get("id")
+    type_at, status_at = places.get("type"), places.get("status")
+    required = [places[role] for role in ("opened", "closed") if role in places]
+    flagged = [(each, _place(header, each.column)) for each in plan.outcomes if each.column]
+    needed = max([*places.values(), *(at for _, at in flagged), *(at for span in spans.values() for at in span)])
+    made = _Loaded(
+        channels={}, types={}, channel=array("i"), type=array("i"), status=array("b"),
+        times={at: _Times(header[at], at) for at in readers},
+        answers={each.name: array("i") for each, _ in flagged}, labels={each.name: {} for each, _ in flagged},
+        rejected=Counter(), by_channel=Counter(),
+    )  # fmt: skip
+    columns = [(at, readers[at], made.times[at], at in required) for at in readers]
+    opened_at = places.get("opened")
+    seen: set[str] = set()
+
+    def text(value: Any) -> str:
+        value = value.strip() if isinstance(value, str) else str(value)
+        return "" if value in nulls else value
+
+    def refuse(reason: str, name: str) -> None:
+        made.rejected[reason] += 1
+        if name:
+            made.by_channel[name] += 1
+
+    for row in rows:
+        made.read += 1
+        if len(row) != width and (len(row) <= needed or any(_known(each, frozenset()) for each in row[width:])):
+            refuse(
+                "wrong_number_of_fields", text(row[channel_at]) if len(row) < width and len(row) > channel_at else ""
+            )
+            continue
+        name = text(row[channel_at])
+        if not name:
+            refuse("missing_channel", "")
+            continue
+        if id_at is not None:
+            key = text(row[id_at])
+            if key:
+                if key in seen:
+                    refuse("duplicate_id", name)
+                    continue
+                seen.add(key)
+        moments: list[Moment | None] = []
+        reason = ""
+        for at, reader, column, is_required in columns:
+            value = row[at]
+            moment = None
+            if value and _known(value, nulls):
+                moment = reader.read(value)
+                if moment is None:
+                    if is_required:
+                        reason = "unreadable_date"
+                        break
+                    column.unreadable += 1
+            elif at == opened_at:
+                reason = "missing_opened"
+            moments.append(moment)
+        if reason:
+            refuse(reason, name)
+            continue
+        for (_, _, column, _), moment in zip(columns, moments, strict=True):
+            column.add(moment)
+        made.channel.append(made.channels.setdefault(name, len(made.channels)))
+        kind = text(row[type_at]) if type_at is not None else ""
+        made.type.append(made.types.setdefault(kind or UNTYPED, len(made.types)))
+        stands = text(row[status_at]).casefold() if status_at is not None and plan.closed_statuses else ""
+        made.status.append(int(stands in plan.closed_statuses) if stands else UNKNOWN)
+        for outcome, at in flagged:
+            made.answers[outcome.name].append(_answer(outcome, text(row[at]), made.labels[outcome.name]))
+    return made
+
+
+def _answer(outcome: maps.Outcome, value: str, labels: dict[str, int]) -> int:
+    if not value:
+        return UNKNOWN
+    if outcome.kind == "category":
+        return labels.setdefault(value, len(labels))
+    folded = value.casefold()
+    if folded in outcome.true:
+        return 1
+    return 0 if not outcome.false or folded in outcome.false else UNKNOWN
+
+
+def _finish(
+    loaded: _Loaded,
+    plan: maps.Map,
+    places: dict[str, int],
+    spans: dict[str, tuple[int, int]],
+    snapshot: str,
+    notes: list[str],
+) -> Cases:
+    """Turn times into UTC and durations, find the snapshot, and reject what the times show to be wrong."""
+    zone = plan.zone
+    count = len(loaded.channel)
+    times = {at: _settle(column, plan) for at, column in loaded.times.items()}
+    opened = times.get(places.get("opened", -1))
+    closed = times.get(places.get("closed", -1))
+    promised = times.get(places.get("promised", -1))
+    channel = np.array(loaded.channel, dtype=np.int32)
+    status = np.array(loaded.status, dtype=np.int8)
+    rejected, by_channel = loaded.rejected, loaded.by_channel
+    names = tuple(loaded.channels)
+    keep = np.ones(count, dtype=bool)
+
+    def refuse(wrong: Flags, reason: str) -> None:
+        wrong = wrong & keep
+        if wrong.any():
+            rejected[reason] += int(wrong.sum())
+            for code, rows in enumerate(np.bincount(channel[wrong], minlength=len(names))):
+                if rows:
+                    by_channel[names[code]] += int(rows)
+            keep[wrong] = False
+
+    timed = opened is not None and closed is not None
+    spent, by_day = np.full(count, np.nan), False
+    is_closed = np.zeros(count, dtype=bool)
+    if opened is not None and closed is not None:
+        spent, days = _between(opened, closed)
+        both = opened.known & closed.known
+        by_day = bool(days[both].mean() > 0.5) if both.any() else bool(opened.days_only.all())
+        is_closed = closed.known & (status != 0)
+        reopened = int((closed.known & (status == 0)).sum())
+        if reopened:
+            notes.append(
+                f"{reopened:,} rows have a closed date while their status is not a closed one: counted as open."
+            )
+        refuse((status == 1) & ~closed.known, "closed_without_date")
+        refuse(is_closed & (spent < 0), "closed_before_opened")
+    elif opened is not None or closed is not None:
+        notes.append("Only one of opened and closed is in the map, so no waiting times are shown.")
+    elif "status" in places and plan.closed_statuses:
+        is_closed = status == 1
+    clocks = [each for each in (opened, closed) if each is not None] or list(times.values())
+    asof = _snapshot(snapshot or plan.snapshot, zone, clocks, keep)
+    hours, due, kept = spent / HOUR, np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    promised_hours = np.full(count, np.nan)
+    if asof is not None and opened is not None:
+        refuse(opened.known & (opened.utc > asof), "opened_after_snapshot")
+        if closed is not None:
+            late = is_closed & (closed.utc > asof)
+            if late.any():
+                notes.append(
+                    f"{int((late & keep).sum()):,} cases were closed after the snapshot: counted as open then."
+                )
+            is_closed = is_closed & ~late
+            until = _at(asof, opened, zone)
+            waiting = _between(opened, until)[0] / HOUR
+            hours = np.where(is_closed, hours, waiting)
+        if promised is not None:
+            promised_hours = _between(opened, promised)[0] / HOUR
+    if promised is not None and closed is not None and asof is not None:
+        slack = _between(closed, promised)[0]
+        past = _between(promised, _at(asof, promised, zone))[0] > 0
+        due = promised.known & (is_closed | (past & ~is_closed))
+        kept = due & is_closed & (slack >= 0)
+    if not keep.any():
+        if loaded.read == 0:
+            raise Unusable("The file has a header and no rows.")
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in rejected.most_common())
+        raise Unusable(f"None of the {loaded.read:,} rows can be used: {reasons}.")
+    outcomes = tuple(_outcome(each, loaded, spans, times, keep, notes) for each in plan.outcomes)
+    _remark(loaded, plan, notes, by_day=by_day, timed=timed)
+    month = np.full(count, -1, dtype=np.int32)
+    if opened is not None:
+        known = opened.known
+        stamps = opened.local[known].astype("datetime64[s]").astype("datetime64[M]").astype(np.int32)
+        month[known] = stamps + 1970 * 12
+    return Cases(
+        channels=names, types=tuple(loaded.types), channel=channel[keep],
+        type=np.array(loaded.type, dtype=np.int32)[keep], month=month[keep],
+        hours=hours[keep], closed=is_closed[keep], promised_hours=promised_hours[keep], due=due[keep], kept=kept[keep],
+        outcomes=outcomes, snapshot=None if asof is None else datetime.fromtimestamp(asof, UTC),
+        timed=timed, promises=promised is not None and timed, by_day=by_day and timed, typed="type" in places,
+        excluded=plan.exclude_channels, read=loaded.read, rejected=dict(rejected), rejected_by_channel=dict(by_channel),
+        notes=notes,
+    )  # fmt: skip
+
+
+def _settle(column: _Times, plan: maps.Map) -> _Read:
+    local = np.frombuffer(column.seconds, dtype=np.int64) if column.seconds else np.empty(0, dtype=np.int64)
+    offset = np.frombuffer(column.offset, dtype=np.int32) if column.offset else np.empty(0, dtype=np.int32)
+    timed = np.frombuffer(column.timed, dtype=np.int8).astype(bool) if column.timed else np.empty(0, dtype=bool)
+    known = local != NOTHING
+    if not ((local[known] % DAY) != 0).any():
+        timed = np.zeros(len(local), dtype=bool)  # every time of day is midnight: the column knows days
+    return _Read(
+        local=local,
+        utc=to_utc(local, offset, plan.zone),
+        utc_later=to_utc(local, offset, plan.zone, later=True),
+        days_only=known & ~timed,
+    )
+
+
+def _between(start: _Read, end: _Read) -> tuple[Floats, Flags]:
+    """Seconds from start to end, and where only whole days could be counted; an hour that came twice never makes it
+    negative.
+    """
+    both = start.known & end.known
+    days = both & (start.days_only | end.days_only)
+    seconds = np.full(len(start.local), np.nan)
+    exact = (end.utc[both] - start.utc[both]).astype(float)
+    again = (end.utc_later[both] - start.utc[both]).astype(float)
+    seconds[both] = np.where((exact < 0) & (again >= 0), again, exact)
+    seconds[days] = (end.local[days] // DAY - start.local[days] // DAY).astype(float) * DAY
+    return seconds, days
+
+
+def _at(moment: int, like: _Read, zone: Any) -> _Read:
+    """One moment as a column as long as another."""
+    away = datetime.fromtimestamp(moment, zone).utcoffset()
+    count = len(like.local)
+    utc = np.full(count, moment, dtype=np.int64)
+    local = utc + (int(away.total_seconds()) if away else 0)
+    return _Read(local=local, utc=utc, utc_later=utc, days_only=np.zeros(count, dtype=bool))
+
+
+def _snapshot(written: str, zone: Any, times: list[_Read], keep: Flags) -> int | None:
+    if written:
+        moment = Dates(("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S")).read(written)
+        if moment is not None:
+            seconds = moment.seconds if moment.timed else moment.seconds + DAY - 1  # a day ends when it ends
+            return int(to_utc(np.array([seconds]), np.array([LOCAL], dtype=np.int32), zone)[0])
+        try:
+            read = datetime.fromisoformat(written.strip())
+        except ValueError as trouble:
+            raise Unusable(f"The snapshot {written} is not a time; write one such as 2026-01-31 18:00.") from trouble
+        return math.floor(read.replace(tzinfo=read.tzinfo or zone).timestamp())
+    latest = [each.utc[keep & each.known].max() for each in times if (keep & each.known).any()]
+    return int(max(latest)) if latest else None
+
+
+def _outcome(
+    outcome: maps.Outcome,
+    loaded: _Loaded,
+    spans: dict[str, tuple[int, int]],
+    times: dict[int, _Read],
+    keep: Flags,
+    notes: list[str],
+) -> Answers:
+    if outcome.kind != "duration":
+        codes = np.array(loaded.answers[outcome.name], dtype=np.float64)[keep]
+        codes[codes < 0] = np.nan
+        return Answers(name=outcome.name, kind=outcome.kind, values=codes, labels=tuple(loaded.labels[outcome.name]))
+    start, end = (times[at] for at in spans[outcome.name])
+    seconds, days = _between(start, end)
+    negative = int((seconds[keep] < 0).sum())
+    if negative:
+        notes.append(
+            f"{outcome.name}: {negative:,} of {int(keep.sum()):,} durations are negative; they are kept and counted."
+        )
+    by_day = bool(days[keep].any())
+    if by_day:
+        notes.append(f"{outcome.name}: the dates have no time of day, so this duration is known in whole days.")
+    size = DAY if outcome.unit == "days" else HOUR
+    return Answers(name=outcome.name, kind="duration", values=seconds[keep] / size, unit=outcome.unit, by_day=by_day)
+
+
+def _remark(loaded: _Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, timed: bool) -> None:
+    if timed and by_day:
+        notes.append(
+            "Opened or closed dates have no time of day: waits are known in whole days, and 0 means the same day."
+        )
+    if loaded.times and not plan.timezone_given:
+        notes.append("The map names no time zone: times without an offset were read as UTC.")
+    notes += [
+        f"{each.name}: {each.unreadable:,} dates could not be read and count as unknown."
+        for each in loaded.times.values()
+        if each.unreadable
+    ]
+    missing = sorted(each for each in plan.exclude_channels if each not in loaded.channels)
+    if missing:
+        notes.append(f"Channels to leave out that the file does not have: {', '.join(missing)}.")

@@ -1,0 +1,96 @@
+"""Waiting times row by row: Kaplan-Meier quantiles and curves, and the stratified log-rank test without bins."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+FEWEST_RANKED = (
+    5  # cases a side; a smaller stratum leans on a normal approximation that its handful of cases cannot carry
+)
+
+
+class LogRank(NamedTuple):
+    """Events seen and expected on the first side, and the variance of their difference, per stratum: (strata,) each."""
+
+    observed: Floats
+    expected: Floats
+    variance: Floats
+
+
+def curve(hours: Floats, closed: Flags) -> tuple[Floats, Floats]:
+    """Kaplan-Meier: the distinct closing times and the share still open just after each (Kaplan and Meier 1958).
+
+    hours: time to closing, or to the snapshot where `closed` is false; at a tie, closings come before censoring.
+    """
+    order = np.argsort(hours, kind="stable")
+    sorted_hours, events = hours[order], closed[order]
+    times, first = np.unique(sorted_hours, return_index=True)
+    if len(times) == 0:
+        return times, times
+    risk = len(hours) - first
+    seen = np.add.reduceat(events.astype(float), first)
+    survival = (1.0 - seen / risk).cumprod()
+    kept = seen > 0
+    return times[kept], survival[kept]
+
+
+def quantile(times: Floats, survival: Floats, share: float) -> float | None:
+    """The first time by which `share` had closed; None when that many never closed before the snapshot."""
+    reached = np.flatnonzero(survival <= 1.0 - share + 1e-12)
+    return float(times[reached[0]]) if len(reached) else None
+
+
+def log_rank(
+    stratum: Ints, first: Flags, hours: Floats, closed: Flags, *, strata: int, order: Ints, fewest: int = FEWEST_RANKED
+) -> LogRank:
+    """Mantel's log-rank sums per stratum, from rows.
+
+    stratum: code below `strata`; first: the row is of the first side; hours, closed as in `curve`;
+    order: rows sorted by stratum, then hours. Strata with fewer than `fewest` cases on a side have zeros, so that
+    totals are of comparable cases; a last case that waits alone is not counted, for it has nobody to be compared with.
+    """
+    if len(order) == 0:
+        nothing = np.zeros(strata)
+        return LogRank(nothing, nothing.copy(), nothing.copy())
+    s, x, c, f = stratum[order], hours[order], closed[order], first[order]
+    new_stratum = np.concatenate([[True], s[1:] != s[:-1]])
+    starts = np.flatnonzero(new_stratum | np.concatenate([[True], x[1:] != x[:-1]]))
+    block = np.cumsum(new_stratum) - 1
+    ends = np.concatenate([np.flatnonzero(new_stratum)[1:], [len(s)]])
+    firsts_before = np.concatenate([[0], np.cumsum(f)])
+    end_of = ends[block[starts]]
+    y = (end_of - starts).astype(float)
+    y1 = (firsts_before[end_of] - firsts_before[starts]).astype(float)
+    company = y > 1
+    d = np.add.reduceat(c.astype(float), starts) * company
+    d1 = np.add.reduceat((c & f).astype(float), starts) * company
+    share = y1 / y
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.where(y > 1, d * (y - d) / (y - 1.0), 0.0) * share * (1.0 - share)
+    which = s[starts]
+    sizes = np.bincount(s, minlength=strata)
+    own = np.bincount(s[f], minlength=strata)
+    both = np.minimum(own, sizes - own) >= fewest
+    return LogRank(
+        np.where(both, np.bincount(which, d1, strata), 0.0),
+        np.where(both, np.bincount(which, d * share, strata), 0.0),
+        np.where(both, np.bincount(which, spread, strata), 0.0),
+    )
+
+
+def standardised_quantile(curves: list[tuple[Floats, Floats]], shares: Floats, wanted: float) -> float | None:
+    """The time by which `wanted` would have closed if strata had the given shares: a mixture of Kaplan-Meier curves."""
+    grid = np.unique(np.concatenate([times for times, _ in curves])) if curves else np.empty(0)
+    mixture = np.zeros(len(grid))
+    for (times, survival), share in zip(curves, shares, strict=True):
+        place = np.searchsorted(times, grid, side="right")
+        mixture += share * np.concatenate([[1.0], survival])[place]
+    return quantile(grid, mixture, wanted)

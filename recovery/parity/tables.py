@@ -1,0 +1,123 @@
+"""Rows out of a file: CSV, TSV or XLSX, one at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from recovery.parity import Unusable
+
+Row = list[Any]  # texts; from XLSX also datetime and date
+Told = Callable[[int, int], None]  # units read so far, units in all
+
+DELIMITERS = ",;\t|"
+TOLD_EVERY = 5_000  # rows
+FIELD_LIMIT = 16 * 1024 * 1024  # characters; a longer field is a lost quotation mark
+BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def rows_of(path: Path, *, delimiter: str = "", encoding: str = "utf-8-sig", told: Told = silent) -> Iterator[Row]:
+    """Yield the header and then every row that is not blank.
+
+    path: a text file of separated values, or .xlsx (its first sheet with a filled first row).
+    Raises Unusable when the file cannot be opened, decoded or taken apart.
+    """
+    try:
+        if not path.is_file():
+            raise Unusable(f"There is no file {path}.")
+        with path.open("rb") as raw:
+            start = raw.read(4)
+            raw.seek(0)
+            if not start:
+                raise Unusable(f"{path.name} is empty.")
+            if start[:4] == b"PK\x03\x04" or path.suffix.lower() in (".xlsx", ".xlsm"):
+                yield from _sheet(path, told)
+            elif start == b"\xd0\xcf\x11\xe0":
+                raise Unusable(f"{path.name} is an old Excel file; save it as .xlsx or .csv.")
+            else:
+                for mark, name in BYTE_ORDER_MARKS:
+                    if start.startswith(mark):
+                        encoding = name
+                yield from _text(raw, path, delimiter, encoding, told)
+    except OSError as trouble:
+        raise Unusable(f"{path} cannot be read: {trouble.strerror or trouble}.") from trouble
+
+
+def _text(raw: BinaryIO, path: Path, delimiter: str, encoding: str, told: Told) -> Iterator[Row]:
+    total = path.stat().st_size
+    csv.field_size_limit(FIELD_LIMIT)
+    try:
+        text = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    except LookupError as trouble:
+        raise Unusable(f"The encoding {encoding} is not known; write one such as utf-8 or cp1252.") from trouble
+    try:
+        if not delimiter:
+            delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else _delimiter(text.readline())
+            text.seek(0)
+        if len(delimiter) != 1:
+            raise Unusable("The delimiter must be one character.")
+        for number, row in enumerate(csv.reader(text, delimiter=delimiter)):
+            if number % TOLD_EVERY == 0:
+                told(raw.tell(), total)
+            if row and (len(row) > 1 or row[0].strip()):
+                yield row
+        told(total, total)
+    except UnicodeError as trouble:
+        raise Unusable(
+            f"{path.name} is not {encoding}; name its encoding in the map's [options], often cp1252."
+        ) from trouble
+    except csv.Error as trouble:
+        raise Unusable(f"{path.name} cannot be taken apart into fields: {trouble}.") from trouble
+
+
+def _delimiter(header: str) -> str:
+    bare = "".join(header.split('"')[::2])
+    return max(DELIMITERS, key=lambda each: (bare.count(each), -DELIMITERS.index(each)))
+
+
+def _sheet(path: Path, told: Told) -> Iterator[Row]:
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError as trouble:
+        raise Unusable(
+            "Reading XLSX needs the package python-calamine; install it or save the file as CSV."
+        ) from trouble
+    try:
+        book = CalamineWorkbook.from_path(str(path))
+        for name in book.sheet_names:
+            sheet = book.get_sheet_by_name(name)
+            total, width = sheet.total_height, sheet.width
+            if total < 2 or width < 2:
+                continue
+            for number, row in enumerate(sheet.iter_rows()):
+                if number % TOLD_EVERY == 0:
+                    told(number, total)
+                cells = [_cell(each) for each in row]
+                if any(each != "" for each in cells):
+                    yield cells
+            told(total, total)
+            return
+    except CalamineError as trouble:
+        raise Unusable(f"{path.name} is not a workbook that can be read: {trouble}.") from trouble
+    raise Unusable(f"{path.name} has no sheet with a header and rows.")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str | datetime | date):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        with suppress(OverflowError, ValueError):
+            if value == int(value):
+                return str(int(value))
+    return "" if value is None else str(value)

@@ -1,0 +1,156 @@
+"""Effect sizes and their intervals."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from recovery.parity import effects, kernel
+from recovery.parity.kernel import Pair
+
+
+def shares(tables: list[tuple[int, int, int, int]]) -> Pair:
+    """Make a pair out of (yes, of) of the channel and (yes, of) of the other side, per stratum."""
+    d = np.array([[[a, n - a], [b, m - b]] for a, n, b, m in tables], dtype=float)
+    return Pair(d, np.zeros_like(d))
+
+
+def log_times(random: np.random.Generator, ratio: float, n: int, *, width: float = 0.05) -> Pair:
+    stratum = random.integers(0, 4, n)
+    side = (random.random(n) < 0.7).astype(np.int64)
+    wait = np.exp(random.normal(2 + stratum, 0.8)) * np.where(side == 0, ratio, 1.0)
+    event = random.random(n) < 0.8
+    place = np.clip((np.log(wait) / width + 60).astype(np.int64), 0, 255)
+    return Pair(*kernel.table(stratum, side, place, event, (4, 2, 256)))
+
+
+def test_odds_ratio_and_interval_are_those_of_statsmodels():
+    contingency = pytest.importorskip("statsmodels.stats.contingency_tables", reason="statsmodels is not installed")
+    pair = shares([(200, 400, 150, 500), (90, 300, 100, 260), (300, 350, 280, 400)])
+    risk, odds = effects.binary(pair).effects
+    theirs = contingency.StratifiedTable([each.T for each in pair.d])
+    low, high = theirs.oddsratio_pooled_confint()
+
+    assert odds.value == pytest.approx(theirs.oddsratio_pooled)
+    assert (odds.low, odds.high) == (pytest.approx(low), pytest.approx(high))
+    assert risk.low < risk.value < risk.high
+
+
+def test_the_risk_difference_of_one_stratum_is_the_plain_one():
+    risk, _ = effects.binary(shares([(300, 400, 200, 400)])).effects
+
+    assert risk.value == pytest.approx(0.25)
+    assert (risk.low, risk.high) == (pytest.approx(0.1848, abs=2e-3), pytest.approx(0.3152, abs=2e-3))
+
+
+def test_few_expected_events_use_the_exact_conditional_test():
+    stats = pytest.importorskip("scipy.stats")
+    tested = effects.binary(shares([(9, 40, 3, 60)]))
+    hypergeometric = stats.hypergeom(100, 12, 40)
+    upper = hypergeometric.sf(9) + hypergeometric.pmf(9) / 2
+    odds = tested.effects[1]
+
+    assert tested.test == "exact_conditional"
+    assert tested.p == pytest.approx(2 * upper)
+    assert odds.low > 1
+    assert stats.nchypergeom_fisher(100, 12, 40, odds.low).sf(9) + stats.nchypergeom_fisher(100, 12, 40, odds.low).pmf(
+        9
+    ) / 2 == pytest.approx(0.025, abs=1e-4)
+
+
+def test_the_exact_distribution_of_several_strata_is_their_convolution():
+    lowest, logs = effects.convolved(np.array([3.0, 2.0]), np.array([3.0, 4.0]), np.array([2.0, 3.0]))
+
+    assert lowest == 0
+    assert np.exp(logs).sum() == pytest.approx(1.0)
+    assert (np.exp(logs) * np.arange(len(logs))).sum() == pytest.approx(2 * 3 / 6 + 3 * 2 / 6)
+
+
+def test_no_event_at_all_gives_no_p_and_no_interval():
+    tested = effects.binary(shares([(0, 40, 0, 60)]))
+
+    assert tested.p is None
+    assert tested.effects[1].value is None
+
+
+def test_a_common_odds_ratio_maps_to_the_difference_it_means():
+    n1, n2, m = np.array([50.0]), np.array([70.0]), np.array([40.0])
+
+    assert effects.difference_at(0.0, n1, n2, m) == pytest.approx(0.0)
+    assert effects.difference_at(np.log((30 * 60) / (20 * 10)), n1, n2, m) == pytest.approx(30 / 50 - 10 / 70)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 1.5, 4.0])
+def test_the_time_ratio_finds_what_was_planted(ratio):
+    tested = effects.times(log_times(np.random.default_rng(3), ratio, 6000), width=0.05)
+    found = tested.effects[0]
+
+    assert found.kind == "time_ratio"
+    assert found.low < ratio < found.high
+    assert found.value == pytest.approx(ratio, rel=0.08)
+
+
+def test_p_and_interval_never_disagree():
+    for seed in range(25):
+        tested = effects.times(log_times(np.random.default_rng(seed), 1.15, 900), width=0.05)
+        found = tested.effects[0]
+        assert (tested.p < 0.05) == (not found.low <= 1 <= found.high)
+
+
+def test_turning_the_sides_round_turns_the_ratio_round():
+    pair = log_times(np.random.default_rng(5), 1.3, 3000)
+    other = Pair(pair.d[:, ::-1], pair.q[:, ::-1])
+    here, there = effects.times(pair, width=0.05).effects[0], effects.times(other, width=0.05).effects[0]
+
+    assert here.value == pytest.approx(1 / there.value, rel=0.01)
+
+
+def test_the_probability_without_censoring_is_the_mann_whitney_share():
+    random = np.random.default_rng(2)
+    x, y = random.integers(0, 9, 80), random.integers(0, 7, 120)
+    time = np.concatenate([x, y])
+    side = np.repeat([0, 1], [80, 120])
+    pair = Pair(*kernel.table(np.zeros(200, dtype=np.int64), side, time, np.ones(200, dtype=bool), (1, 2, 9)))
+    wanted = ((x[:, None] > y[None]) + 0.5 * (x[:, None] == y[None])).mean()
+
+    assert effects.times(pair, width=None).effects[0].value == pytest.approx(wanted)
+
+
+def test_one_stratum_alone_gives_the_same_as_all_at_once():
+    pair = log_times(np.random.default_rng(8), 1.4, 2500)
+    inside = effects.times_by_stratum(pair, width=0.05, wanted=np.ones(4, dtype=bool))
+    alone = effects.times(Pair(pair.d[2:3], pair.q[2:3]), width=0.05)
+
+    assert inside[2].effects[0].value == pytest.approx(alone.effects[0].value, rel=1e-3)
+    assert inside[2].p == alone.p
+
+
+def test_heterogeneity_sees_strata_that_point_different_ways():
+    same = effects.heterogeneity(shares([(200, 400, 150, 400), (210, 400, 160, 400), (190, 400, 150, 400)]))
+    mixed = effects.heterogeneity(shares([(250, 400, 150, 400), (150, 400, 250, 400)]))
+
+    assert same.p > 0.5
+    assert same.p_direction > 0.2
+    assert mixed.p < 1e-6
+    assert mixed.p_direction < 1e-6
+
+
+def test_all_tests_and_intervals_of_a_usual_audit_take_less_than_a_third_of_a_second():
+    random = np.random.default_rng(4)
+    d = random.poisson(2.0, (24, 6, 72)).astype(float)
+    q = random.poisson(0.3, (24, 6, 72)).astype(float)
+    yes = random.integers(20, 400, (24, 6, 2)).astype(float)
+    every_time, every_share = (
+        (Pair(np.stack([d[:, 0], d[:, 1:].sum(axis=1)], 1), np.stack([q[:, 0], q[:, 1:].sum(axis=1)], 1))),
+        None,
+    )
+    every_share = Pair(np.stack([yes[:, 0], yes[:, 1:].sum(axis=1)], 1), np.zeros((24, 2, 2)))
+    started = time.perf_counter()
+    for _ in range(12):  # two time metrics, six channels
+        effects.times(every_time, width=0.13)
+    for _ in range(36):
+        effects.binary(every_share)
+
+    assert time.perf_counter() - started < 0.9  # three times the aim: other work runs beside the tests

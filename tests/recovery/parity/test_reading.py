@@ -1,0 +1,236 @@
+"""Exports become cases: what is kept, what is rejected, and what time it was."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import numpy as np
+import pytest
+
+from recovery.parity import Unusable, guess, maps, reading
+from tests.recovery.parity.files import COLUMNS, plan, write
+
+GOOD = ("1", "phone", "2026-01-05 10:00:00", "2026-01-05 12:00:00", "bill")
+
+
+def test_every_unusable_row_has_one_counted_reason(tmp_path):
+    file = write(
+        tmp_path / "a.csv",
+        [
+            GOOD,
+            ("1", "phone", "2026-01-05 10:00:00", "", "bill"),
+            ("2", "", "2026-01-05 10:00:00", "", "bill"),
+            ("3", "app", "yesterday", "", "bill"),
+            ("4", "app", "", "", "bill"),
+            ("5", "app", "2026-01-05 10:00:00", "2026-01-04 10:00:00", "bill"),
+            ("6", "app", "2026-01-05 10:00:00", "", "bill", "a field more"),
+            ("7", "app", "2026-01-05 10:00:00", "", "bill", ""),
+        ],
+    )
+    cases = reading.read(file, plan())
+
+    assert (cases.read, len(cases)) == (8, 2)
+    assert cases.rejected == {
+        "duplicate_id": 1,
+        "missing_channel": 1,
+        "unreadable_date": 1,
+        "missing_opened": 1,
+        "closed_before_opened": 1,
+        "wrong_number_of_fields": 1,
+    }
+    assert cases.rejected_by_channel == {"phone": 1, "app": 3}
+
+
+def test_hours_run_over_clock_changes(tmp_path):
+    file = write(
+        tmp_path / "a.csv",
+        [
+            ("1", "phone", "2026-03-07 12:00:00", "2026-03-08 12:00:00", "bill"),  # clocks went forward
+            ("2", "phone", "2026-10-31 12:00:00", "2026-11-01 12:00:00", "bill"),  # and back
+            ("3", "phone", "2026-11-01 01:50:00", "2026-11-01 01:10:00", "bill"),  # the hour came twice
+            ("4", "phone", "2026-01-05T10:00:00+01:00", "2026-01-05T10:00:00Z", "bill"),
+        ],
+    )
+    cases = reading.read(file, plan())
+
+    assert cases.hours == pytest.approx([23, 25, 1 / 3, 1])
+    assert cases.rejected == {}
+
+
+def test_open_cases_wait_until_the_snapshot(tmp_path):
+    file = write(tmp_path / "a.csv", [GOOD, ("2", "app", "2026-01-05 11:00:00", "", "bill")])
+    default = reading.read(file, plan())
+    earlier = reading.read(file, plan(), snapshot="2026-01-05 11:30")
+
+    assert default.snapshot.isoformat() == "2026-01-05T17:00:00+00:00"
+    assert default.hours == pytest.approx([2, 1])
+    assert list(default.closed) == [True, False]
+    assert earlier.hours == pytest.approx([1.5, 0.5])
+    assert list(earlier.closed) == [False, False]
+    assert any("after the snapshot" in note for note in earlier.notes)
+
+
+def test_days_are_days(tmp_path):
+    file = write(
+        tmp_path / "a.csv",
+        [("1", "phone", "2026-03-07", "2026-03-09", "bill"), ("2", "app", "2026-03-07", "2026-03-07", "bill")],
+    )
+    cases = reading.read(file, plan())
+
+    assert list(cases.hours) == [48, 0]
+    assert cases.by_day
+    assert any("whole days" in note for note in cases.notes)
+
+
+def test_a_promise_is_due_when_closed_or_past(tmp_path):
+    header = (*COLUMNS, "due")
+    opened = "2026-01-05 10:00:00"
+    file = write(
+        tmp_path / "a.csv",
+        [
+            ("1", "phone", opened, "2026-01-05 12:00:00", "bill", "2026-01-05 12:00:00"),
+            ("2", "phone", opened, "2026-01-07 12:00:00", "bill", "2026-01-05 12:00:00"),
+            ("3", "phone", opened, "", "bill", "2026-01-06 12:00:00"),
+            ("4", "phone", opened, "", "bill", "2026-01-09 12:00:00"),
+            ("5", "phone", opened, "", "bill", "soon"),
+        ],
+        header=header,
+    )
+    cases = reading.read(file, maps.parse({"columns": COLUMNS | {"promised": "due"}}))
+
+    assert list(cases.due) == [True, True, True, False, False]
+    assert list(cases.kept) == [True, False, False, False, False]
+    assert cases.rejected == {}  # only opened and closed reject a row
+
+
+def test_day_first_and_month_first_are_told_apart_or_refused(tmp_path):
+    clear = write(tmp_path / "a.csv", [("1", "phone", "21/01/2026 10:00", "01/02/2026 10:00", "bill")])
+    unclear = write(tmp_path / "b.csv", [("1", "phone", "02/01/2026 10:00", "03/02/2026 10:00", "bill")])
+
+    assert reading.read(clear, plan()).hours == pytest.approx([11 * 24])
+    with pytest.raises(Unusable, match="day first or month first"):
+        reading.read(unclear, plan())
+    assert reading.read(unclear, plan(date_formats=["%m/%d/%Y %H:%M"])).hours == pytest.approx([29 * 24])
+
+
+def test_status_goes_before_a_closed_date(tmp_path):
+    file = write(
+        tmp_path / "a.csv",
+        [(*GOOD, "Open"), ("2", "app", "2026-01-05 10:00:00", "", "bill", "CLOSED"), ("3", *GOOD[1:], "closed")],
+        header=(*COLUMNS, "status"),
+    )
+    cases = reading.read(
+        file, maps.parse({"columns": COLUMNS | {"status": "status"}, "options": {"closed_statuses": ["Closed"]}})
+    )
+
+    assert list(cases.closed) == [False, True]
+    assert cases.rejected == {"closed_without_date": 1}
+
+
+def test_outcomes_know_what_they_do_not_know(tmp_path):
+    file = write(
+        tmp_path / "a.csv",
+        [
+            ("phone", "Yes", "2026-01-05", "2026-01-04"),
+            ("phone", "N/A", "2026-01-05", ""),
+            ("app", "no", "2026-01-05", "2026-01-08"),
+        ],
+        header=("channel", "happy", "got", "sent"),
+    )
+    cases = reading.read(
+        file,
+        maps.parse(
+            {
+                "columns": {"channel": "channel"},
+                "outcome": [
+                    {"name": "happy", "kind": "bool", "column": "happy", "true": ["yes"]},
+                    {"name": "delay", "kind": "duration", "from": "got", "to": "sent", "unit": "days"},
+                ],
+            }
+        ),
+    )
+    happy, delay = cases.outcomes
+
+    assert np.isnan(happy.values).tolist() == [False, True, False]
+    assert delay.values[[0, 2]].tolist() == [-1, 3]
+    assert any("negative" in note for note in cases.notes)
+    assert not cases.timed
+
+
+def test_tab_separated_utf_16_and_cp1252_are_read(tmp_path):
+    tabs = write(tmp_path / "a.tsv", [GOOD], delimiter="\t")
+    wide = tmp_path / "b.csv"
+    wide.write_text(tabs.read_text().replace("\t", ";"), encoding="utf-16")
+    old = tmp_path / "c.csv"
+    old.write_bytes(tabs.read_text().replace("\t", ",").replace("phone", "Postfächer").encode("cp1252"))
+
+    assert len(reading.read(tabs, plan())) == len(reading.read(wide, plan())) == 1
+    assert reading.read(old, plan(encoding="cp1252")).channels == ("Postfächer",)
+    with pytest.raises(Unusable, match="is not utf-8"):
+        reading.read(old, plan())
+
+
+def test_a_workbook_gives_what_the_same_text_gives(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    pytest.importorskip("python_calamine", reason="python-calamine is not installed")
+    book = openpyxl.Workbook()
+    book.active.append(list(COLUMNS))
+    book.active.append([101004113637, "phone", datetime(2026, 1, 5, 10, 0), datetime(2026, 1, 5, 12, 0, 1), "bill"])
+    book.active.append([101004113638, "app", date(2026, 1, 5), None, "bill"])
+    book.save(tmp_path / "a.xlsx")
+    cases = reading.read(tmp_path / "a.xlsx", plan())
+
+    assert cases.channels == ("phone", "app")
+    assert cases.hours[0] == pytest.approx(2 + 1 / 3600)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "is empty"), ("a;b\n1;2\n", "has no column channel"), ("channel,id,opened,closed,type\n", "no rows")],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_words(tmp_path, text, says):
+    file = tmp_path / "a.csv"
+    file.write_text(text)
+
+    with pytest.raises(Unusable, match=says):
+        reading.read(file, plan())
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ({"columns": {}}, "names no channel"),
+        ({"columns": {"channel": "a", "chanel": "b"}}, "has chanel"),
+        ({"columns": {"channel": "a"}, "options": {"timezone": "Mars/Olympus"}}, "time zone"),
+        ({"columns": {"channel": "a"}, "outcome": [{"name": "x", "kind": "bool", "column": "x"}]}, "needs true"),
+        ({"columns": {"channel": "a"}, "outcome": [{"name": "x", "kind": "guess", "column": "x"}]}, "has kind guess"),
+    ],
+)
+def test_a_map_with_a_mistake_is_refused_in_words(raw, says):
+    with pytest.raises(Unusable, match=says):
+        maps.parse(raw)
+
+
+@pytest.mark.parametrize("ready", sorted(maps.READY.glob("*.toml")), ids=lambda each: each.stem)
+def test_every_ready_map_can_be_loaded_and_carries_no_snapshot(ready):
+    plan = maps.load(ready.stem)
+
+    assert plan.columns["channel"]
+    assert plan.snapshot == ""
+
+
+def test_a_guessed_map_reads_the_file_it_was_guessed_for(tmp_path):
+    file = write(
+        tmp_path / "a.csv",
+        [
+            (str(each), "phone" if each % 3 else "app", "2026-01-21 10:00", "2026-01-22 10:00", "bill", "Solved")
+            for each in range(30)
+        ],
+        header=("Ticket ID", "Via", "Created at", "Solved at", "Category", "Status"),
+    )
+    (tmp_path / "map.toml").write_text(guess.propose(file))
+    cases = reading.read(file, maps.load(tmp_path / "map.toml"))
+
+    assert len(cases) == 30
+    assert cases.typed
+    assert cases.closed.all()

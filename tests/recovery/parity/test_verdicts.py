@@ -1,0 +1,66 @@
+"""From tests to words."""
+
+from __future__ import annotations
+
+import pytest
+
+from recovery.parity import verdicts
+from recovery.parity.effects import Estimate, Result
+
+
+def shown(value: float, half: float, *, kind: str = "risk_difference", z: float = 3.0, p: float = 0.001) -> Result:
+    near = half * 1.645 / 1.96
+    effect = Estimate(
+        kind=kind, value=value, low=value - half, high=value + half, low90=value - near, high90=value + near
+    )
+    return Result(effects=(effect,), p=p, z=z, test="a")
+
+
+def test_holm_and_benjamini_hochberg_agree_with_statsmodels():
+    multi = pytest.importorskip("statsmodels.stats.multitest", reason="statsmodels is not installed")
+    p = [0.001, 0.04, 0.03, 0.6, 0.012]
+
+    assert verdicts.holm(p) == pytest.approx(list(multi.multipletests(p, method="holm")[1]))
+    assert verdicts.benjamini_hochberg(p) == pytest.approx(list(multi.multipletests(p, method="fdr_bh")[1]))
+
+
+def test_a_test_that_was_not_made_is_not_corrected_for():
+    assert verdicts.holm([0.01, None, 0.02]) == [0.02, None, 0.02]
+    assert verdicts.benjamini_hochberg([None, 0.01]) == [None, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "p_holm", "p_bh", "verdict"),
+    [
+        (0.10, 0.03, 0.001, 0.001, "red"),
+        (0.10, 0.09, 0.20, 0.04, "amber"),
+        (0.00, 0.03, 1.0, 0.9, "green"),
+        (0.015, 0.01, 0.001, 0.001, "green"),  # plain to see, and too small to matter
+        (0.01, 0.20, 1.0, 0.9, "grey"),  # no significant difference is not parity
+        (0.045, 0.03, 0.40, 0.30, "grey"),
+    ],
+)
+def test_the_four_verdicts(value, half, p_holm, p_bh, verdict):
+    assert verdicts.decide(shown(value, half), fewest=500, p_holm=p_holm, p_bh=p_bh) == verdict
+
+
+def test_fewer_than_25_on_a_side_say_nothing():
+    strong = shown(0.4, 0.05)
+
+    assert verdicts.decide(strong, fewest=24, p_holm=1e-9, p_bh=1e-9) == "grey"
+    assert verdicts.decide(strong, fewest=25, p_holm=1e-9, p_bh=1e-9) == "red"
+
+
+def test_a_ratio_of_waits_of_seconds_is_no_red():
+    ratio = shown(3.0, 0.5, kind="time_ratio")
+
+    assert verdicts.decide(ratio, fewest=500, p_holm=1e-9, p_bh=1e-9, gap_hours=0.05) == "amber"
+    assert verdicts.decide(ratio, fewest=500, p_holm=1e-9, p_bh=1e-9, gap_hours=2.0) == "red"
+    assert verdicts.decide(ratio, fewest=500, p_holm=1e-9, p_bh=1e-9, gap_hours=2.0, floor_hours=4.0) == "amber"
+
+
+def test_grey_says_how_many_cases_would_settle_it():
+    assert verdicts.needed(shown(0.0, 0.0596), n=100, fewest=100) == 101  # the 90 % interval just fills the margin
+    assert verdicts.needed(shown(0.0, 0.1192), n=100, fewest=100) == 401
+    assert verdicts.needed(shown(0.0, 0.1192), n=10, fewest=10) == 41
+    assert verdicts.needed(shown(0.02, 0.5), n=10, fewest=10) > 25
