@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 from django import forms
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -13,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.actions import identity, intake
 from crm.channels import Channel, Message
+
+logger = logging.getLogger(__name__)
 
 
 class ContactForm(forms.Form):
@@ -44,6 +48,17 @@ def contact(request: HttpRequest) -> HttpResponse:
             intake.receive(_message(form), at=timezone.now(), origin="web form")
         except (identity.UnusableAddress, intake.NothingSaid, intake.DifferentContent) as refusal:
             form.add_error("email" if isinstance(refusal, identity.UnusableAddress) else "text", str(refusal))
+        except (OperationalError, InterfaceError):
+            logger.exception("A message from the contact page could not be taken in.")
+            form.add_error(
+                None,
+                _(
+                    "We cannot take your message this minute. Please press Send again in a moment; your words are still here."
+                ),
+            )
+            answer = render(request, "crm/contact.html", {"form": form}, status=503)
+            answer["Retry-After"] = "5"
+            return answer
         else:
             return redirect("contact-thanks")
     return render(request, "crm/contact.html", {"form": form}, status=400)

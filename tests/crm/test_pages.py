@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
+from crm.actions import intake
 from crm.models import Conversation, Interaction
 from tests.crm.stories import colleague
 
@@ -58,6 +60,17 @@ def test_what_cannot_be_taken_is_said_kindly_and_nothing_is_lost_or_stored(chang
     if "text" not in changes:
         assert b"It is broken." in answer.content
     assert not Interaction.objects.exists()
+
+
+def test_when_the_database_is_away_the_words_stay_and_nothing_is_claimed_F12(monkeypatch):
+    def away(*_arguments: object, **_more: object) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(intake, "receive", away)
+    answer = Client().post("/contact/", filled())
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert b"It is broken." in answer.content
+    assert b"in a moment" in answer.content
 
 
 def test_the_form_wants_its_own_page_W02():
