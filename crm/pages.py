@@ -82,13 +82,6 @@ def _message(form: ContactForm) -> Message:
         subject=given["subject"],
         text=text,
         full_text=text,
-        html="",
-        spoke_at=None,
-        attachments=(),
-        in_reply_to=(),
-        message_id="",
-        language="",
-        recipients=(),
     )
 
 

@@ -283,13 +283,7 @@ def log_call(call: Call, *, by: User, at: datetime, origin: str = "admin") -> in
         subject=call.subject,
         text=call.said,
         full_text=call.said,
-        html="",
         spoke_at=call.spoke_at,
-        attachments=(),
-        in_reply_to=(),
-        message_id="",
-        language="",
-        recipients=(),
         hold_seconds=call.hold_seconds,
         call_seconds=call.call_seconds,
     )

@@ -92,13 +92,6 @@ def app_message(user: User, given: dict[str, Any]) -> Message:
         subject=given.get("subject", ""),
         text=given["text"],
         full_text=given["text"],
-        html="",
-        spoke_at=None,
-        attachments=(),
-        in_reply_to=(),
-        message_id="",
-        language="",
-        recipients=(),
     )
 
 

@@ -81,17 +81,17 @@ class Message:
     external_id: str
     sender_kind: SenderKind
     sender_address: str
-    sender_name: str
-    subject: str
-    text: str
-    full_text: str
-    html: str
-    spoke_at: datetime | None
-    attachments: tuple[Part, ...]
-    in_reply_to: tuple[str, ...]
-    message_id: str
-    language: str
-    recipients: tuple[str, ...]
+    sender_name: str = ""
+    subject: str = ""
+    text: str = ""
+    full_text: str = ""
+    html: str = ""
+    spoke_at: datetime | None = None
+    attachments: tuple[Part, ...] = ()
+    in_reply_to: tuple[str, ...] = ()
+    message_id: str = ""
+    language: str = ""
+    recipients: tuple[str, ...] = ()
     imported: bool = False
     wait_seconds: int = 0
     hold_seconds: int = 0
