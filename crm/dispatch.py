@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 LAST_BELLS_WITHIN = 0.5
 """Seconds that a process which ends (a command) waits for its last bells."""
-RESTS_FOR = 0.1
+RESTS_FOR = 0.25
 """Seconds between two rounds of bells of one process; what happens meanwhile melts into the next round."""
 
 

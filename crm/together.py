@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, Generic, TypeVar, cast
+from uuid import UUID
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.postgresql.base import ServerBindingCursor
-from django.db.backends.utils import CursorWrapper
-from django.db.models import Field, ForeignKey, Model, QuerySet
+from django.db.models import DateField, Field, ForeignKey, Model, QuerySet
 from psycopg.sql import quote as quoted
 
 Row = TypeVar("Row", bound=Model)
 
-_VALUE, _NULL = -1, -2  # what stands in a column; 0 and above: the key of the row with that number
+_CONSTANTS = {"": "''", False: "false", None: "NULL"}
+"""Values that stand in the text of a statement, by what they are there. The texts are told apart by which stand where."""
+_CONSTANT_KINDS = frozenset({str, bool, type(None)})
+_AS_THEY_ARE = frozenset({str, bool, datetime, UUID})
+"""Values that their fields hand on unchanged; only JSON fields do not, and those hold no such value here."""
+Place = str | int
+"""What stands in a column of a statement: SQL text, or the number of the earlier row whose key it is."""
 
 
-@contextmanager
-def _prepared() -> Iterator[CursorWrapper]:
-    """A cursor whose statements the server parses and plans once per connection, because they come with every request."""
-    if connection.queries_logged:  # whoever watches wants to read the statements with their values
-        with connection.cursor() as cursor:
-            yield cursor
-        return
-    connection.ensure_connection()
-    direct = connection.connection
-    usual = direct.cursor_factory, direct.prepare_threshold
-    direct.cursor_factory, direct.prepare_threshold = ServerBindingCursor, 0
-    try:
-        with connection.cursor() as cursor:
-            yield cursor
-    finally:
-        direct.cursor_factory, direct.prepare_threshold = usual
+_kept = threading.local()
+_Cursor: Any = ServerBindingCursor
+
+
+def _database() -> Any:
+    """This thread's connection itself; what `django.db.connection` stands for is looked up with every use of it."""
+    return connections[DEFAULT_DB_ALIAS]
+
+
+def _rows(database: Any, statement: str, parameters: list[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that comes with every request: the server parses and plans it once per connection.
+
+    Its cursor is kept with the connection. Whoever watches statements gets them as usual, with their values.
+    """
+    found: list[tuple[Any, ...]]
+    if database.queries_logged or database.execute_wrappers:
+        with database.cursor() as watched:
+            watched.execute(statement, parameters)
+            found = watched.fetchall()
+            return found
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        cursor: Any = getattr(_kept, "cursor", None)
+        if cursor is None or cursor.connection is not database.connection:
+            cursor = _kept.cursor = _Cursor(database.connection)
+            database.connection.prepare_threshold = 0  # Django's other cursors prepare nothing all the same
+        cursor.execute(statement, parameters, prepare=True)
+        found = cursor.fetchall()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +82,7 @@ class Repeated(Generic[Row]):
     def rows(self, **values: Any) -> list[tuple[Any, ...]]:
         """Ask with these values. Raises KeyError when one is missing."""
         statement, places = self._compiled or self._compile()
-        with _prepared() as cursor:
-            cursor.execute(statement, [values[it] if isinstance(it, str) else it.value for it in places])
-            found: list[tuple[Any, ...]] = cursor.fetchall()
-            return found
+        return _rows(_database(), statement, [values[it] if isinstance(it, str) else it.value for it in places])
 
     def _compile(self) -> tuple[str, tuple[str | _Constant, ...]]:
         statement, parameters = self._build(**self._like).query.sql_with_params()
@@ -82,6 +101,13 @@ class Repeated(Generic[Row]):
         return self._compiled
 
 
+def _changes(field: Field[Any, Any]) -> bool:
+    """Whether writing may change what stands in this field; a time does only where the field sets it by itself."""
+    if isinstance(field, DateField):
+        return bool(field.auto_now or field.auto_now_add)
+    return type(field).pre_save is not Field.pre_save
+
+
 @cache
 def _columns(model: type[Model]) -> tuple[tuple[tuple[Field[Any, Any], str, bool, bool], ...], str]:
     """The columns to write and the head of the INSERT for one model; the key is left to its sequence.
@@ -91,17 +117,17 @@ def _columns(model: type[Model]) -> tuple[tuple[tuple[Field[Any, Any], str, bool
     fields = tuple(field for field in model._meta.local_concrete_fields if not field.primary_key)
     quote = connection.ops.quote_name
     names = ", ".join(quote(str(field.column)) for field in fields)
-    columns = tuple((f, f.attname, f.is_relation, type(f).pre_save is not Field.pre_save) for f in fields)
+    columns = tuple((f, f.attname, f.is_relation, _changes(f)) for f in fields)
     return columns, f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES "  # noqa: S608
 
 
 @lru_cache(maxsize=256)
-def _statement(shape: tuple[tuple[type[Model], tuple[int, ...]], ...]) -> str:
-    """Write the statement for rows of these models with these kinds of columns."""
+def _statement(shape: tuple[tuple[type[Model], tuple[Place, ...]], ...]) -> str:
+    """Write the statement for rows of these models with these things in their columns."""
     parts = []
     for number, (model, columns) in enumerate(shape):
         places = ", ".join(
-            "%s" if column == _VALUE else "NULL" if column == _NULL else f"(SELECT id FROM new_{column})"  # noqa: S608
+            column if isinstance(column, str) else f"(SELECT id FROM new_{column})"  # noqa: S608
             for column in columns
         )
         parts.append(f"new_{number} AS ({_columns(model)[1]}({places}) RETURNING id)")
@@ -111,12 +137,6 @@ def _statement(shape: tuple[tuple[type[Model], tuple[int, ...]], ...]) -> str:
     return f"WITH {', '.join(parts)} SELECT {keys} FROM {tables}"  # noqa: S608
 
 
-def _named(field: Field[Any, Any], row: Model) -> Model | None:
-    """The row that a foreign key of this row points at, as far as it is known in memory."""
-    target: Model | None = cast("ForeignKey[Any, Any]", field).get_cached_value(row, default=None)
-    return target
-
-
 def insert_together(*rows: Model) -> None:
     """Insert several new rows, which may point at each other, in one statement; each then knows its primary key.
 
@@ -124,34 +144,45 @@ def insert_together(*rows: Model) -> None:
     that one has no key yet; a row that names a later one is a mistake (KeyError).
     Raises IntegrityError like any insert; then nothing is written.
     """
+    database = _database()
     numbers: dict[int, int] = {}
-    shape: list[tuple[type[Model], tuple[int, ...]]] = []
-    values: list[Any] = []
+    shape: list[tuple[type[Model], tuple[Place, ...]]] = []
+    values: dict[str, Any] = {}
+    times: dict[datetime, str] = {}  # the same moment stands in many columns of an event and is sent once
+    named: list[tuple[Model, str, Model]] = []  # a row, its column, and the row it points at, which has no key yet
     for row in rows:
-        kinds: list[int] = []
+        places: list[Place] = []
+        holds = row.__dict__
         for field, name, is_relation, changes in _columns(type(row))[0]:
-            target = _named(field, row) if is_relation else None
-            if target is not None and target.pk is None:
-                kinds.append(numbers[id(target)])
+            value = field.pre_save(row, True) if changes else holds[name]
+            kind = type(value)
+            if value is None and is_relation:
+                target: Model | None = cast("ForeignKey[Any, Any]", field).get_cached_value(row, default=None)
+                if target is not None:  # the row that this one points at, as far as it is known in memory
+                    named.append((row, name, target))
+                    if target.pk is None:
+                        places.append(numbers[id(target)])
+                        continue
+                    value, kind = target.pk, int
+            if kind in _CONSTANT_KINDS and value in _CONSTANTS:
+                places.append(_CONSTANTS[value])
                 continue
-            value = field.pre_save(row, add=True) if changes else getattr(row, name)
-            if value is None:
-                kinds.append(_NULL)
-            else:
-                kinds.append(_VALUE)
-                values.append(field.get_db_prep_save(value, connection))
+            if kind is datetime and value in times:
+                places.append(times[value])
+                continue
+            place = f"%(v{len(values)})s"
+            if kind is datetime:
+                times[value] = place
+            elif kind not in _AS_THEY_ARE:
+                value = str(value) if isinstance(value, str) else field.get_db_prep_save(value, database)
+            values[place[2:-2]] = value
+            places.append(place)
         numbers[id(row)] = len(shape)
-        shape.append((type(row), tuple(kinds)))
-    with _prepared() as cursor:
-        cursor.execute(_statement(tuple(shape)), values)
-        written = cursor.fetchone()
+        shape.append((type(row), tuple(places)))
+    written = _rows(database, _statement(tuple(shape)), values)[0]
     for row, key in zip(rows, written, strict=True):
         row.pk = key
         row._state.adding = False
-        row._state.db = connection.alias
-    for row in rows:  # the rows that were named before they had a key
-        for field, name, is_relation, _changes in _columns(type(row))[0]:
-            if is_relation and getattr(row, name) is None:
-                target = _named(field, row)
-                if target is not None:
-                    setattr(row, name, target.pk)
+        row._state.db = database.alias
+    for row, name, target in named:
+        setattr(row, name, target.pk)

@@ -18,13 +18,14 @@ from recovery import api as recovery_api
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
+    # First what is asked most: addresses are tried from the top.
+    path("api/v1/", include([*crm_api.urlpatterns, *recovery_api.urlpatterns])),
     path("", RedirectView.as_view(url="/admin/")),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("_allauth/", include("allauth.headless.urls")),
-    path("api/v1/", include([*crm_api.urlpatterns, *recovery_api.urlpatterns])),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     *crm_pages.urlpatterns,

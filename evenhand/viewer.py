@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 ADMIN_POLICY = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'unsafe-inline'"]}
@@ -17,13 +15,6 @@ ADMIN_POLICY = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'
 NOT_A_PAGE = "default-src 'none'; frame-ancestors 'none'"
 """The policy of an answer for programs: nothing in it is ever to be shown or run."""
 THEMED = ("/admin/", "/accounts/")
-
-
-class ContentPolicyMiddleware(CSPMiddleware):
-    """Builds the content policy of pages; an answer that brought its own is left as it is."""
-
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        return response if "Content-Security-Policy" in response else super().process_response(request, response)
 
 
 class ViewerZoneMiddleware:

@@ -15,9 +15,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from crm import money
+from crm.api.hot import read
 from crm.api.paging import PAGE_SIZE, read_cursor, write_cursor
 from crm.api.shapes import StrictIn
-from crm.api.views import CURSOR, asking, get_or_404, may, read
+from crm.api.views import CURSOR, asking, get_or_404, may
 from crm.models import Conversation
 from recovery import actions
 from recovery.models import Case, Decision
@@ -175,7 +176,7 @@ class CaseFacts(APIView):
 
     @extend_schema(request=FactsIn, responses=CaseOut, operation_id="case_decide")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given = read(FactsIn, request)
+        given = read(FactsIn, request.data)
         given["complaint_type"] = ComplaintType(given["complaint_type"])
         given["loss"] = money.from_minor(given["loss"], given["currency"])
         facts = actions.facts_from(given)
@@ -191,7 +192,7 @@ class ResolveCase(APIView):
 
     @extend_schema(request=ResolveIn, responses=CaseOut, operation_id="case_resolve")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given = read(ResolveIn, request)
+        given = read(ResolveIn, request.data)
         case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
         actions.resolve(
             case.pk,

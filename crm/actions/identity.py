@@ -10,7 +10,8 @@ import phonenumbers
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import CharField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from crm.models import ContactPoint, Conversation, Customer, User
@@ -68,30 +69,50 @@ def normalised(kind: str, address: str) -> str:
     return address[:320]
 
 
-_CUSTOMER = [field.attname for field in Customer._meta.concrete_fields]
-_POINT = [field.attname for field in ContactPoint._meta.concrete_fields]
+def _open_owner(customer: str) -> Subquery:
+    """Who has the newest open matter of the outer row's customer; `customer`: its column."""
+    matters = Conversation.objects.filter(
+        customer=OuterRef(customer), state__in=[ConversationState.OPEN, ConversationState.WAITING]
+    )
+    return Subquery(matters.exclude(owner=None).order_by("-id").values("owner_id")[:1])
+
+
+def _colleagues() -> ArraySubquery:
+    return ArraySubquery(User.objects.taking_conversations().order_by("pk").values("pk"))
 
 
 def _who_uses(kind: str, address: str) -> QuerySet[ContactPoint, tuple[Any, ...]]:
-    open_owner = (
-        Conversation.objects.filter(
-            customer=OuterRef("customer"), state__in=[ConversationState.OPEN, ConversationState.WAITING]
-        )
-        .exclude(owner=None)
-        .order_by("-id")
-        .values("owner_id")[:1]
-    )
-    colleagues = User.objects.taking_conversations().order_by("pk").values("pk")
-    return (
-        ContactPoint.objects.filter(kind=kind, address=address, unlinked_at=None)
-        .order_by("pk")
-        .values_list(
-            *(f"customer__{name}" for name in _CUSTOMER), *_POINT, Subquery(open_owner), ArraySubquery(colleagues)
-        )[:1]
-    )
+    uses = ContactPoint.objects.filter(kind=kind, address=address, unlinked_at=None)
+    return uses.order_by("pk").values_list("customer_id", "pk", _open_owner("customer_id"), _colleagues())[:1]
 
 
 _known: Repeated[ContactPoint] = Repeated(_who_uses, kind="a kind", address="an address")
+
+
+def columns_of_account() -> tuple[Subquery, ...]:
+    """Columns that, read together with an app account, say who speaks with it; `of_account` makes a Speaker of them."""
+    point = ContactPoint.objects.filter(
+        kind=ContactKind.APP, address=Cast(OuterRef("public_id"), CharField()), unlinked_at=None
+    )
+    return (Subquery(point.order_by("pk").values("pk")[:1]), _open_owner("customer_id"), _colleagues())
+
+
+def of_account(account: User, point_id: int | None, open_owner: int | None, colleagues: list[int]) -> Speaker | None:
+    """Who speaks with this account; None when it has not spoken before. The values are those of `columns_of_account`."""
+    if account.customer_id is None or point_id is None:
+        return None
+    return _met(account.customer_id, point_id, ContactKind.APP, str(account.public_id), open_owner, colleagues)
+
+
+def _met(
+    customer_id: int, point_id: int, kind: str, address: str, open_owner: int | None, colleagues: list[int]
+) -> Speaker:
+    """Somebody known. Of customer and contact point only the keys are read; anything else is when it is asked for."""
+    using = connection.alias
+    customer = Customer.from_db(using, ["id"], [customer_id])
+    point = ContactPoint.from_db(using, ["id", "kind", "address"], [point_id, kind, address])
+    point.customer = customer
+    return Speaker(customer, point, is_new=False, open_owner=open_owner, colleagues=tuple(colleagues))
 
 
 def speaker(kind: str, address: str, *, name: str, language: str, at: datetime) -> Speaker:
@@ -102,12 +123,8 @@ def speaker(kind: str, address: str, *, name: str, language: str, at: datetime) 
     address = normalised(kind, address)
     known = _known.rows(kind=kind, address=address)
     if known:
-        row = known[0]
-        using, split = connection.alias, len(_CUSTOMER)
-        customer = Customer.from_db(using, _CUSTOMER, row[:split])
-        point = ContactPoint.from_db(using, _POINT, row[split:-2])
-        point.customer = customer
-        return Speaker(customer, point, is_new=False, open_owner=row[-2], colleagues=tuple(row[-1]))
+        customer_id, point_id, open_owner, colleagues = known[0]
+        return _met(customer_id, point_id, kind, address, open_owner, colleagues)
     customer = Customer(display_name=name[:200], language=language[:16], created_at=at)
     point = ContactPoint(customer=customer, kind=kind, address=address, created_at=at)
     return Speaker(customer, point, is_new=True, open_owner=None, colleagues=None)

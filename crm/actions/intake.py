@@ -75,11 +75,13 @@ def receive(
     by: User | None = None,
     raw: RawItem | None = None,
     conversation: Conversation | None = None,
+    speaker: identity.Speaker | None = None,
 ) -> Received:
     """Take in one thing a customer said: recognise them, find or open the matter, promise an answer, name an owner.
 
     at: now. origin: the door, for the history. by: the account that spoke or wrote it down; None when nobody logged in.
-    raw: the bytes it was read from. conversation: the matter it belongs to, when the door knows for certain.
+    raw: the bytes it was read from. conversation: the matter it belongs to, when the door knows for certain. speaker: who
+    that is, when the door has just read it (`identity.of_account`); it is looked up otherwise.
     The same (source, external_id) twice is one interaction. What follows (is it a complaint?) happens after commit.
     Raises NothingSaid, identity.UnusableAddress, DifferentContent; then nothing has changed.
     """
@@ -89,7 +91,10 @@ def receive(
     for race in range(RACES_TRIED):
         try:
             with nullcontext() if one_statement and not connection.in_atomic_block else transaction.atomic():
-                received = _receive(message, at=at, origin=origin, by=by, raw=raw, conversation=conversation)
+                known = speaker if race == 0 else None
+                received = _receive(
+                    message, at=at, origin=origin, by=by, raw=raw, conversation=conversation, speaker=known
+                )
                 dispatch.after_commit("interaction.received")
                 return received
         except IntegrityError as collision:
@@ -114,8 +119,9 @@ def _receive(
     by: User | None,
     raw: RawItem | None,
     conversation: Conversation | None,
+    speaker: identity.Speaker | None,
 ) -> Received:
-    speaker = identity.speaker(
+    speaker = speaker or identity.speaker(
         message.sender_kind, message.sender_address, name=message.sender_name, language=message.language, at=at
     )
     spoke_at = min(message.spoke_at or at, at)

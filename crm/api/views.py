@@ -17,8 +17,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from crm.actions import desk, intake
+from crm.actions import desk, identity, intake
 from crm.api import shapes
+from crm.api.hot import HotView, read
 from crm.api.paging import PAGE_SIZE, BadCursor, read_cursor, write_cursor
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, HistoryEntry, Interaction, Promise, User
@@ -54,13 +55,6 @@ class IsCustomer(permissions.IsAuthenticated):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return super().has_permission(request, view) and asking(request).customer_id is not None
-
-
-def read(shape: type[shapes.StrictIn], request: Request) -> dict[str, Any]:
-    """Read a request's body into a shape. Raises ValidationError."""
-    given = shape(data=request.data)
-    given.is_valid(raise_exception=True)
-    return given.validated_data  # type: ignore[no-any-return]
 
 
 def get_or_404(rows: QuerySet[Row], public_id: uuid.UUID) -> Row:
@@ -118,10 +112,13 @@ class Me(APIView):
         )
 
 
-class Messages(APIView):
+class Messages(HotView):
     """A customer tells us something new."""
 
     permission_classes = [IsCustomer]
+    shape = shapes.MessageIn
+    refusals = (intake.NothingSaid, intake.DifferentContent, identity.UnusableAddress)
+    speaks = True  # whoever asks is about to say something: who that is to us is read with the account
 
     @extend_schema(
         request=shapes.MessageIn,
@@ -129,11 +126,18 @@ class Messages(APIView):
         operation_id="message_create",
     )
     def post(self, request: Request) -> Response:
-        given = read(shapes.MessageIn, request)
+        return super().post(request)
+
+    def answer(self, request: Any, given: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        user = asking(request)
         received = intake.receive(
-            app_message(asking(request), given), at=timezone.now(), origin="api", by=asking(request)
+            app_message(user, given),
+            at=timezone.now(),
+            origin="api",
+            by=user,
+            speaker=getattr(request.auth, "speaker", None),
         )
-        return Response(received_out(received), status=201 if received.created else 200)
+        return received_out(received), 201 if received.created else 200
 
 
 class ConversationMessages(APIView):
@@ -147,7 +151,7 @@ class ConversationMessages(APIView):
         operation_id="conversation_message_create",
     )
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given = read(shapes.MessageIn, request)
+        given = read(shapes.MessageIn, request.data)
         conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
         received = intake.receive(
             app_message(asking(request), given),
@@ -338,7 +342,7 @@ class Answers(APIView):
 
     @extend_schema(request=shapes.AnswerIn, responses={201: shapes.OutgoingOut}, operation_id="answer_create")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given = read(shapes.AnswerIn, request)
+        given = read(shapes.AnswerIn, request.data)
         conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
         message = desk.answer(
             conversation.pk,
@@ -359,7 +363,7 @@ class Notes(APIView):
 
     @extend_schema(request=shapes.NoteIn, responses={201: shapes.InteractionOut}, operation_id="note_create")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given = read(shapes.NoteIn, request)
+        given = read(shapes.NoteIn, request.data)
         conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
         note = desk.note(conversation.pk, text=given["text"], by=asking(request), at=timezone.now())
         return Response(
@@ -396,7 +400,7 @@ class Calls(APIView):
         request=shapes.CallIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="call_create"
     )
     def post(self, request: Request) -> Response:
-        call = desk.Call(**read(shapes.CallIn, request))
+        call = desk.Call(**read(shapes.CallIn, request.data))
         received = desk.log_call(call, by=asking(request), at=timezone.now(), origin="api")
         return Response(received_out(received), status=201 if received.created else 200)
 

@@ -12,7 +12,7 @@ from crm.models.people import Customer
 class HistoryEntry(models.Model):
     """One thing that happened. A trigger refuses to change or delete it."""
 
-    customer = models.ForeignKey(Customer, models.PROTECT, null=True, related_name="+")
+    customer = models.ForeignKey(Customer, models.PROTECT, null=True, related_name="+", db_index=False)
     verb = models.CharField(_("what"), max_length=48)  # "case.resolved"
     ref = models.CharField(_("about"), max_length=80, blank=True)  # "case:<public id>"
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name=_("who"))

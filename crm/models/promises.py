@@ -27,7 +27,7 @@ class PromiseQuerySet(models.QuerySet["Promise"]):
 class Promise(models.Model):
     """One promised time. The database refuses to move its due time or to forget it (promise Q6)."""
 
-    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="promises")
+    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="promises", db_index=False)
     kind = models.CharField(_("promise"), max_length=16, choices=PromiseKind)
     given_by = models.CharField(_("given by"), max_length=80)  # "everybody", or what decided it, e.g. "decision:7"
     starts_at = models.DateTimeField(_("counted from"))

@@ -12,7 +12,7 @@ from crm.policy import WorkState
 class WorkItem(models.Model):
     """One follow-up that must happen, written in the transaction of the event itself; gone when done."""
 
-    key = models.CharField(max_length=160, unique=True)  # lane, event and subject: a repeat adds nothing
+    key = models.CharField(max_length=160)  # lane, event and subject: a repeat adds nothing
     lane = models.CharField(_("lane"), max_length=24)
     event = models.CharField(_("after"), max_length=48)
     ref = models.CharField(_("about"), max_length=80)  # "interaction:<public id>"; facts are read when it is worked on
@@ -26,6 +26,8 @@ class WorkItem(models.Model):
         verbose_name = _("work item")
         verbose_name_plural = _("work items")
         constraints = [
+            # Not unique=True, which would bring a second index for LIKE.
+            models.UniqueConstraint(fields=["key"], name="work_item_once"),
             models.CheckConstraint(
                 condition=~Q(state=WorkState.PARKED) | ~Q(reason=""), name="work_item_parked_has_reason"
             ),

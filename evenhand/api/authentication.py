@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -16,7 +18,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.db.models import BigAutoField, OuterRef, QuerySet, Subquery, Value
+from django.db.models import BigAutoField, Case, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Concat
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -24,6 +26,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from crm.actions import identity
 from crm.models import User
 from crm.together import Repeated
 
@@ -41,12 +44,27 @@ class AppTokenAuthentication(JWTTokenAuthentication):  # type: ignore[misc]  # d
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
-    def authenticate_credentials(self, key: str) -> tuple[User, dict[str, Any]]:
+    speaks = False
+
+    def authenticate(self, request: Request) -> Any:
+        self.speaks = getattr(getattr(request, "parser_context", {}).get("view"), "speaks", False)
+        scheme, _gap, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        return self.authenticate_credentials(token.strip()) if scheme.lower() == "bearer" else None
+
+    def authenticate_credentials(self, key: str) -> tuple[User, Token]:
         payload, user_id, session_key = _signed(key)
-        user = _account(user_id, session_key) if payload["exp"] > time.time() else None
-        if user is None:
+        found = _account(user_id, session_key, speaks=self.speaks) if payload["exp"] > time.time() else None
+        if found is None:
             raise AuthenticationFailed(_("Please log in again."))
-        return user, payload
+        return found[0], Token(payload, found[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What was asked with (`request.auth`). speaker: who speaks with the account, known where the view `speaks`."""
+
+    says: dict[str, Any]
+    speaker: identity.Speaker | None
 
 
 @lru_cache(maxsize=2048)
@@ -63,40 +81,69 @@ def _signed(token: str) -> tuple[dict[str, Any], int, str]:
     return payload, int(payload["sub"]), session_key
 
 
-_ACCOUNT = [field.attname for field in User._meta.concrete_fields]
+_NOT_ASKED = {"last_login", "date_joined", "first_name", "last_name"}
+_ACCOUNT = [field.attname for field in User._meta.concrete_fields if field.attname not in _NOT_ASKED]
 
 
-def _account_and_rights(user_id: int, session_key: str, at: datetime) -> QuerySet[User, tuple[Any, ...]]:
+def _account_and_rights(
+    user_id: int, session_key: str, at: datetime, *, more: Sequence[Subquery] = ()
+) -> QuerySet[User, tuple[Any, ...]]:
     session = Session.objects.filter(session_key=session_key, expire_date__gt=at).values("session_data")
     right = Concat("content_type__app_label", Value("."), "codename")
     own = Permission.objects.filter(user=OuterRef("pk")).order_by().values(right=right)
     # Beginning at the account, each finds its few rows by index; one query with "or" would read every right there is.
     of_groups = Permission.objects.filter(group__user=OuterRef("pk")).order_by().values(right=right)
+    # Rights are the colleagues': for a customer nothing is looked up.
     asked: QuerySet[User, tuple[Any, ...]] = User.objects.filter(pk=user_id, is_active=True).values_list(
-        *_ACCOUNT, Subquery(session), ArraySubquery(own), ArraySubquery(of_groups)
+        *_ACCOUNT,
+        Subquery(session),
+        Case(When(is_staff=True, then=ArraySubquery(own))),
+        Case(When(is_staff=True, then=ArraySubquery(of_groups))),
+        *more,
     )
     return asked
 
 
-_accounts: Repeated[User] = Repeated(
-    _account_and_rights, user_id=-1, session_key="a session", at=datetime(1970, 1, 1, tzinfo=UTC)
+_LIKE: dict[str, Any] = {"user_id": -1, "session_key": "a session", "at": datetime(1970, 1, 1, tzinfo=UTC)}
+_accounts: Repeated[User] = Repeated(_account_and_rights, **_LIKE)
+_accounts_that_speak: Repeated[User] = Repeated(
+    partial(_account_and_rights, more=identity.columns_of_account()), **_LIKE
 )
 
 
-def _account(user_id: int, session_key: str) -> User | None:
+@lru_cache(maxsize=2048)
+def _session(data: str) -> tuple[str, str, str]:
+    """What a session's row says: the account, the back end it logged in by, and the proof of its password then.
+
+    The same row says the same, so its signature and its words are read once per process.
+    """
+    kept = SessionStore().decode(data)
+    return kept.get(SESSION_KEY, ""), kept.get(BACKEND_SESSION_KEY, ""), kept.get(HASH_SESSION_KEY, "")
+
+
+@lru_cache(maxsize=2048)
+def _proof_of(password: str) -> str:
+    """What a session of an account with this (hashed) password must hold."""
+    return User(password=password).get_session_auth_hash()
+
+
+def _account(user_id: int, session_key: str, *, speaks: bool) -> tuple[User, identity.Speaker | None] | None:
+    """The account with its rights, and who speaks with it; None when account or session do not stand any more."""
     if user_id > LARGEST_ID:
         return None
-    found = _accounts.rows(user_id=user_id, session_key=session_key, at=timezone.now())
-    if not found or found[0][-3] is None:
+    asked = _accounts_that_speak if speaks else _accounts
+    found = asked.rows(user_id=user_id, session_key=session_key, at=timezone.now())
+    if not found:
         return None
-    *columns, session_data, own, of_groups = found[0]
+    columns, (session_data, own, of_groups, *more) = found[0][: len(_ACCOUNT)], found[0][len(_ACCOUNT) :]
+    if session_data is None:
+        return None
     user: User = User.from_db(connection.alias, _ACCOUNT, columns)
-    kept = SessionStore(session_key).decode(session_data)
-    same_account = (
-        kept.get(SESSION_KEY) == str(user_id) and kept.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
-    )
-    if not same_account or not constant_time_compare(kept.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
+    account, backend, proof = _session(session_data)
+    if account != str(user_id) or backend not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    if not constant_time_compare(proof, _proof_of(user.password)):
         return None
     # Where Django's own backend keeps what it has read.
-    user._perm_cache = {*own, *of_groups}  # type: ignore[attr-defined]
-    return user
+    user._perm_cache = {*(own or ()), *(of_groups or ())}  # type: ignore[attr-defined]
+    return user, identity.of_account(user, *more) if more else None

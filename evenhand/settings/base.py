@@ -98,16 +98,16 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "evenhand.viewer.ContentPolicyMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "evenhand.pages.ContentPolicyMiddleware",
+    "evenhand.pages.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "evenhand.pages.CsrfViewMiddleware",
+    "evenhand.pages.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "evenhand.viewer.ViewerZoneMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "evenhand.pages.MessageMiddleware",
+    "evenhand.pages.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "evenhand.urls"
@@ -255,6 +255,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["evenhand.api.parsing.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "evenhand.api.parsing.Negotiation",
     "DEFAULT_SCHEMA_CLASS": "evenhand.api.schema.ProblemSchema",
     "DEFAULT_VERSIONING_CLASS": None,
     "EXCEPTION_HANDLER": "evenhand.api.problems.problem_handler",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db import connection
 from django.urls import NoReverseMatch, reverse
@@ -232,15 +233,18 @@ def _told(cost: Any) -> dict[str, float]:
 def goal_1(run: Run) -> list[Finding]:
     """What the app's create costs under load, beside the floor; both behind gunicorn with 2 × 4 threads, 8 connections."""
     os.environ["EVENHAND_BENCH_DSN"] = run.places.database_url
+    os.environ["EVENHAND_BENCH_JWT_KEY"] = settings.HEADLESS_JWT_PRIVATE_KEY
+    os.environ["EVENHAND_BENCH_SECRET"] = settings.SECRET_KEY
     bodies = json.dumps(
         {"text": "My lamp does not work any more. I bought it two weeks ago in your shop.", "key": "KEY"}
     )
     customers = [run.people.customers[n % len(run.people.customers)] for n in range(CONNECTIONS)]
 
-    def connections(path: str, header: Callable[[Any], str]) -> list[dict[str, str]]:
+    def connections(path: str) -> list[dict[str, str]]:
         return [
             {
-                "head": f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{header(user)}\r\n",
+                "head": f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                f"Authorization: Bearer {run.people.tokens[user.pk]}\r\n",
                 "body": bodies,
             }
             for user in customers
@@ -248,6 +252,7 @@ def goal_1(run: Run) -> list[Finding]:
 
     def load(web: servers.Web, callers: list[dict[str, str]], seconds: float) -> dict[str, float]:
         told = {"port": web.port, "connections": callers, "seconds": seconds, "status": 201, "run": uuid.uuid4().hex}
+        told["workers"] = servers.children(web.process.pid)
         database_pids = postgres.backends(run.places)
         python, sql = web.cpu_seconds(), servers.cpu_seconds(database_pids)
         said = subprocess.run(
@@ -269,8 +274,7 @@ def goal_1(run: Run) -> list[Finding]:
         servers.gunicorn("tests.bench.floor:application", run.places) as floor,
     ):
         run.people.log_in()
-        ours = connections("/api/v1/messages/", lambda user: f"Authorization: Bearer {run.people.tokens[user.pk]}")
-        floors = connections("/", lambda user: f"X-Account: {user.public_id}")
+        ours, floors = connections("/api/v1/messages/"), connections("/")
         load(product, ours, 2), load(floor, floors, 2)
         rounds = alternating(
             run.rounds, lambda: load(product, ours, run.seconds), lambda: load(floor, floors, run.seconds)

@@ -5,7 +5,9 @@ Run as `python -m tests.bench.load` with a JSON description on stdin; prints a J
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import selectors
 import socket
 import sys
@@ -46,12 +48,59 @@ class Caller:
         return int(head[9:12])
 
 
+def evenly(told: dict[str, Any]) -> list[Caller]:
+    """Open the connections so that every worker (told["workers"], process ids) accepts as many of them.
+
+    Who accepts a connection is chance, and four threads behind one interpreter lock would be measured instead of eight.
+    """
+    room = {worker: len(told["connections"]) // len(told["workers"]) for worker in told["workers"]}
+    kept: list[Caller] = []
+    others: list[Caller] = []
+    for _ in range(400):
+        one = told["connections"][len(kept)]
+        caller = Caller(told["port"], one["head"], one["body"], len(kept))
+        worker = _accepted_by(caller.socket, told["workers"])
+        if worker is not None and room[worker] == 0:
+            others.append(caller)  # kept open until the end, so that the other worker has reason to accept
+            continue
+        if worker is not None:
+            room[worker] -= 1
+        kept.append(caller)
+        if len(kept) == len(told["connections"]):
+            break
+    for caller in others:
+        caller.socket.close()
+    if len(kept) < len(told["connections"]):
+        raise RuntimeError("After 400 connections the workers still do not share them evenly.")
+    return kept
+
+
+def _accepted_by(sock: socket.socket, workers: list[int]) -> int | None:
+    """The worker whose socket is the other end; None where the system does not tell (/proc)."""
+    ours, theirs = (f"{port:04X}" for port in (sock.getsockname()[1], sock.getpeername()[1]))
+    for _ in range(200):
+        inodes = []
+        with contextlib.suppress(OSError), open("/proc/net/tcp") as table:
+            for line in table:
+                parts = line.split()
+                if parts[1].endswith(f":{theirs}") and parts[2].endswith(f":{ours}"):
+                    inodes.append(f"socket:[{parts[9]}]")
+        for worker in workers:
+            with contextlib.suppress(OSError):
+                for name in os.listdir(f"/proc/{worker}/fd"):
+                    with contextlib.suppress(OSError):
+                        if os.readlink(f"/proc/{worker}/fd/{name}") in inodes:
+                            return worker
+        time.sleep(0.005)
+    return None
+
+
 def run(told: dict[str, Any]) -> dict[str, Any]:
     """Keep all connections busy for told["seconds"]; count answers, errors and waiting times (ms)."""
     waiting: list[float] = []
     errors = 0
     chosen = selectors.DefaultSelector()
-    callers = [Caller(told["port"], one["head"], one["body"], n) for n, one in enumerate(told["connections"])]
+    callers = evenly(told)
     for caller in callers:
         chosen.register(caller.socket, selectors.EVENT_READ, caller)
     started, cpu = time.perf_counter(), time.process_time()
