@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from recovery.parity import maps, reading
+from recovery.parity.answers import Answers
 from recovery.parity.audit import Audit, audit
-from recovery.parity.reading import Answers, Cases
+from recovery.parity.reading import Cases
 
 CHANNELS = {"phone": 0.34, "email": 0.24, "web": 0.16, "social": 0.12, "chat": 0.09, "letter": 0.05}
 TYPES = 24

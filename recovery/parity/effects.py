@@ -88,6 +88,17 @@ def binary(pair: Pair) -> Result:
     )
 
 
+def share_ratio(pair: Pair) -> float | None:
+    """Ratio of adjusted shares, first side / second (Mantel and Haenszel's; Rothman and Boice 1979); pair as in
+    `binary`.
+    """
+    pair = pair.comparable()
+    sizes = pair.sizes()
+    total = sizes.sum(axis=1)
+    below = float((pair.d[:, 1, 0] * sizes[:, 0] / total).sum())
+    return float((pair.d[:, 0, 0] * sizes[:, 1] / total).sum()) / below if below > 0 else None
+
+
 def _around(kind: str, value: float, spread: float, *, low: float = -1.0, high: float = 1.0) -> Estimate:
     ends = [float(np.clip(value + sign * spread, low, high)) for sign in (-Z95, Z95, -Z90, Z90)]
     return Estimate(

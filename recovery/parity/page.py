@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from recovery.parity import survival, verdicts
-from recovery.parity.audit import Audit, Contrast, case_mix
+from recovery.parity.audit import Audit, case_mix
+from recovery.parity.contrasts import Contrast
 from recovery.parity.effects import Estimate
 from recovery.parity.metrics import PROMISE_KEPT, TIME_TO_RESOLUTION
 from recovery.parity.reading import REASONS, Cases

@@ -11,7 +11,10 @@ import numpy as np
 
 from recovery.parity import audit as auditing
 from recovery.parity import maps, reading, survival
-from recovery.parity.audit import Audit, Contrast
+from recovery.parity.answers import Answers
+from recovery.parity.audit import Audit
+from recovery.parity.columns import Floats
+from recovery.parity.contrasts import Contrast
 from recovery.parity.kernel import Ints
 from recovery.parity.reading import Cases
 from recovery.parity.tables import Told, silent
@@ -125,13 +128,13 @@ def summary(cases: Cases, rows: Ints, *, rejected: int, excluded: bool) -> dict[
     }
 
 
-def _percentiles(values: reading.Floats, *wanted: int) -> list[float | None]:
+def _percentiles(values: Floats, *wanted: int) -> list[float | None]:
     if len(values) == 0:
         return [None] * len(wanted)
     return [float(each) for each in np.percentile(values, wanted)]
 
 
-def _outcome(answers: reading.Answers, values: reading.Floats) -> dict[str, Any]:
+def _outcome(answers: Answers, values: Floats) -> dict[str, Any]:
     values = values[~np.isnan(values)]
     if answers.kind == "bool":
         yes = int((values == 1).sum())

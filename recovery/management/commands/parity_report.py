@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from recovery.parity.audit import Audit, Contrast
+    from recovery.parity.audit import Audit
+    from recovery.parity.contrasts import Contrast
     from recovery.parity.tables import Told
 
 COLOURS = {"red": "bold red", "amber": "yellow", "green": "green", "grey": "bright_black"}

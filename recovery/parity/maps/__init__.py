@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from recovery.parity import Unusable
 
 READY = Path(__file__).parent
-ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status")
+ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status", "customer")
 TIMES = ("opened", "closed", "promised")
 KINDS = ("bool", "category", "duration")
 NULLS = ("NA", "N/A", "NULL", "null", "None", "nan")
 RESERVED = ("promise_kept", "time_to_resolution")
-OPTIONS = {
+RESPONSE_COVERAGE = "response_coverage"
+OPTIONS: dict[str, Any] = {
     "timezone": str,
     "date_formats": list,
     "delimiter": str,
@@ -28,7 +29,11 @@ OPTIONS = {
     "exclude_channels": list,
     "snapshot": str,
     "closed_statuses": list,
+    "public_channels": list,
+    "response": str,
+    "response_within_hours": (int, float),
 }
+SHAPES = {list: "list", str: "text"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,9 @@ class Map:
     exclude_channels: frozenset[str] = frozenset()
     snapshot: str = ""
     closed_statuses: frozenset[str] = frozenset()
+    public_channels: frozenset[str] = frozenset()
+    response: str = ""  # the duration outcome that ends with the first answer
+    response_within_hours: float = 0.0  # older cases should have an answer; 0: found from the answered ones
 
     @property
     def zone(self) -> ZoneInfo:
@@ -104,8 +112,8 @@ def parse(raw: dict[str, Any]) -> Map:
             raise Unusable(f"The map's [options] has {name}; it may have {', '.join(OPTIONS)}.")
         if name == "snapshot" and not isinstance(value, (str, list)):
             value = options[name] = str(value)
-        if not isinstance(value, OPTIONS[name]):
-            raise Unusable(f"The map's option {name} should be a {'list' if OPTIONS[name] is list else 'text'}.")
+        if not isinstance(value, OPTIONS[name]) or isinstance(value, bool):
+            raise Unusable(f"The map's option {name} should be a {SHAPES.get(OPTIONS[name], 'number')}.")
     outcomes = raw.get("outcome", [])
     if not isinstance(outcomes, list):
         raise Unusable("The map's outcomes are written [[outcome]], with two brackets.")
@@ -114,6 +122,9 @@ def parse(raw: dict[str, Any]) -> Map:
     for name in names:
         if names.count(name) > 1 or name in RESERVED:
             raise Unusable(f"The map's outcome name {name} is taken.")
+    _check_response(options, named)
+    if options.get("public_channels") and not {"customer", "opened", "closed"} <= set(columns):
+        raise Unusable("The map's public_channels need the columns customer, opened and closed.")
     zone = options.get("timezone", "UTC")
     try:
         ZoneInfo(zone)
@@ -131,7 +142,22 @@ def parse(raw: dict[str, Any]) -> Map:
         exclude_channels=frozenset(_texts(options, "exclude_channels")),
         snapshot=options.get("snapshot", ""),
         closed_statuses=frozenset(each.casefold() for each in _texts(options, "closed_statuses")),
+        public_channels=frozenset(_texts(options, "public_channels")),
+        response=options.get("response", ""),
+        response_within_hours=float(options.get("response_within_hours", 0.0)),
     )
+
+
+def _check_response(options: dict[str, Any], outcomes: tuple[Outcome, ...]) -> None:
+    response = options.get("response", "")
+    if "response_within_hours" in options and (not response or not options["response_within_hours"] > 0):
+        raise Unusable("The map's response_within_hours needs response beside it, and to be more than 0.")
+    if not response:
+        return
+    if response not in {each.name for each in outcomes if each.kind == "duration"}:
+        raise Unusable(f"The map's option response names {response}, which is no outcome of kind duration in the map.")
+    if any(each.name == RESPONSE_COVERAGE for each in outcomes):
+        raise Unusable(f"The map's outcome name {RESPONSE_COVERAGE} is taken by the option response.")
 
 
 def _texts(options: dict[str, Any], name: str) -> tuple[str, ...]:
