@@ -11,14 +11,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from recovery.parity import Unusable, effects, kernel, survival, verdicts
+from recovery.parity import Unusable, customers, effects, kernel, public, survival, verdicts
 from recovery.parity.columns import Flags
 from recovery.parity.contrasts import Contrast, LogRankLine, judged
+from recovery.parity.customers import Within
 from recovery.parity.effects import Estimate, Result
 from recovery.parity.kernel import Floats, Ints, Pair
 from recovery.parity.maps import RESPONSE_COVERAGE
 from recovery.parity.metrics import TIME_TO_RESOLUTION, Metric
 from recovery.parity.metrics import of as metrics_of
+from recovery.parity.public import WentPublic
 from recovery.parity.reading import Cases
 
 OTHERS = "others"
@@ -41,6 +43,8 @@ class Audit:
     standardised: dict[str, dict[str, float | None]]
     shared_strata: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    within: Within | None = None  # where the file knows customers
+    went_public: WentPublic | None = None  # where the map says which channels are public, too
 
     @cached_property
     def overall(self) -> tuple[Contrast, ...]:
@@ -83,10 +87,13 @@ def audit(
             crude.append(mixed)
     contrasts, crude = judged(made), judged(crude)
     standardised, shared = _standardised(cases, metrics, stratum, names, shown)
+    within = customers.within(cases, metrics, pairs, shown)
+    went_public = public.went_public(cases)
     notes = (*cases.notes, *_notes(contrasts, crude, shared, pairs, cases))
     return Audit(
         cases=cases, reference=reference, strata_by=strata_by, strata=names, stratum=stratum, metrics=metrics,
         crude=tuple(crude), contrasts=tuple(contrasts), standardised=standardised, shared_strata=shared, notes=notes,
+        within=within, went_public=went_public,
     )  # fmt: skip
 
 

@@ -65,13 +65,17 @@ class Cases:
     rejected: dict[str, int]
     rejected_by_channel: dict[str, int]
     notes: list[str] = field(default_factory=list)
-    customer: Codes | None = None  # -1 where unknown; the names behind the codes are not kept
-    opened: Seconds | None = None  # UTC; only beside customer
+    customer: Codes = field(default_factory=lambda: np.empty(0, dtype=np.int32))  # -1 unknown; names are not kept
+    opened: Seconds = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # UTC; only beside customer
     public: frozenset[str] = frozenset()  # channels where everybody can read along
     response: Response | None = None
 
     def __len__(self) -> int:
         return len(self.channel)
+
+    @property
+    def customers_known(self) -> bool:
+        return len(self.customer) > 0 and len(self.opened) > 0
 
 
 def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent) -> Cases:
@@ -330,8 +334,8 @@ def _finish(
         outcomes=outcomes, snapshot=None if asof is None else datetime.fromtimestamp(asof, UTC),
         timed=timed, promises=promised is not None and timed, by_day=by_day and timed, typed="type" in places,
         excluded=plan.exclude_channels, read=loaded.read, rejected=dict(rejected), rejected_by_channel=dict(by_channel),
-        notes=notes, customer=np.array(loaded.customer, dtype=np.int32)[keep] if "customer" in places else None,
-        opened=opened.utc[keep] if "customer" in places and opened is not None else None,
+        notes=notes, customer=np.array(loaded.customer, dtype=np.int32)[keep if "customer" in places else slice(0)],
+        opened=opened.utc[keep] if "customer" in places and opened is not None else np.empty(0, dtype=np.int64),
         public=plan.public_channels, response=response,
     )  # fmt: skip
 
