@@ -253,7 +253,8 @@ def linear(kind: str, y: Floats, order: Floats, customer: Ints, *, at: float = 0
     if z is None:
         return Result(effects=(Estimate(kind=kind, value=at + value),), p=None, z=None, test=None)
     ends = [each for level in (critical, critical * Z90 / Z95) for each in _ends(seen, slope, level)]
-    low, high, low90, high90 = (None if each is None else at + each for each in ends)
+    reach = 1.0 - at  # a difference of shares ends at -1 and 1, a chance at 0 and 1
+    low, high, low90, high90 = (None if each is None else at + float(np.clip(each, -reach, reach)) for each in ends)
     return Result(
         effects=(Estimate(kind=kind, value=at + value, low=low, high=high, low90=low90, high90=high90),),
         p=p,
