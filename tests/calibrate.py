@@ -23,10 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from recovery.parity import maps, reading
+from recovery.parity import maps, public, reading
 from recovery.parity.answers import Answers
 from recovery.parity.audit import Audit, audit
 from recovery.parity.reading import Cases
+from tests.recovery.parity import people
 
 CHANNELS = {"phone": 0.34, "email": 0.24, "web": 0.16, "social": 0.12, "chat": 0.09, "letter": 0.05}
 TYPES = 24
@@ -153,6 +154,51 @@ def dealt_anew(cases: Cases, seed: int, *, n: int) -> tuple[bool, bool]:
     return "red" in verdicts, "red" in verdicts or "amber" in verdicts
 
 
+def with_themselves(seed: int, *, ratio: float, yes: float, follow_up: bool) -> tuple[bool, bool, bool, bool]:
+    """500 customers with two to four cases each: is the phone's wait, or its share, significant (5 %) and red?"""
+    made = audit(people.pairs(np.random.default_rng(seed), 500, ratio=ratio, yes=yes, follow_up=follow_up))
+    assert made.within is not None
+    phone = {each.metric: each for each in made.within.contrasts if each.channel == "phone"}
+    lines = [phone["time_to_resolution"], phone["satisfied"]]
+    return *(each.tested.p < 0.05 for each in lines), *(each.verdict == "red" for each in lines)
+
+
+def in_public(seed: int, *, customers: int, hazard_ratio: float) -> tuple[bool, bool, bool, float]:
+    made = public.went_public(people.posters(np.random.default_rng(seed), customers, hazard_ratio=hazard_ratio))
+    assert made is not None
+    whole = made.whole
+    inside = bool(whole.ratio.low and whole.ratio.high and whole.ratio.low < hazard_ratio < whole.ratio.high)
+    return whole.tested.p < 0.05, whole.verdict == "red", inside, float(np.log(whole.ratio.value or 1.0))
+
+
+def run_people(tell: Callable[[str], None], pool: ProcessPoolExecutor, replications: int) -> None:
+    tell(
+        "\nCustomers compared with themselves (500 customers, about 170 pairs):\n\n"
+        "| planted in the phone | wait, p < 0.05 | wait, red | share, p < 0.05 | share, red |\n"
+        "| --- | --- | --- | --- | --- |"
+    )
+    for name, planted_here in (
+        ("nothing", {"ratio": 1.0, "yes": 0.0, "follow_up": False}),
+        ("nothing; a second case follows a slow first one", {"ratio": 1.0, "yes": 0.0, "follow_up": True}),
+        ("waits × 1.25, share + 10 points", {"ratio": 1.25, "yes": 0.1, "follow_up": False}),
+        ("waits × 1.5, share + 20 points", {"ratio": 1.5, "yes": 0.2, "follow_up": False}),
+    ):
+        found = list(pool.map(partial(with_themselves, **planted_here), range(replications), chunksize=4))
+        columns = [rate(bool(each[column]) for each in found) for column in (0, 2, 1, 3)]
+        tell(f"| {name} | {' | '.join(columns)} |")
+    tell(
+        "\nGoing public (hazard of the private case from the post on):\n\n"
+        "| customers | planted | p < 0.05 | red | interval holds it | geometric mean |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for customers in (120, 500):
+        for size in (1.0, 1.3, 1.6):
+            job = partial(in_public, customers=customers, hazard_ratio=size)
+            found = list(pool.map(job, range(replications), chunksize=4))
+            columns = [rate(bool(each[column]) for each in found) for column in range(3)]
+            mean = np.exp(np.mean([each[3] for each in found]))
+            tell(f"| {customers} | {size:g} | {' | '.join(columns)} | {mean:.2f} |")
+
+
 def rate(found: Iterable[bool]) -> str:
     values = list(found)
     share = sum(values) / len(values)
@@ -197,6 +243,7 @@ def run(tell: Callable[[str], None], *, replications: int, real: Path | None, wo
             for n in (500, 2_000, 10_000, 0):
                 found = list(pool.map(partial(dealt_anew, cases, n=n), range(replications), chunksize=4))
                 tell(f"| {n or len(cases):,} | {rate(each[0] for each in found)} | {rate(each[1] for each in found)} |")
+        run_people(tell, pool, replications)
         tell(
             "\nPlanted in one channel, found (red):\n\n| planted | channel | "
             + " | ".join(f"{n:,}" for n in SIZES)

@@ -198,6 +198,7 @@ def test_guess_prints_a_map(demo):
 
     assert 'channel = "channel"' in out.getvalue()
     assert 'promised = "promised"' in out.getvalue()
+    assert '# customer = "customer"' in out.getvalue()
 
 
 def test_the_demonstration_is_written_with_its_map(tmp_path):
