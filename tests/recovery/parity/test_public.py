@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from recovery.parity import public
+from recovery.parity import page, public
+from recovery.parity.audit import audit
 from tests.recovery.parity import people
 
 
@@ -99,6 +100,15 @@ def _posted(spans: public.Spans) -> np.ndarray:
     keys = {(c, s) for c, s in zip(spans.customer[spans.public], spans.start[spans.public], strict=True)}
     pairs = zip(spans.customer[first], spans.stop[first], spans.resolved[first], strict=True)
     return np.flatnonzero([(c, s) in keys and not r for c, s, r in pairs])
+
+
+def test_the_answer_says_no_when_only_going_public_differs_R061():
+    cases = people.posters(np.random.default_rng(1), 800, hazard_ratio=1.7)
+    made = audit(dataclasses.replace(cases, excluded=frozenset({"social"})))
+
+    assert "red" not in {each.verdict for each in made.overall}
+    assert page.answer(made).startswith("No, not alike: going public pays: once its customer has written publicly")
+    assert " Otherwise: " in page.answer(made)
 
 
 def test_too_few_resolutions_are_grey_and_say_how_many_are_needed():
