@@ -17,7 +17,9 @@ PERMUTE_BELOW = 30  # events on a side
 Z95, Z90 = float(ndtri(0.975)), float(ndtri(0.95))
 FARTHEST = np.log(1e6)  # largest log odds ratio looked for
 ALL_TARGETS_BELOW = 2_000_000  # cells; more are solved target by target to save memory
-STEPS = 14  # halvings: from the whole span of bins to a thirtieth of one bin
+STEPS = 40  # towards a shift; a handful is enough
+FIRST_SLOPE = 2.0  # bins for one z, where nothing is known yet
+CLOSE = 0.01  # bins between the last two steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,29 +315,47 @@ def _time_ratio(shifts: Floats, width: float) -> Estimate:
 def inverted(pair: Pair, targets: Floats, group: Ints, groups: int) -> Floats:
     """Shifts, in bins, at which the test gives wanted z values: (targets, groups); NaN where no shift gives it.
 
-    targets: (targets, groups) z values; group: code per stratum. z grows with the shift, so halving finds it.
+    targets: (targets, groups) z values; group: code per stratum. z grows with the shift: secants find it, and halving
+    where they leave what is known to hold it.
     """
     wanted, strata, bins = len(targets), len(pair.d), pair.d.shape[2]
     if wanted > 1 and wanted * strata * bins > ALL_TARGETS_BELOW:
         return np.concatenate([inverted(pair, targets[at : at + 1], group, groups) for at in range(wanted)])
-    every = Pair(np.tile(pair.d, (wanted, 1, 1)), np.tile(pair.q, (wanted, 1, 1)))
-    row = (np.arange(wanted)[:, None] * groups + group[None]).ravel()
+    cells = kernel.Shifting(pair)
 
-    def z_at(shift: Floats) -> Floats:
-        sums = kernel.shifted(every, shift.ravel()[row])
-        u, v = np.bincount(row, sums.u, wanted * groups), np.bincount(row, sums.v, wanted * groups)
+    def off(shift: Floats) -> Floats:
+        sums = cells.score(shift.T if groups == 1 else shift.T[group])
+        u, v = (_summed(each, group, groups).T for each in sums)
         with np.errstate(divide="ignore", invalid="ignore"):
-            z: Floats = np.where(v > 0, u / np.sqrt(v), np.sign(u) * 99.0).reshape(targets.shape)
-        return z
+            z: Floats = np.where(v > 0, u / np.sqrt(v), np.sign(u) * 99.0)
+        return z - targets
 
     low, high = np.full(targets.shape, -float(bins)), np.full(targets.shape, float(bins))
-    unreachable = (z_at(low) > targets) | (z_at(high) < targets)
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        beyond = z_at(middle) > targets
-        high, low = np.where(beyond, middle, high), np.where(beyond, low, middle)
-    found: Floats = np.where(unreachable, np.nan, (low + high) / 2)
+    unreachable = (off(low) > 0) | (off(high) < 0)
+    before, at = np.zeros(targets.shape), np.zeros(targets.shape)
+    off_before = np.zeros(targets.shape)
+    for step in range(STEPS):
+        here = off(at)
+        high, low = np.where(here > 0, np.minimum(at, high), high), np.where(here > 0, low, np.maximum(at, low))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            after = at - here * (FIRST_SLOPE if step == 0 else (at - before) / (here - off_before))
+        after = np.where((after > low) & (after < high), after, (low + high) / 2)
+        before, off_before, at = at, here, after
+        if np.minimum(np.abs(at - before), high - low)[~unreachable].max(initial=0.0) < CLOSE:
+            break
+    found: Floats = np.where(unreachable, np.nan, at)
     return found
+
+
+def _summed(values: Floats, group: Ints, groups: int) -> Floats:
+    """Add (strata, targets) up to (groups, targets)."""
+    if groups == 1:
+        return values.sum(axis=0, keepdims=True)
+    if groups == len(values):
+        return values
+    made = np.zeros((groups, values.shape[1]))
+    np.add.at(made, group, values)
+    return made
 
 
 def mean_gap(pair: Pair, hours: Floats) -> float:
