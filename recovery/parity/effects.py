@@ -70,15 +70,13 @@ def binary(pair: Pair) -> Result:
         return Result(
             effects=(Estimate(kind="risk_difference"), Estimate(kind="odds_ratio")), p=None, z=None, test=None
         )
-    n, m = n1 + n2, a + b
+    n = n1 + n2
     overlap = float((n1 * n2 / n).sum())
     difference = float(((a * n2 - b * n1) / n).sum()) / overlap
     up, down = (a * (n2 - b) / n), (b * (n1 - a) / n)
     ratio = float(up.sum() / down.sum()) if down.sum() > 0 else float("nan")
-    expected = float((n1 * m / n).sum()), float((n2 * m / n).sum())
-    scarcest = min(*expected, float(n1.sum()) - expected[0], float(n2.sum()) - expected[1])
     z = kernel.z_of(kernel.score(pair))
-    if scarcest < EXACT_BELOW:
+    if _scarcest(a, b, n1, n2) < EXACT_BELOW:
         return _exact(a, b, n1, n2, difference, ratio, z)
     spread = np.sqrt(_sato(a, b, n1, n2, difference) / overlap**2)
     log_spread = _log_odds_spread(a, b, n1, n2)
@@ -88,6 +86,13 @@ def binary(pair: Pair) -> Result:
         z=finite(z),
         test="cochran_mantel_haenszel",
     )
+
+
+def _scarcest(a: Floats, b: Floats, n1: Floats, n2: Floats) -> float:
+    """Expected events or non-events, on the side that has fewest."""
+    m, n = a + b, n1 + n2
+    expected = float((n1 * m / n).sum()), float((n2 * m / n).sum())
+    return min(*expected, float(n1.sum()) - expected[0], float(n2.sum()) - expected[1])
 
 
 def _around(kind: str, value: float, spread: float, *, low: float = -1.0, high: float = 1.0) -> Estimate:
@@ -136,8 +141,7 @@ def _exact(a: Floats, b: Floats, n1: Floats, n2: Floats, difference: float, rati
     lowest, logs = convolved(n1, n2, a + b)
     places = np.arange(len(logs)) + lowest
     seen = int(a.sum())
-    below, at, above = _tails(logs, places, seen, 0.0)
-    p = min(1.0, 2.0 * min(below + at / 2, above + at / 2)) if len(places) > 1 else None
+    p = _mid_p(logs, places, seen)
     ends = {level: _tilted(logs, places, seen, level) for level in (0.05, 0.10)} if len(places) > 1 else None
     if ends is None:
         nothing = Estimate(kind="risk_difference", value=difference)
@@ -166,6 +170,11 @@ def _exact(a: Floats, b: Floats, n1: Floats, n2: Floats, difference: float, rati
         high90=max(mapped[3], difference),
     )
     return Result(effects=(risk, odds), p=p, z=finite(z), test="exact_conditional")
+
+
+def _mid_p(logs: Floats, places: Ints, seen: int) -> float | None:
+    below, at, above = _tails(logs, places, seen, 0.0)
+    return min(1.0, 2.0 * min(below + at / 2, above + at / 2)) if len(places) > 1 else None
 
 
 def _odds(log_psi: float) -> float | None:
@@ -349,11 +358,7 @@ def inverted(pair: Pair, targets: Floats, group: Ints, groups: int) -> Floats:
 
 def _summed(values: Floats, group: Ints, groups: int) -> Floats:
     """Add (strata, targets) up to (groups, targets)."""
-    if groups == 1:
-        return values.sum(axis=0, keepdims=True)
-    if groups == len(values):
-        return values
-    made = np.zeros((groups, values.shape[1]))
+    made: Floats = np.zeros((groups, values.shape[1]))
     np.add.at(made, group, values)
     return made
 
@@ -375,6 +380,19 @@ def mean_gap(pair: Pair, hours: Floats) -> float:
     sizes = pair.sizes()
     overlap = sizes.prod(axis=1) / sizes.sum(axis=1)
     return float(((means[:, 0] - means[:, 1]) * overlap).sum() / overlap.sum())
+
+
+def p_value(pair: Pair, *, is_time: bool) -> float | None:
+    """The p of `times` or `binary` without the effects, which take longer to work out."""
+    pair = pair.comparable()
+    if is_time or len(pair.d) == 0:
+        return _test_of(pair, kernel.score(pair))[1]
+    a, b = pair.d[:, 0, 0], pair.d[:, 1, 0]
+    n1, n2 = pair.d[:, 0].sum(axis=1), pair.d[:, 1].sum(axis=1)
+    if _scarcest(a, b, n1, n2) >= EXACT_BELOW:
+        return kernel.normal_p(kernel.z_of(kernel.score(pair)))
+    lowest, logs = convolved(n1, n2, a + b)
+    return _mid_p(logs, np.arange(len(logs)) + lowest, int(a.sum()))
 
 
 # ---------------------------------------------------------------------------------------------- heterogeneity
