@@ -128,7 +128,8 @@ def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent)
     rows. Raises Unusable when the file, a column or the snapshot cannot be used, or no row is kept.
     """
     rows = rows_of(path, delimiter=plan.delimiter, encoding=plan.encoding, told=told)
-    header = [str(each).strip() for each in next(rows, [])]
+    header = [str(each).strip().strip("\ufeff") for each in next(rows, [])]
+    plan = plan.settled(header)
     notes: list[str] = []
     if plan.columns.get("id", "").casefold() not in {each.casefold() for each in ["", *header]}:
         notes.append(f"The file has no column {plan.columns['id']}: duplicates cannot be seen.")
