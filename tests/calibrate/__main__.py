@@ -30,7 +30,7 @@ OFTEN = 4  # times as many at the margin, where .05 must be told from .06
 SIZES = (500, 2_000, 5_000)
 AUDITED = (*SIZES, 20_000)
 SAMPLES = (500, 2_000, 10_000, 0)  # of the real export; 0: all of it
-CASES = (500, 1_000, 2_000, 5_000, 10_000)
+CASES = (500, 2_000, 5_000, 10_000)
 HIT = ("phone", "social", "letter")
 MARGINS: dict[str, tuple[float, ...]] = {
     "response": (1.25, 0.8),
@@ -45,7 +45,7 @@ MARGINS: dict[str, tuple[float, ...]] = {
 PLANTED: dict[str, tuple[float, ...]] = {
     "response": (1.25, 1.5, 2.0),
     "resolution": (1.25, 1.5, 2.0),
-    "visit": (1.25, 1.5),
+    "visit": (1.5,),
     "answered": (-0.05, -0.10),
     "approved": (-0.10, -0.20),
     "reopened": (0.06,),
@@ -53,6 +53,7 @@ PLANTED: dict[str, tuple[float, ...]] = {
 }
 Job = Callable[[int], Counter[str]]
 CHUNK = 10
+JUDGING = ("audit", "effects", "kernel", "metrics", "verdicts")
 
 
 def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, Job, int]]:
@@ -111,7 +112,8 @@ def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, 
 
 def fingerprint() -> str:
     """Results of other code are not taken up again."""
-    files = [*Path(recovery.parity.__file__).parent.glob("*.py"), Path(questions.__file__), Path(world.__file__)]
+    package = Path(recovery.parity.__file__).parent
+    files = [*(package / f"{each}.py" for each in JUDGING), Path(questions.__file__), Path(world.__file__)]
     return hashlib.sha256(b"\0".join(each.read_bytes() for each in sorted(files))).hexdigest()[:12]
 
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from recovery.parity import audit as auditing
 from recovery.parity import effects, kernel, maps, metrics, reading, verdicts
-from recovery.parity.audit import Contrast
 from recovery.parity.kernel import Pair
-from recovery.parity.metrics import Metric
 from recovery.parity.reading import Cases
 from tests.calibrate import world
 
+METRICS = ("promise_kept", "resolution", "answered", "approved", "reopened", "handed_on", "response", "visit")
 REPORTED = {"resolution": "time_to_resolution", "resolution_days": "time_to_resolution"}
 
 
@@ -51,75 +50,68 @@ def _found(made: auditing.Audit) -> Counter[str]:
 
 
 def called_alike(metric: str, channel: str, size: float, n: int, seed: int) -> Counter[str]:
-    """One comparison of the audit, as the report makes it; green does not depend on the others unless one is red."""
-    name = REPORTED.get(metric, metric)
-    one = _Audit(world.only(world.simulate(n, seed, channel=channel, metric=metric, size=size), name))
-    return Counter({"green": one.verdict_of(one.metrics[0], channel, p_holm=None) == "green"})
+    """One comparison, as the report makes it; whether it is green depends on the others only where it is red."""
+    made = _Audit(world.simulate(n, seed, channel=channel, metric=metric, size=size), metric)
+    return Counter({"green": made.verdict_of(channel, p_holm=None) == "green"})
 
 
 def found_red(metric: str, channel: str, size: float, n: int, seed: int) -> Counter[str]:
     """Is the planted gap red in the whole audit? Only as much of the audit is worked out as settles that."""
-    every = _Audit(world.simulate(n, seed, channel=channel, metric=metric, size=size))
-    name = REPORTED.get(metric, metric)
-    planted = next(each for each in every.metrics if each.name == name)
-    p = every.p_of(planted, channel)
+    cases = world.simulate(n, seed, channel=channel, metric=metric, size=size)
+    planted = _Audit(cases, metric)
+    p = planted.p_of(channel)
     if p is None or p > verdicts.RED_LEVEL:
         return Counter({"red": 0})
-    if p * len(every.metrics) * len(world.CHANNELS) > verdicts.RED_LEVEL:
+    if p * len(METRICS) * len(world.CHANNELS) > verdicts.RED_LEVEL:
         others = [
-            every.p_of(each, other)
-            for each in every.metrics
+            (planted if each == metric else _Audit(cases, each)).p_of(other)
+            for each in METRICS
             for other in world.CHANNELS
-            if (each.name, other) != (name, channel)
+            if (each, other) != (metric, channel)
         ]
         p = verdicts.holm([p, *others])[0]
-    return Counter({"red": every.verdict_of(planted, channel, p_holm=p) == "red"})
+    return Counter({"red": planted.verdict_of(channel, p_holm=p) == "red"})
 
 
 class _Audit:
-    """An audit that works out only what is asked for; tests/recovery/parity/test_calibration.py holds it to the whole."""
+    """One metric of an audit, compared channel by channel as asked; held to the whole audit by a test."""
 
-    def __init__(self, cases: Cases) -> None:
-        self.cases = cases
-        self.stratum, names = auditing._strata(cases, ("type",))
-        self.metrics = tuple(metrics.of(cases, len(names)))
-        shown = list(range(len(cases.channels)))
-        self.pairs = {
-            cases.channels[code]: (code, others, versus)
-            for code, others, versus in auditing._opponents(cases, shown, None)
-        }
-        self.engine = auditing._Engine(cases=cases, stratum=self.stratum, names=names, shown=shown)
-        self._cells: dict[str, tuple[kernel.Floats, kernel.Floats]] = {}
-
-    def p_of(self, metric: Metric, channel: str) -> float | None:
-        """Its p; None where it is not corrected for."""
-        if metric.name not in self._cells:
-            shape = (len(self.engine.names), len(self.cases.channels), metric.bins)
-            codes = self.cases.channel[metric.valid].astype("int64")
-            self._cells[metric.name] = kernel.table(
-                self.stratum[metric.valid], codes, metric.place, metric.event, shape
-            )
-        d, q = self._cells[metric.name]
-        code, others, _ = self.pairs[channel]
-        pair = Pair(*(_against(each, code, others) for each in (d, q)))
-        both = (pair.sizes() > 0).all(axis=1)
-        if pair.sizes()[both].sum(axis=0).min(initial=verdicts.FEWEST) < verdicts.FEWEST:
-            return None
-        return effects.p_value(pair, is_time=metric.is_time)
-
-    def verdict_of(self, metric: Metric, channel: str, *, p_holm: float | None) -> verdicts.Verdict:
-        made: Contrast = next(self.engine.compare(metric, [self.pairs[channel]], by_stratum=False))[0]
-        return verdicts.decide(
-            made.tested,
-            fewest=made.fewest,
-            p_holm=p_holm,
-            p_bh=None,
-            gap_hours=made.gap_hours,
-            floor_hours=made.floor_hours,
+    def __init__(self, cases: Cases, metric: str) -> None:
+        cases = world.only(cases, REPORTED.get(metric, metric))
+        stratum = cases.type.astype(np.int64)
+        self.metric = next(metrics.of(cases, world.TYPES))
+        self.channels = cases.channels
+        self.table = kernel.table(
+            stratum[self.metric.valid],
+            cases.channel[self.metric.valid].astype(np.int64),
+            self.metric.place,
+            self.metric.event,
+            (world.TYPES, len(cases.channels), self.metric.bins),
         )
 
+    def _pair(self, channel: str) -> tuple[Pair, int]:
+        """Its cells and those of all others; cases that can be compared, on the smaller side."""
+        code = self.channels.index(channel)
+        sides = (np.stack([each[:, code], each.sum(axis=1) - each[:, code]], axis=1) for each in self.table)
+        pair = Pair(*sides).comparable()
+        return pair, int(pair.sizes().sum(axis=0).min())
 
-def _against(cells: kernel.Floats, code: int, others: list[int]) -> kernel.Floats:
-    side = cells[:, others].sum(axis=1)
-    both: kernel.Floats = np.stack([cells[:, code], side], axis=1)
-    return both
+    def p_of(self, channel: str) -> float | None:
+        """Its p; None where it is not corrected for."""
+        pair, fewest = self._pair(channel)
+        return effects.p_value(pair, is_time=self.metric.is_time) if fewest >= verdicts.FEWEST else None
+
+    def verdict_of(self, channel: str, *, p_holm: float | None) -> verdicts.Verdict:
+        pair, fewest = self._pair(channel)
+        timed = self.metric.is_time
+        floor = verdicts.LEAST_GAP_HOURS
+        if self.metric.name == metrics.TIME_TO_RESOLUTION:
+            floor = max(floor, verdicts.LEAST_GAP_OF_PROMISE * world.PROMISED_HOURS)
+        return verdicts.decide(
+            effects.times(pair, width=self.metric.width) if timed else effects.binary(pair),
+            fewest=fewest,
+            p_holm=p_holm,
+            p_bh=None,
+            gap_hours=effects.mean_gap(pair, self.metric.mids) if timed else None,
+            floor_hours=floor,
+        )

@@ -17,6 +17,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from recovery.parity import metrics
 from recovery.parity.reading import Answers, Cases
 
 CHANNELS = {"phone": 0.34, "email": 0.24, "web": 0.16, "social": 0.12, "chat": 0.09, "letter": 0.05}
@@ -102,6 +103,8 @@ def simulate(n: int, seed: int, *, channel: str = "", metric: str = "", size: fl
 def only(cases: Cases, metric: str) -> Cases:
     """The same cases with one thing to compare; metric: as the report names it."""
     named = tuple(each for each in cases.outcomes if each.name == metric)
+    if metric == metrics.PROMISE_KEPT:
+        return dataclasses.replace(cases, outcomes=(), timed=False)
     return dataclasses.replace(cases, outcomes=named, timed=not named, promises=False)
 
 
