@@ -25,8 +25,9 @@ DASHES = ("", "7 4", "2 3")
 GROUPS = {  # row of the power curves -> what its lines are
     "response": [("response", 1.25), ("response", 1.5), ("response", 2.0)],
     "resolution": [("resolution", 1.25), ("resolution", 1.5), ("resolution", 2.0)],
-    "answered, approved": [("answered", -0.05), ("answered", -0.10), ("approved", -0.20)],
-    "reopened, handed on": [("reopened", 0.06), ("handed_on", 0.10)],
+    "answered": [("answered", -0.05), ("answered", -0.10)],
+    "approved": [("approved", -0.10), ("approved", -0.20)],
+    "reopened, handed on, visit": [("reopened", 0.06), ("handed_on", 0.10), ("visit", 1.5)],
 }
 
 
@@ -52,21 +53,21 @@ def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start")
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _bars(parts: list[str], top: float, lines: Lines, marks: tuple[tuple[str, str], ...]) -> float:
+def _bars(parts: list[str], top: float, lines: Lines, marks: tuple[str, str], most: float) -> float:
     """One row per line; a dot for the first of `marks`, a ring for the second; the aim of .03 to .07 as a band."""
     rows = len(lines)
 
     def x(value: float) -> float:
-        return LEFT + (RIGHT - LEFT) * value
+        return LEFT + (RIGHT - LEFT) * min(value / most, 1.0)
 
     parts.append(
         f'<rect class="band" x="{x(0.03):.1f}" y="{top}" width="{x(0.07) - x(0.03):.1f}" height="{rows * 24}"/>'
     )
-    _scale(parts, top, top + rows * 24, [(x(each / 4), f"{each / 4:.2f}") for each in range(5)])
+    _scale(parts, top, top + rows * 24, [(x(most * each / 4), f"{most * each / 4:.2f}") for each in range(5)])
     for row, (line, each) in enumerate(lines.items()):
         y = top + row * 24 + 12
         parts.append(_text(LEFT - 12, y + 4, f"{cases(line)} cases", anchor="end"))
-        for place, (name, _) in enumerate(marks):
+        for place, name in enumerate(marks):
             style = "other" if place else "mark"
             parts.append(f'<circle class="{style}" cx="{x(share(each, name)):.1f}" cy="{y:.1f}" r="{5 + place}"/>')
     return top + rows * 24 + 20
@@ -91,9 +92,9 @@ def _equality(found: Lines, parts: list[str], top: float) -> float:
         parts,
         top,
         "Nobody is treated differently: chance of any red",
-        "● like for like   ○ without types   grey band: 0.03 to 0.07",
+        "● like for like · ○ without types · grey band: 0.03 to 0.07",
     )
-    return _bars(parts, top, lines, (("any red", ""), ("any crude red", ""))) + 20
+    return _bars(parts, top, lines, ("any red", "any crude red"), 1.0) + 20
 
 
 def _real(found: Lines, parts: list[str], top: float) -> float:
@@ -104,9 +105,9 @@ def _real(found: Lines, parts: list[str], top: float) -> float:
         parts,
         top,
         "Channels of a real export dealt anew inside types",
-        "● any red   ○ any red or amber   grey band: 0.03 to 0.07",
+        "● any red · ○ any red or amber · grey band: 0.03 to 0.07",
     )
-    return _bars(parts, top, lines, (("any red", ""), ("any red or amber", ""))) + 20
+    return _bars(parts, top, lines, ("any red", "any red or amber"), 0.2) + 20
 
 
 def _margin(found: Lines, parts: list[str], top: float) -> float:
@@ -117,7 +118,7 @@ def _margin(found: Lines, parts: list[str], top: float) -> float:
         parts,
         top,
         "A gap exactly at the margin, called alike",
-        "each dot one channel, size and number of cases   dashed: 0.05",
+        "each dot one channel, size and number of cases · dashed: 0.05",
     )
     metrics = list(dict.fromkeys(line.metric for line in lines))
 
@@ -166,7 +167,9 @@ def _power(found: Lines, parts: list[str], top: float) -> float:
                 parts.append(f'<line class="axis" x1="{left}" x2="{left + wide}" y1="{y:.1f}" y2="{y:.1f}"/>')
                 if column == 0:
                     parts.append(_text(left - 6, y + 4, f"{value:g}", "small soft", "end"))
-            parts += [_text(x(n), here + high + 14, _short(n), "small soft", "middle") for n in sizes]
+            for n in sizes:
+                anchor = "start" if n == sizes[0] else "end" if n == sizes[-1] else "middle"
+                parts.append(_text(x(n), here + high + 14, _short(n), "small soft", anchor))
             for which, (metric, size) in enumerate(wanted):
                 points = [
                     (x(n), y_of(share(lines[Line("power", n, metric, size, channel)], "red")))
