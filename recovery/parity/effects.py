@@ -307,13 +307,30 @@ def _test_of(
 
 
 def _probability(pair: Pair, u: float, v: float, critical: float) -> Estimate:
-    """Wilcoxon's statistic as a chance: exactly the Mann-Whitney share without censoring; strata weigh n1 n2 / n."""
+    """Wilcoxon's statistic as a chance: exactly the Mann-Whitney share without censoring; strata weigh n1 n2 / n.
+
+    Open cases hide a part of the gap, so U alone would call channels alike because little has been seen. U / V does
+    not shrink; it is multiplied by the V that the same cases would have if all were seen to their end.
+    """
     sizes = pair.sizes()
     with np.errstate(divide="ignore", invalid="ignore"):
-        overlap = float(np.nansum(sizes.prod(axis=1) / sizes.sum(axis=1)))
-    if overlap <= 0:
+        overlap = np.nan_to_num(sizes.prod(axis=1) / sizes.sum(axis=1))
+    if overlap.sum() <= 0:
         return Estimate(kind="probability")
-    return _around("probability", 0.5 - u / (2 * overlap), critical / Z95 * float(np.sqrt(v)) / (2 * overlap), low=0.0)
+    unit = 1 / (2 * float(overlap.sum()))
+    if pair.q.any() and v > 0:
+        unit *= float((overlap * _whole_variance(pair)).sum()) / v
+    value = float(np.clip(0.5 - u * unit, 0.0, 1.0))
+    return _around("probability", value, critical / Z95 * float(np.sqrt(v)) * unit, low=0.0)
+
+
+def _whole_variance(pair: Pair) -> Floats:
+    """V per n1 n2 / n without censoring: a third, less for ties; what is still open at the end counts as without."""
+    d, n = pair.d.sum(axis=1), (pair.d + pair.q).sum(axis=1)
+    y = kernel.at_risk(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(y > 0, kernel.weights(d, y) * d / y, 0.0)  # of all cases, that end in each bin
+    return np.asarray((1.0 - (share**3).sum(axis=1)) / 3.0)
 
 
 def _time_ratio(shifts: Floats, width: float) -> Estimate:

@@ -118,6 +118,32 @@ def test_the_probability_without_censoring_is_the_mann_whitney_share():
     assert effects.times(pair, width=None).effects[0].value == pytest.approx(wanted)
 
 
+def days(random: np.random.Generator, ratio: float, n: int, *, watched: float) -> Pair:
+    """Waits in whole days, in four strata, of which those that are longer than `watched` days are still open."""
+    stratum, side = random.integers(0, 4, n), (random.random(n) < 0.7).astype(np.int64)
+    wait = np.floor(np.exp(random.normal(1 + stratum / 3, 1.0)) * np.where(side == 0, ratio, 1.0))
+    age = np.floor(random.uniform(0, 2 * watched, n))
+    place = np.minimum(np.minimum(wait, age), 199).astype(np.int64)
+    return Pair(*kernel.table(stratum, side, place, wait <= age, (4, 2, 200)))
+
+
+@pytest.mark.parametrize("watched", [3.0, 8.0, 30.0])
+def test_open_cases_do_not_make_a_gap_look_smaller(watched):
+    whole = effects.times(days(np.random.default_rng(6), 1.4, 200_000, watched=1e6), width=None).effects[0]
+    part = effects.times(days(np.random.default_rng(7), 1.4, 200_000, watched=watched), width=None).effects[0]
+
+    assert whole.value == pytest.approx(0.59, abs=0.01)
+    assert part.value == pytest.approx(whole.value, abs=0.015)
+    assert part.high - part.low > whole.high - whole.low
+
+
+def test_nothing_seen_is_not_alike():
+    random = np.random.default_rng(8)
+    found = effects.times(days(random, 1.0, 2_000, watched=0.6), width=None).effects[0]
+
+    assert found.high90 - found.low90 > 0.05
+
+
 def test_one_stratum_alone_gives_the_same_as_all_at_once():
     pair = log_times(np.random.default_rng(8), 1.4, 2500)
     inside = effects.times_by_stratum(pair, width=0.05, wanted=np.ones(4, dtype=bool))
