@@ -161,15 +161,35 @@ def _exact(a: Floats, b: Floats, n1: Floats, n2: Floats, difference: float, rati
         high90=_odds(high90),
     )
     mapped = [difference_at(psi, n1, n2, a + b) for psi in (low, high, low90, high90)]
+    luck = _luck(n1 + n2, a + b)
     risk = Estimate(
         kind="risk_difference",
         value=difference,
-        low=min(mapped[0], difference),
-        high=max(mapped[1], difference),
-        low90=min(mapped[2], difference),
-        high90=max(mapped[3], difference),
+        low=_widened(min(mapped[0], difference), difference, Z95 * luck),
+        high=_widened(max(mapped[1], difference), difference, Z95 * luck),
+        low90=_widened(min(mapped[2], difference), difference, Z90 * luck),
+        high90=_widened(max(mapped[3], difference), difference, Z90 * luck),
     )
     return Result(effects=(risk, odds), p=p, z=finite(z), test="exact_conditional")
+
+
+def _luck(n: Floats, m: Floats) -> float:
+    """How far, relatively, the number of events could have been another (of non-events, where they are fewer)."""
+    events, every = float(m.sum()), float(n.sum())
+    rare = min(events, every - events)
+    return float(np.sqrt((1 - rare / every) / max(rare, 1.0)))
+
+
+def _widened(end: float, value: float, luck: float) -> float:
+    """An end of the difference with the luck of the total added: squares of both distances add (Zou and Donner 2008).
+
+    The conditional distribution holds the number of events fixed, and a difference of shares grows with it; at no
+    difference there is nothing to add, so that interval and p still agree.
+    """
+    moved = value + float(np.copysign(np.hypot(end - value, end * luck), end - value))
+    return float(
+        np.clip(max(moved, 0.0) if end > 0 > moved else min(moved, 0.0) if end < 0 < moved else moved, -1.0, 1.0)
+    )
 
 
 def _mid_p(logs: Floats, places: Ints, seen: int) -> float | None:
