@@ -85,11 +85,17 @@ def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent)
     rows. Raises Unusable when the file, a column or the snapshot cannot be used, or no row is kept.
     """
     rows = rows_of(path, delimiter=plan.delimiter, encoding=plan.encoding, told=told)
-    header = [str(each).strip() for each in next(rows, [])]
+    header = [str(each).strip().strip("\ufeff") for each in next(rows, [])]
+    plan = plan.settled(header)
     notes: list[str] = []
-    if plan.columns.get("id", "").casefold() not in {each.casefold() for each in ["", *header]}:
-        notes.append(f"The file has no column {plan.columns['id']}: duplicates cannot be seen.")
-        plan = replace(plan, columns={role: column for role, column in plan.columns.items() if role != "id"})
+    there = {each.casefold() for each in header}
+    without = {"id": "duplicates cannot be seen", "customer": "customers cannot be compared with themselves"}
+    if plan.public_channels:
+        del without["customer"]
+    for role, loss in without.items():
+        if role in plan.columns and plan.columns[role].casefold() not in there:
+            notes.append(f"The file has no column {plan.columns[role]}: {loss}.")
+            plan = replace(plan, columns={other: column for other, column in plan.columns.items() if other != role})
     places = {role: _place(header, column) for role, column in plan.columns.items()}
     spans = {
         each.name: (_span(header, plan, each.start), _span(header, plan, each.end))

@@ -6,7 +6,8 @@ A ready map stands beside this file as NAME.toml and may be named by NAME alone.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -43,6 +44,7 @@ class Outcome:
     name: str
     kind: Literal["bool", "category", "duration"]
     column: str = ""
+    names: tuple[str, ...] = ()  # of the column, where there are several; the first is `column`
     true: frozenset[str] = frozenset()
     false: frozenset[str] = frozenset()  # empty: every other known value
     start: str = ""  # `from`
@@ -52,9 +54,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Map:
-    """What a map says; columns: role -> column name of the file."""
+    """What a map says; columns: role -> column name of the file, the first where the map has several."""
 
     columns: dict[str, str]
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # role -> all names, where there are several
     outcomes: tuple[Outcome, ...] = ()
     timezone: str = "UTC"
     timezone_given: bool = False
@@ -68,6 +71,19 @@ class Map:
     public_channels: frozenset[str] = frozenset()
     response: str = ""  # the duration outcome that ends with the first answer
     response_within_hours: float = 0.0  # older cases should have an answer; 0: found from the answered ones
+
+    def settled(self, header: Sequence[str]) -> Map:
+        """The map for one file: of several names for a column the first that the file has."""
+        there = {each.casefold() for each in header}
+
+        def first(names: tuple[str, ...], column: str) -> str:
+            return next((each for each in names if each.casefold() in there), column)
+
+        return replace(
+            self,
+            columns={role: first(self.names.get(role, ()), column) for role, column in self.columns.items()},
+            outcomes=tuple(replace(each, column=first(each.names, each.column)) for each in self.outcomes),
+        )
 
     @property
     def zone(self) -> ZoneInfo:
@@ -104,8 +120,7 @@ def parse(raw: dict[str, Any]) -> Map:
     for role, column in columns.items():
         if role not in ROLES:
             raise Unusable(f"The map's [columns] has {role}; it may have {', '.join(ROLES)}.")
-        if not isinstance(column, str):
-            raise Unusable(f"The map's column for {role} is not a text.")
+        _names(column, f"column for {role}")
     options = raw.get("options", {})
     for name, value in options.items():
         if name not in OPTIONS:
@@ -131,7 +146,8 @@ def parse(raw: dict[str, Any]) -> Map:
     except (ZoneInfoNotFoundError, ValueError, OSError) as trouble:
         raise Unusable(f"The map's time zone {zone} is not known; write one such as Europe/Berlin.") from trouble
     return Map(
-        columns={role: column for role, column in columns.items() if column},
+        columns={role: _names(column, role)[0] for role, column in columns.items() if column},
+        names={role: _names(column, role) for role, column in columns.items() if isinstance(column, list)},
         outcomes=named,
         timezone=zone,
         timezone_given="timezone" in options,
@@ -164,6 +180,14 @@ def _texts(options: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(str(each) for each in options.get(name, []))
 
 
+def _names(column: Any, what: str) -> tuple[str, ...]:
+    """One name, or a list of names of which a file has one."""
+    names = column if isinstance(column, list) else [column]
+    if not names or not all(isinstance(each, str) for each in names):
+        raise Unusable(f"The map's {what} is neither a text nor a list of texts.")
+    return tuple(names)
+
+
 def _outcome(raw: dict[str, Any]) -> Outcome:
     name, kind = raw.get("name"), raw.get("kind")
     if not isinstance(name, str) or not name:
@@ -186,7 +210,8 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
     return Outcome(
         name=name,
         kind=kind,
-        column=raw["column"],
+        column=_names(raw["column"], f"column for {name}")[0],
+        names=_names(raw["column"], f"column for {name}"),
         true=frozenset(str(each).casefold() for each in raw.get("true", [])),
         false=frozenset(str(each).casefold() for each in raw.get("false", [])),
     )

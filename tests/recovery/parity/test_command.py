@@ -141,6 +141,17 @@ def test_what_the_file_does_not_have_ends_with_2_and_one_line(demo, tmp_path, wr
     assert "\n" not in str(refusal.value)
 
 
+def test_a_customer_column_that_is_not_there_is_noted_and_the_rest_reported(demo, tmp_path):
+    text = demo.with_suffix(".toml").read_text().replace('customer = "customer"', 'customer = "client"')
+    kept = [line for line in text.splitlines() if not line.startswith("public_channels")]
+    (tmp_path / "m.toml").write_text("\n".join(kept))
+    made, audit = report.make(demo, maps.load(tmp_path / "m.toml"))
+
+    assert "The file has no column client: customers cannot be compared with themselves." in made["notes"]
+    assert audit.within is None
+    assert made["contrasts"]
+
+
 def test_names_from_the_file_cannot_become_markup(tmp_path):
     names = ("<script>alert(1)</script>", "app")
     rows = [
