@@ -11,58 +11,21 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from recovery.parity import Unusable, effects, kernel, survival, verdicts
-from recovery.parity.effects import Estimate, Heterogeneity, Result
+from recovery.parity import Unusable, customers, effects, kernel, public, survival, verdicts
+from recovery.parity.columns import Flags
+from recovery.parity.contrasts import Contrast, LogRankLine, judged
+from recovery.parity.customers import Within
+from recovery.parity.effects import Estimate, Result
 from recovery.parity.kernel import Floats, Ints, Pair
+from recovery.parity.maps import RESPONSE_COVERAGE
 from recovery.parity.metrics import TIME_TO_RESOLUTION, Metric
 from recovery.parity.metrics import of as metrics_of
-from recovery.parity.reading import Cases, Flags
+from recovery.parity.public import WentPublic
+from recovery.parity.reading import Cases
 
 OTHERS = "others"
 SHARED_STRATUM = 20  # cases that every shown channel has in a stratum used for standardising
 CASE_MIX = np.log(1.10)  # crude and adjusted further apart than this: the mix of cases explains or hides
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogRankLine:
-    """The stratified log-rank test of one contrast, from rows."""
-
-    observed: float
-    expected: float
-    z: float | None
-    p: float | None
-    p_bh: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """One channel against another, or all others, on one metric: overall (stratum None) or in one stratum."""
-
-    metric: str
-    channel: str
-    versus: str
-    stratum: str | None
-    n: int
-    n_versus: int
-    comparable: int  # of n, in strata where both sides have cases
-    fewest: int  # on the smaller side, comparable
-    tested: Result
-    log_rank: LogRankLine | None = None
-    gap_hours: float | None = None
-    floor_hours: float = verdicts.LEAST_GAP_HOURS
-    heterogeneity: Heterogeneity | None = None
-    p_holm: float | None = None
-    p_bh: float | None = None
-    verdict: verdicts.Verdict = "grey"
-    n_needed: int | None = None
-
-    @property
-    def counts(self) -> bool:
-        """Is it one of the tests that are corrected for: enough cases on both sides."""
-        return self.fewest >= verdicts.FEWEST
-
-    def effect(self, kind: str) -> Estimate | None:
-        return next((each for each in self.tested.effects if each.kind == kind), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +43,8 @@ class Audit:
     standardised: dict[str, dict[str, float | None]]
     shared_strata: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    within: Within | None = None  # where the file knows customers
+    went_public: WentPublic | None = None  # where the map says which channels are public, too
 
     @cached_property
     def overall(self) -> tuple[Contrast, ...]:
@@ -120,12 +85,15 @@ def audit(
         for overall, mixed, inside in engine.compare(metric, pairs, by_stratum=by_stratum):
             made += [overall, *inside]
             crude.append(mixed)
-    contrasts, crude = _judged(made), _judged(crude)
+    contrasts, crude = judged(made), judged(crude)
     standardised, shared = _standardised(cases, metrics, stratum, names, shown)
+    within = customers.within(cases, metrics, pairs, shown)
+    went_public = public.went_public(cases)
     notes = (*cases.notes, *_notes(contrasts, crude, shared, pairs, cases))
     return Audit(
         cases=cases, reference=reference, strata_by=strata_by, strata=names, stratum=stratum, metrics=metrics,
         crude=tuple(crude), contrasts=tuple(contrasts), standardised=standardised, shared_strata=shared, notes=notes,
+        within=within, went_public=went_public,
     )  # fmt: skip
 
 
@@ -197,6 +165,7 @@ class _Engine:
                 gap_hours=gap,
                 floor_hours=floor,
                 heterogeneity=effects.heterogeneity(cells),
+                share_ratio=effects.share_ratio(cells) if metric.name == RESPONSE_COVERAGE else None,
             )
             pooled = cells.pooled()
             largest_crude = int(max((float(d[:, each].sum() + q[:, each].sum()) for each in others), default=0))
@@ -313,27 +282,6 @@ def _line(ranks: survival.LogRank | None, at: int | None = None) -> LogRankLine 
     return LogRankLine(observed=observed, expected=expected, z=effects.finite(z), p=kernel.normal_p(z))
 
 
-def _judged(made: list[Contrast]) -> list[Contrast]:
-    """Correct for the number of tests over all contrasts with enough cases, and give each its verdict."""
-    p = [each.tested.p if each.counts else None for each in made]
-    holm, bh = verdicts.holm(p), verdicts.benjamini_hochberg(p)
-    ranks = verdicts.benjamini_hochberg([each.log_rank.p if each.counts and each.log_rank else None for each in made])
-    judged = []
-    for each, p_holm, p_bh, rank in zip(made, holm, bh, ranks, strict=True):
-        verdict = verdicts.decide(
-            each.tested,
-            fewest=each.fewest,
-            p_holm=p_holm,
-            p_bh=p_bh,
-            gap_hours=each.gap_hours,
-            floor_hours=each.floor_hours,
-        )
-        needed = verdicts.needed(each.tested, n=each.n, fewest=each.fewest) if verdict == "grey" else None
-        log_rank = replace(each.log_rank, p_bh=rank) if each.log_rank else None
-        judged.append(replace(each, p_holm=p_holm, p_bh=p_bh, verdict=verdict, n_needed=needed, log_rank=log_rank))
-    return judged
-
-
 def _standardised(
     cases: Cases, metrics: tuple[Metric, ...], stratum: Ints, names: tuple[str, ...], shown: list[int]
 ) -> tuple[dict[str, dict[str, float | None]], dict[str, tuple[str, ...]]]:
@@ -435,6 +383,9 @@ def _notes(
             values = [each.effect(kind) for each in (before, after)]
             first, last = (each.value if each and each.value is not None else np.nan for each in values)
             yield f"{label}: {words[found]} ({kind} {first:.2f} crude, {last:.2f} adjusted)."
+        if after.share_ratio is not None and after.share_ratio < verdicts.HARD_FAIL and after.counts:
+            fails = "fails hard" if after.verdict == "red" else "and may be chance"
+            yield f"{label}: the ratio of adjusted shares is {after.share_ratio:.2f}, below four fifths: {fails}."
         mixed = after.heterogeneity
         if mixed is not None and after.counts and mixed.p_direction < 0.05:
             yield (

@@ -31,6 +31,7 @@ ZONES = ("", "%z", " %z", " UTC")
 WHOLE = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z")
 PLAIN = {"%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p"}  # read without strptime, which is slow
 PLAIN_CLOCK = re.compile(r"(?P<h>\d{1,2}):(?P<m>\d{1,2})(?::(?P<s>\d{1,2}))?(?: (?P<half>[AaPp])[Mm])?")
+HOURS_ONLY = re.compile(r"(?<=\d)[+-]\d\d$")  # PostgreSQL writes an offset of whole hours so
 SHAPE = re.compile(r"\d+")
 
 
@@ -105,7 +106,8 @@ class Dates:
             self._clocks[key] = _plain_clock(plain)
             return self._clocks[key]
         try:
-            read = datetime.strptime(text.strip(), pattern)  # noqa: DTZ007
+            whole = HOURS_ONLY.sub(r"\g<0>00", text.strip()) if "%z" in pattern else text.strip()
+            read = datetime.strptime(whole, pattern)  # noqa: DTZ007
             away = read.utcoffset()
             clock: tuple[int, int] | None = (
                 read.hour * 3600 + read.minute * 60 + read.second,

@@ -17,7 +17,9 @@ PERMUTE_BELOW = 30  # events on a side
 Z95, Z90 = float(ndtri(0.975)), float(ndtri(0.95))
 FARTHEST = np.log(1e6)  # largest log odds ratio looked for
 ALL_TARGETS_BELOW = 2_000_000  # cells; more are solved target by target to save memory
-STEPS = 14  # halvings: from the whole span of bins to a thirtieth of one bin
+STEPS = 40  # towards a shift; a handful is enough
+FIRST_SLOPE = 2.0  # bins for one z, where nothing is known yet
+CLOSE = 0.01  # bins between the last two steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +70,13 @@ def binary(pair: Pair) -> Result:
         return Result(
             effects=(Estimate(kind="risk_difference"), Estimate(kind="odds_ratio")), p=None, z=None, test=None
         )
-    n, m = n1 + n2, a + b
+    n = n1 + n2
     overlap = float((n1 * n2 / n).sum())
     difference = float(((a * n2 - b * n1) / n).sum()) / overlap
     up, down = (a * (n2 - b) / n), (b * (n1 - a) / n)
     ratio = float(up.sum() / down.sum()) if down.sum() > 0 else float("nan")
-    expected = float((n1 * m / n).sum()), float((n2 * m / n).sum())
-    scarcest = min(*expected, float(n1.sum()) - expected[0], float(n2.sum()) - expected[1])
     z = kernel.z_of(kernel.score(pair))
-    if scarcest < EXACT_BELOW:
+    if _scarcest(a, b, n1, n2) < EXACT_BELOW:
         return _exact(a, b, n1, n2, difference, ratio, z)
     spread = np.sqrt(_sato(a, b, n1, n2, difference) / overlap**2)
     log_spread = _log_odds_spread(a, b, n1, n2)
@@ -86,6 +86,24 @@ def binary(pair: Pair) -> Result:
         z=finite(z),
         test="cochran_mantel_haenszel",
     )
+
+
+def share_ratio(pair: Pair) -> float | None:
+    """Ratio of adjusted shares, first side / second (Mantel and Haenszel's; Rothman and Boice 1979); pair as in
+    `binary`.
+    """
+    pair = pair.comparable()
+    sizes = pair.sizes()
+    total = sizes.sum(axis=1)
+    below = float((pair.d[:, 1, 0] * sizes[:, 0] / total).sum())
+    return float((pair.d[:, 0, 0] * sizes[:, 1] / total).sum()) / below if below > 0 else None
+
+
+def _scarcest(a: Floats, b: Floats, n1: Floats, n2: Floats) -> float:
+    """Expected events or non-events, on the side that has fewest."""
+    m, n = a + b, n1 + n2
+    expected = float((n1 * m / n).sum()), float((n2 * m / n).sum())
+    return min(*expected, float(n1.sum()) - expected[0], float(n2.sum()) - expected[1])
 
 
 def _around(kind: str, value: float, spread: float, *, low: float = -1.0, high: float = 1.0) -> Estimate:
@@ -134,8 +152,7 @@ def _exact(a: Floats, b: Floats, n1: Floats, n2: Floats, difference: float, rati
     lowest, logs = convolved(n1, n2, a + b)
     places = np.arange(len(logs)) + lowest
     seen = int(a.sum())
-    below, at, above = _tails(logs, places, seen, 0.0)
-    p = min(1.0, 2.0 * min(below + at / 2, above + at / 2)) if len(places) > 1 else None
+    p = _mid_p(logs, places, seen)
     ends = {level: _tilted(logs, places, seen, level) for level in (0.05, 0.10)} if len(places) > 1 else None
     if ends is None:
         nothing = Estimate(kind="risk_difference", value=difference)
@@ -155,15 +172,40 @@ def _exact(a: Floats, b: Floats, n1: Floats, n2: Floats, difference: float, rati
         high90=_odds(high90),
     )
     mapped = [difference_at(psi, n1, n2, a + b) for psi in (low, high, low90, high90)]
+    luck = _luck(n1 + n2, a + b)
     risk = Estimate(
         kind="risk_difference",
         value=difference,
-        low=min(mapped[0], difference),
-        high=max(mapped[1], difference),
-        low90=min(mapped[2], difference),
-        high90=max(mapped[3], difference),
+        low=_widened(min(mapped[0], difference), difference, Z95 * luck),
+        high=_widened(max(mapped[1], difference), difference, Z95 * luck),
+        low90=_widened(min(mapped[2], difference), difference, Z90 * luck),
+        high90=_widened(max(mapped[3], difference), difference, Z90 * luck),
     )
     return Result(effects=(risk, odds), p=p, z=finite(z), test="exact_conditional")
+
+
+def _luck(n: Floats, m: Floats) -> float:
+    """How far, relatively, the number of events could have been another (of non-events, where they are fewer)."""
+    events, every = float(m.sum()), float(n.sum())
+    rare = min(events, every - events)
+    return float(np.sqrt((1 - rare / every) / max(rare, 1.0)))
+
+
+def _widened(end: float, value: float, luck: float) -> float:
+    """An end of the difference with the luck of the total added: squares of both distances add (Zou and Donner 2008).
+
+    The conditional distribution holds the number of events fixed, and a difference of shares grows with it; at no
+    difference there is nothing to add, so that interval and p still agree.
+    """
+    moved = value + float(np.copysign(np.hypot(end - value, end * luck), end - value))
+    return float(
+        np.clip(max(moved, 0.0) if end > 0 > moved else min(moved, 0.0) if end < 0 < moved else moved, -1.0, 1.0)
+    )
+
+
+def _mid_p(logs: Floats, places: Ints, seen: int) -> float | None:
+    below, at, above = _tails(logs, places, seen, 0.0)
+    return min(1.0, 2.0 * min(below + at / 2, above + at / 2)) if len(places) > 1 else None
 
 
 def _odds(log_psi: float) -> float | None:
@@ -296,13 +338,30 @@ def _test_of(
 
 
 def _probability(pair: Pair, u: float, v: float, critical: float) -> Estimate:
-    """Wilcoxon's statistic as a chance: exactly the Mann-Whitney share without censoring; strata weigh n1 n2 / n."""
+    """Wilcoxon's statistic as a chance: exactly the Mann-Whitney share without censoring; strata weigh n1 n2 / n.
+
+    Open cases hide a part of the gap, so U alone would call channels alike because little has been seen. U / V does
+    not shrink; it is multiplied by the V that the same cases would have if all were seen to their end.
+    """
     sizes = pair.sizes()
     with np.errstate(divide="ignore", invalid="ignore"):
-        overlap = float(np.nansum(sizes.prod(axis=1) / sizes.sum(axis=1)))
-    if overlap <= 0:
+        overlap = np.nan_to_num(sizes.prod(axis=1) / sizes.sum(axis=1))
+    if overlap.sum() <= 0:
         return Estimate(kind="probability")
-    return _around("probability", 0.5 - u / (2 * overlap), critical / Z95 * float(np.sqrt(v)) / (2 * overlap), low=0.0)
+    unit = 1 / (2 * float(overlap.sum()))
+    if pair.q.any() and v > 0:
+        unit *= float((overlap * _whole_variance(pair)).sum()) / v
+    value = float(np.clip(0.5 - u * unit, 0.0, 1.0))
+    return _around("probability", value, critical / Z95 * float(np.sqrt(v)) * unit, low=0.0)
+
+
+def _whole_variance(pair: Pair) -> Floats:
+    """V per n1 n2 / n without censoring: a third, less for ties; what is still open at the end counts as without."""
+    d, n = pair.d.sum(axis=1), (pair.d + pair.q).sum(axis=1)
+    y = kernel.at_risk(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(y > 0, kernel.weights(d, y) * d / y, 0.0)  # of all cases, that end in each bin
+    return np.asarray((1.0 - (share**3).sum(axis=1)) / 3.0)
 
 
 def _time_ratio(shifts: Floats, width: float) -> Estimate:
@@ -313,29 +372,43 @@ def _time_ratio(shifts: Floats, width: float) -> Estimate:
 def inverted(pair: Pair, targets: Floats, group: Ints, groups: int) -> Floats:
     """Shifts, in bins, at which the test gives wanted z values: (targets, groups); NaN where no shift gives it.
 
-    targets: (targets, groups) z values; group: code per stratum. z grows with the shift, so halving finds it.
+    targets: (targets, groups) z values; group: code per stratum. z grows with the shift: secants find it, and halving
+    where they leave what is known to hold it.
     """
     wanted, strata, bins = len(targets), len(pair.d), pair.d.shape[2]
     if wanted > 1 and wanted * strata * bins > ALL_TARGETS_BELOW:
         return np.concatenate([inverted(pair, targets[at : at + 1], group, groups) for at in range(wanted)])
-    every = Pair(np.tile(pair.d, (wanted, 1, 1)), np.tile(pair.q, (wanted, 1, 1)))
-    row = (np.arange(wanted)[:, None] * groups + group[None]).ravel()
+    cells = kernel.Shifting(pair)
 
-    def z_at(shift: Floats) -> Floats:
-        sums = kernel.shifted(every, shift.ravel()[row])
-        u, v = np.bincount(row, sums.u, wanted * groups), np.bincount(row, sums.v, wanted * groups)
+    def off(shift: Floats) -> Floats:
+        sums = cells.score(shift.T if groups == 1 else shift.T[group])
+        u, v = (_summed(each, group, groups).T for each in sums)
         with np.errstate(divide="ignore", invalid="ignore"):
-            z: Floats = np.where(v > 0, u / np.sqrt(v), np.sign(u) * 99.0).reshape(targets.shape)
-        return z
+            z: Floats = np.where(v > 0, u / np.sqrt(v), np.sign(u) * 99.0)
+        return z - targets
 
     low, high = np.full(targets.shape, -float(bins)), np.full(targets.shape, float(bins))
-    unreachable = (z_at(low) > targets) | (z_at(high) < targets)
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        beyond = z_at(middle) > targets
-        high, low = np.where(beyond, middle, high), np.where(beyond, low, middle)
-    found: Floats = np.where(unreachable, np.nan, (low + high) / 2)
+    unreachable = (off(low) > 0) | (off(high) < 0)
+    before, at = np.zeros(targets.shape), np.zeros(targets.shape)
+    off_before = np.zeros(targets.shape)
+    for step in range(STEPS):
+        here = off(at)
+        high, low = np.where(here > 0, np.minimum(at, high), high), np.where(here > 0, low, np.maximum(at, low))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            after = at - here * (FIRST_SLOPE if step == 0 else (at - before) / (here - off_before))
+        after = np.where((after > low) & (after < high), after, (low + high) / 2)
+        before, off_before, at = at, here, after
+        if np.minimum(np.abs(at - before), high - low)[~unreachable].max(initial=0.0) < CLOSE:
+            break
+    found: Floats = np.where(unreachable, np.nan, at)
     return found
+
+
+def _summed(values: Floats, group: Ints, groups: int) -> Floats:
+    """Add (strata, targets) up to (groups, targets)."""
+    made: Floats = np.zeros((groups, values.shape[1]))
+    np.add.at(made, group, values)
+    return made
 
 
 def mean_gap(pair: Pair, hours: Floats) -> float:
@@ -355,6 +428,19 @@ def mean_gap(pair: Pair, hours: Floats) -> float:
     sizes = pair.sizes()
     overlap = sizes.prod(axis=1) / sizes.sum(axis=1)
     return float(((means[:, 0] - means[:, 1]) * overlap).sum() / overlap.sum())
+
+
+def p_value(pair: Pair, *, is_time: bool) -> float | None:
+    """The p of `times` or `binary` without the effects, which take longer to work out."""
+    pair = pair.comparable()
+    if is_time or len(pair.d) == 0:
+        return _test_of(pair, kernel.score(pair))[1]
+    a, b = pair.d[:, 0, 0], pair.d[:, 1, 0]
+    n1, n2 = pair.d[:, 0].sum(axis=1), pair.d[:, 1].sum(axis=1)
+    if _scarcest(a, b, n1, n2) >= EXACT_BELOW:
+        return kernel.normal_p(kernel.z_of(kernel.score(pair)))
+    lowest, logs = convolved(n1, n2, a + b)
+    return _mid_p(logs, np.arange(len(logs)) + lowest, int(a.sum()))
 
 
 # ---------------------------------------------------------------------------------------------- heterogeneity

@@ -31,6 +31,7 @@ TYPE_NEXT = (
     r"(complaint|request|ticket|case|service)[ _.]?(type|category|name)",
     r"^(topic|queue|group|label|issue|reason)$",
 )
+CUSTOMER = r"^(customer|requester|contact|submitter|client)([ _]?(id|number|key|no|#))?$"
 CLOSED_WORDS = ("closed", "resolved", "solved", "done", "completed", "complete", "merged")
 
 
@@ -90,6 +91,10 @@ def _written(found: dict[str, str], columns: dict[str, list[str]], times: list[s
     lines = [f"# A proposal for {file}: read it through before you trust a report made with it.", "[columns]"]
     for role in NAMES:
         lines += [f"{role} = {_quoted(found[role])}" if role in found else f"# {role}: no column found"]
+    for name in columns:
+        if name not in found.values() and re.search(CUSTOMER, name, re.IGNORECASE):
+            lines.append(f"# customer = {_quoted(name)}  # to compare customers with themselves; names nobody")
+            break
     seen = Counter(columns[found["channel"]])
     lines += ["", f"# Channels seen: {', '.join(f'{name} ({rows})' for name, rows in seen.most_common(12))}"]
     for name, values in columns.items():

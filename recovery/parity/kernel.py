@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.int64]
 DRAWS = 9_999  # Monte-Carlo permutations; the smallest p is 1 / 10,000
 FIRST_DRAWS = 999  # enough where the first draws already show no difference
 SEED = 20_231  # fixed, so that a report can be made again
+LEAST = 1e-12  # cases; stands for none where none would be divided by
 
 
 class Score(NamedTuple):
@@ -123,49 +124,51 @@ def z_of(sums: Score) -> float:
     return float(sums.u.sum() / np.sqrt(spread)) if spread > 0 else float("nan")
 
 
-def shifted(pair: Pair, shift: Floats) -> Score:
-    """The test after side 0's times are multiplied by exp(-shift * bin width): shift in bins, one per stratum,
-    fractions allowed.
+class Shifting:
+    """The test after side 0's times are multiplied by exp(-shift * bin width), for many shifts at once.
 
-    The inversion of this function is the Hodges-Lehmann time ratio, so estimate, interval and p belong to one test.
+    The inversion of this test is the Hodges-Lehmann time ratio, so estimate, interval and p belong to one test.
     """
-    moved_d = _moved(pair.d[:, 0], shift)
-    moved_n = moved_d + _moved(pair.q[:, 0], shift)
-    return _score(moved_d, moved_n, pair.d[:, 1], pair.d[:, 1] + pair.q[:, 1])
+
+    def __init__(self, pair: Pair) -> None:
+        d, n = pair.d, pair.d + pair.q
+        ends = np.zeros((len(d), 1))
+        self._events, self._cases = (
+            np.concatenate([at_risk(each), ends], axis=1) for each in (d[:, 0], n[:, 0])
+        )  # at or beyond each bin, and beyond the last
+        self._d2, self._y2 = d[:, None, 1], at_risk(n[:, None, 1])
+
+    def score(self, shift: Floats) -> Score:
+        """The kernel's U and V: (strata, shifts) each.
+
+        shift: in bins, fractions allowed: (1, shifts) for all strata alike, or (strata, shifts). A case that falls
+        between two bins is shared by them; the ends collect what would leave.
+        """
+        bins = self._d2.shape[-1]
+        whole = np.floor(-shift).astype(np.int64)
+        part = (-shift - whole)[..., None]
+        places = np.arange(bins) - whole[..., None]
+        places[..., 0] = -bins  # everything is at or beyond the first bin
+        near, far = np.clip(places, 0, bins), np.clip(places - 1, 0, bins)
+        y1 = _beyond(self._cases, near) * (1.0 - part) + _beyond(self._cases, far) * part
+        d1 = _beyond(self._events, near) * (1.0 - part) + _beyond(self._events, far) * part
+        d1[..., :-1] -= d1[..., 1:]
+        d, y = d1 + self._d2, y1 + self._y2
+        some = np.maximum(y, LEAST)
+        share, survival = y1 / some, np.maximum(1.0 - d / some, 0.0).cumprod(axis=-1)
+        w = np.ones_like(y)
+        w[..., 1:] = survival[..., :-1]
+        spread = np.maximum(d * (y - d), 0.0) / np.maximum(y - 1.0, LEAST) * (y > 1)
+        return Score((w * (d1 - d * share)).sum(axis=-1), (w * w * spread * share * (1.0 - share)).sum(axis=-1))
 
 
-def _moved(counts: Floats, shift: Floats) -> Floats:
-    """Move counts down by `shift` bins, sharing them between the two bins they fall on; ends collect what would
-    leave.
-    """
-    strata, bins = counts.shape
-    whole = np.floor(-shift).astype(np.int64)
-    part = -shift - whole
-    if strata == 1 or (whole == whole[0]).all():
-        low, high = _rolled(counts, int(whole[0])), _rolled(counts, int(whole[0]) + 1)
-    else:
-        places = np.arange(bins)
-        flat = (np.arange(strata) * bins)[:, None]
-        ends = [np.clip(places + whole[:, None] + each, 0, bins - 1) + flat for each in (0, 1)]
-        low, high = (np.bincount(each.ravel(), counts.ravel(), counts.size).astype(np.float64) for each in ends)
-        low, high = low.reshape(counts.shape), high.reshape(counts.shape)
-    moved: Floats = low * (1.0 - part)[:, None] + high * part[:, None]
-    return moved
-
-
-def _rolled(counts: Floats, by: int) -> Floats:
-    bins = counts.shape[1]
-    by = max(-bins, min(bins, by))
-    if by == 0:
-        return counts
-    made = np.zeros_like(counts)
-    if by > 0:
-        made[:, by:] = counts[:, : bins - by]
-        made[:, -1] += counts[:, bins - by :].sum(axis=1)
-    else:
-        made[:, :by] = counts[:, -by:]
-        made[:, 0] += counts[:, :-by].sum(axis=1)
-    return made
+def _beyond(tail: Floats, places: Ints) -> Floats:
+    """tail: (strata, bins + 1); places: (1 or strata, shifts, bins). Gives (strata, shifts, bins)."""
+    if len(places) == 1:
+        shared: Floats = np.take(tail, places[0], axis=1)
+        return shared
+    own: Floats = tail[np.arange(len(tail))[:, None, None], places]
+    return own
 
 
 def permuted(pair: Pair) -> tuple[float, float] | None:

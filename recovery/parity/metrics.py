@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from recovery.parity.columns import Flags
 from recovery.parity.kernel import Floats, Ints
-from recovery.parity.reading import Cases, Flags
+from recovery.parity.reading import Cases
 
 PROMISE_KEPT, TIME_TO_RESOLUTION = "promise_kept", "time_to_resolution"
 BINS, FEWEST_BINS = 256, 32
@@ -52,8 +53,8 @@ def of(cases: Cases, strata: int) -> Iterator[Metric]:
         if outcome.kind == "bool" and known.any():
             yield _share(outcome.name, known, outcome.values == 1)
         elif outcome.kind == "duration" and known.any():
-            every = np.ones(len(cases), dtype=bool)
-            yield _time(outcome.name, outcome.values, every, bins=bins, whole_days=outcome.by_day, unit=outcome.unit)
+            waits = outcome.values if outcome.waited is None else outcome.waited
+            yield _time(outcome.name, waits, known, bins=bins, whole_days=outcome.by_day, unit=outcome.unit)
 
 
 def _share(name: str, valid: Flags, yes: Flags) -> Metric:

@@ -3,96 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from recovery.parity import survival, verdicts
-from recovery.parity.audit import Audit, Contrast, case_mix
+from recovery.parity import drawing, sections, survival, verdicts
+from recovery.parity.audit import Audit, case_mix
+from recovery.parity.drawing import LEFT, RIGHT, ROW, WIDE, scaled, span, ticks
 from recovery.parity.effects import Estimate
-from recovery.parity.metrics import PROMISE_KEPT, TIME_TO_RESOLUTION
+from recovery.parity.maps import RESPONSE_COVERAGE
+from recovery.parity.metrics import PROMISE_KEPT
 from recovery.parity.reading import REASONS, Cases
+from recovery.parity.wording import KINDS, MARKS, RANK, SAYS, cell, claim, effect_text, words
 
-WORDS = {PROMISE_KEPT: "promise kept", TIME_TO_RESOLUTION: "time to resolution"}
-RANK = {"red": 0, "amber": 1, "grey": 2, "green": 3}
-MARKS = {"red": "■", "amber": "▲", "green": "●", "grey": "○"}
-SAYS = {
-    "red": "treated differently",
-    "amber": "watch",
-    "green": "alike, within the margin",
-    "grey": "too little to say",
-}
-KINDS = {
-    "risk_difference": "difference of shares, in percentage points",
-    "time_ratio": "times as long as the other side",
-    "probability": "chance of waiting longer than a like case of the other side",
-    "odds_ratio": "odds ratio",
-}
 LINES = 6  # channels that get a curve; more cannot be told apart
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "1 5", "12 4")
 POINTS = 160  # of one curve
 LINES_OF_TYPES = 400  # more make no page; the JSON has them all
 
 
-def words(metric: str) -> str:
-    return WORDS.get(metric, metric.replace("_", " "))
-
-
-def effect_text(effect: Estimate, value: float | None = None) -> str:
-    """One effect in the unit people read."""
-    value = effect.value if value is None else value
-    if value is None:
-        return "–"
-    if effect.kind == "risk_difference":
-        return f"{value * 100:+.1f} points"
-    if effect.kind == "probability":
-        return f"{value:.0%} longer"
-    return f"× {value:.2f}"
-
-
-def interval_text(effect: Estimate) -> str:
-    def end(value: float | None, missing: str) -> str:
-        if value is None:
-            return missing
-        return (
-            f"{value * 100:+.1f}"
-            if effect.kind == "risk_difference"
-            else f"{value:.0%}"
-            if effect.kind == "probability"
-            else f"{value:.2f}"
-        )
-
-    if effect.low is None and effect.high is None:
-        return "–"
-    return f"{end(effect.low, '0')} to {end(effect.high, 'unbounded')}"
-
-
-def claim(contrast: Contrast) -> str:
-    """One contrast as a clause: who, compared with whom, by how much."""
-    effect = contrast.tested.effects[0]
-    against = (
-        "comparable cases of all other channels"
-        if contrast.versus == "others"
-        else f"comparable cases of {contrast.versus}"
-    )
-    where = f" (in {contrast.stratum})" if contrast.stratum else ""
-    value = effect.value if effect.value is not None else math.nan
-    if effect.kind == "time_ratio":
-        what = f"{words(contrast.metric)} is {value:.2f} times as long as for {against}"
-    elif effect.kind == "probability":
-        what = f"{words(contrast.metric)} is longer in {value:.0%} of pairs with {against}, where half would be equal"
-    else:
-        more = "more" if value > 0 else "less"
-        what = f"{words(contrast.metric)} is {abs(value) * 100:.1f} points {more} often than for {against}"
-    return f"for {contrast.channel}{where} {what}"
-
-
 def answer(audit: Audit) -> str:
-    """The whole report in one sentence."""
+    """The whole report in one sentence, and one more for each thing found inside customers and after going public."""
+    said, unequal = _like_for_like(audit)
+    more = sections.findings(audit)
+    if not more:
+        return said
+    if unequal:
+        return " ".join([said, *(f"{each[0].upper()}{each[1:]}." for each in more)])
+    rest = "".join(f" {each[0].upper()}{each[1:]}." for each in more[1:])
+    return f"No, not alike: {more[0]}.{rest} Otherwise: {said[0].lower()}{said[1:]}"
+
+
+def _like_for_like(audit: Audit) -> tuple[str, bool]:
+    """What the comparison of all cases says, and whether it says no."""
     overall = audit.overall
     if not overall:
-        return "There is nothing to compare: only one channel counts here, or no measure can be compared."
+        return "There is nothing to compare: only one channel counts here, or no measure can be compared.", False
     red = [each for each in overall if each.verdict == "red"]
     amber = [each for each in overall if each.verdict == "amber"]
     green = [each for each in overall if each.verdict == "green"]
@@ -102,7 +49,7 @@ def answer(audit: Audit) -> str:
     if red:
         red.sort(key=lambda each: each.tested.p or 0.0)
         rest = f", and {len(red) - 1} more differences were found" if len(red) > 1 else ""
-        return f"No, not alike: {claim(red[0])}{rest}{more}."
+        return f"No, not alike: {claim(red[0])}{rest}{more}.", True
     if inside:
         worst = min((each for each in audit.by_stratum if each.verdict == "red"), key=lambda each: each.tested.p or 0.0)
         mean = (
@@ -110,21 +57,21 @@ def answer(audit: Audit) -> str:
             if not amber
             else "all types taken together there is something to watch"
         )
-        return f"Not alike in every type, though {mean}: {claim(worst)}, the clearest of {several}."
+        return f"Not alike in every type, though {mean}: {claim(worst)}, the clearest of {several}.", True
     if amber:
-        return f"Not shown to be alike, and worth watching: {claim(amber[0])}."
+        return f"Not shown to be alike, and worth watching: {claim(amber[0])}.", False
     mixed = [each for each in overall if each.heterogeneity and each.counts and each.heterogeneity.p_direction < 0.001]
     inner = f"; but types point different ways ({words(mixed[0].metric)}): look inside them" if mixed else ""
     if len(green) == len(overall):
         return (
             f"Yes, as far as this file shows: like for like every channel is within the margin on every measure{inner}."
-        )
+        ), False
     if green:
         return (
             f"Like for like, {len(green)} of {len(overall)} comparisons are shown to be alike, none overall to differ; "
             f"for the other {len(overall) - len(green)} there are too few cases to say{inner}."
-        )
-    return "Too few cases to say: no difference is shown and no likeness either."
+        ), False
+    return "Too few cases to say: no difference is shown and no likeness either.", False
 
 
 def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +86,7 @@ def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
         "alike": " and ".join(audit.strata_by) or "nothing: the map names no type",
         "grid": _grid(audit),
         "legend": [{"verdict": each, "mark": MARKS[each], "says": SAYS[each]} for each in RANK],
-        "forests": _forests(audit),
+        "forests": drawing.forests(audit.overall),
         "trap": trap,
         "curves": _curves(cases) if cases.timed else None,
         "promises": _promises(audit, made) if cases.promises else [],
@@ -152,6 +99,7 @@ def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
             {"reason": words(reason), "means": REASONS.get(reason, ""), "rows": rows}
             for reason, rows in sorted(made["rows"]["rejected"].items(), key=lambda each: -each[1])
         ],
+        **sections.context(audit, made),
         "margins": [
             {
                 "kind": KINDS[kind],
@@ -164,36 +112,10 @@ def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cell(contrast: Contrast) -> dict[str, Any]:
-    effect = contrast.tested.effects[0]
-    odds = contrast.effect("odds_ratio")
-    return {
-        "metric": words(contrast.metric),
-        "channel": contrast.channel,
-        "versus": contrast.versus,
-        "stratum": contrast.stratum,
-        "n": contrast.n,
-        "n_versus": contrast.n_versus,
-        "verdict": contrast.verdict,
-        "mark": MARKS[contrast.verdict],
-        "says": SAYS[contrast.verdict],
-        "effect": effect_text(effect),
-        "interval": interval_text(effect),
-        "odds": f"{odds.value:.2f}" if odds and odds.value is not None else "",
-        "p": _p(contrast.tested.p),
-        "p_holm": _p(contrast.p_holm),
-        "needed": contrast.n_needed,
-    }
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.2g}"
-
-
 def _grid(audit: Audit) -> dict[str, Any]:
     metrics = list(dict.fromkeys(each.metric for each in audit.overall))
     channels = list(dict.fromkeys(each.channel for each in audit.overall))
-    by = {(each.channel, each.metric): _cell(each) for each in audit.overall}
+    by = {(each.channel, each.metric): cell(each) for each in audit.overall}
     return {
         "metrics": [words(each) for each in metrics],
         "rows": [
@@ -203,98 +125,6 @@ def _grid(audit: Audit) -> dict[str, Any]:
 
 
 # --------------------------------------------------------------------------------------------------- drawings
-
-WIDE, LEFT, RIGHT, ROW = 760.0, 215.0, 165.0, 34.0
-
-
-def _scaled(value: float, low: float, high: float) -> float:
-    return LEFT + (min(max(value, low), high) - low) / (high - low) * (WIDE - LEFT - RIGHT)
-
-
-def _forests(audit: Audit) -> list[dict[str, Any]]:
-    """One drawing per kind of effect: estimate, 95 % interval and the margin."""
-    found = []
-    for kind, margin in verdicts.MARGINS.items():
-        lines = [
-            each
-            for each in audit.overall
-            if each.tested.effects[0].kind == kind and each.tested.effects[0].value is not None
-        ]
-        lines = [each for each in lines if each.counts] or lines
-        if not lines:
-            continue
-        log = margin.ratio
-        ends = [
-            value
-            for each in lines
-            for value in (each.tested.effects[0].low, each.tested.effects[0].high)
-            if value is not None
-        ]
-        low, high = _span([margin.low, margin.high, *ends], log)
-        turn = math.log if log else float
-        rows = []
-        for place, each in enumerate(lines):
-            effect = each.tested.effects[0]
-            value = effect.value if effect.value is not None else margin.equal
-            first, last = effect.low, effect.high
-            y = 40 + place * ROW
-            rows.append(
-                _cell(each)
-                | {
-                    "y": y,
-                    "text_y": y + 4,
-                    "x": _scaled(turn(max(value, 1e-9)) if log else value, low, high),
-                    "x1": _scaled(turn(max(first, 1e-9)) if log else first, low, high) if first is not None else LEFT,
-                    "x2": _scaled(turn(last) if log else last, low, high) if last is not None else WIDE - RIGHT,
-                }
-            )
-        x1, x2 = (_scaled(turn(each), low, high) for each in (margin.low, margin.high))
-        height = 40 + len(rows) * ROW
-        ticks = [{"x": _scaled(turn(each), low, high), "label": _tick(each, kind)} for each in _ticks(low, high, log)]
-        found.append(
-            {
-                "kind": kind,
-                "says": KINDS[kind],
-                "rows": rows,
-                "height": height + 34,
-                "bottom": height,
-                "tick_y": height + 18,
-                "equal": _scaled(turn(margin.equal), low, high),
-                "margin_x": x1,
-                "margin_wide": x2 - x1,
-                "ticks": ticks,
-                "band": height - 18,
-                "text_x": LEFT - 10,
-                "right_x": WIDE - RIGHT + 12,
-            }
-        )
-    return found
-
-
-def _span(values: Iterable[float], log: bool) -> tuple[float, float]:
-    turned = [math.log(min(max(each, 0.02), 50)) for each in values] if log else list(values)
-    low, high = min(turned), max(turned)
-    room = (high - low) * 0.06 or 0.1
-    return low - room, high + room
-
-
-def _ticks(low: float, high: float, log: bool) -> list[float]:
-    if log:
-        usual = (0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50)
-        inside = [each for each in usual if low <= math.log(each) <= high]
-        far = [each for each in inside if each in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)]
-        return far if high - low > math.log(8) else inside
-    step = 10 ** math.floor(math.log10(high - low))
-    step = next(each for each in (step / 5, step / 2, step, step * 2) if (high - low) / each <= 8)
-    return [round(each * step, 6) for each in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _tick(value: float, kind: str) -> str:
-    if kind == "risk_difference":
-        if abs(value) < 1e-9:
-            return "0"
-        return f"{value * 100:+.0f}" if abs(value * 1000) % 10 < 1e-6 else f"{value * 100:+.1f}"
-    return f"{value:.0%}" if kind == "probability" else f"{value:g}"
 
 
 def _trap(audit: Audit) -> dict[str, Any] | None:
@@ -322,17 +152,17 @@ def _trap(audit: Audit) -> dict[str, Any] | None:
             )
     if not rows:
         return None
-    low, high = _span([0.8, 1.25, *values], True)
+    low, high = span([0.8, 1.25, *values], True)
     for place, row in enumerate(rows):
         y = 40 + place * ROW
         row |= {"y": y, "text_y": y + 4, "low_y": y + 5}
-        row |= {"x1": _scaled(math.log(row["crude"]), low, high), "x2": _scaled(math.log(row["adjusted"]), low, high)}
+        row |= {"x1": scaled(math.log(row["crude"]), low, high), "x2": scaled(math.log(row["adjusted"]), low, high)}
     height = 40 + len(rows) * ROW
-    ticks = [{"x": _scaled(math.log(each), low, high), "label": f"{each:g}"} for each in _ticks(low, high, True)]
+    marks = [{"x": scaled(math.log(each), low, high), "label": f"{each:g}"} for each in ticks(low, high, True)]
     return {
         "rows": rows,
-        "ticks": ticks,
-        "equal": _scaled(0.0, low, high),
+        "ticks": marks,
+        "equal": scaled(0.0, low, high),
         "height": height + 34,
         "bottom": height,
         "tick_y": height + 18,
@@ -456,6 +286,7 @@ def _promises(audit: Audit, made: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _outcomes(made: dict[str, Any]) -> list[dict[str, Any]]:
     names = dict.fromkeys(name for each in made["channels"].values() for name in each["outcomes"])
+    names.pop(RESPONSE_COVERAGE, None)  # has a section of its own
     return [
         {
             "name": words(name),
@@ -485,4 +316,4 @@ def _standardised(audit: Audit) -> list[dict[str, Any]]:
 def _by_type(audit: Audit) -> list[dict[str, Any]]:
     """Contrasts inside strata, findings first, then the largest."""
     ordered = sorted(audit.by_stratum, key=lambda each: (RANK[each.verdict], -each.fewest))
-    return [_cell(each) for each in ordered[:LINES_OF_TYPES]]
+    return [cell(each) for each in ordered[:LINES_OF_TYPES]]

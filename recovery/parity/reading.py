@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -13,21 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from recovery.parity import Unusable, maps
-from recovery.parity.dates import DAY, LOCAL, NOTHING, Dates, Moment, Seconds, formats_of, to_utc
+from recovery.parity.answers import UNKNOWN, Answers, Response, answer_of, counted, lasting, responded
+from recovery.parity.columns import HOUR, Codes, Column, Flags, Floats, Times, at_moment, between, settle, snapshot_of
+from recovery.parity.dates import Dates, Moment, Seconds, formats_of
 from recovery.parity.tables import Row, Told, rows_of, silent
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
 
 SAMPLE = 20_000  # rows looked at to find the date formats
 SAMPLE_KEPT = 4_000
-UNKNOWN = -1
 UNTYPED = "(no type)"
-HOUR = 3600.0
 
 # In the order in which they are looked for; a row has one reason.
 REASONS = {
@@ -40,20 +34,6 @@ REASONS = {
     "closed_before_opened": "closed before it was opened",
     "opened_after_snapshot": "opened after the snapshot",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answers:
-    """One outcome, case by case: yes/no as 1 and 0, a category as its code, a duration in its unit; NaN or -1 is
-    unknown.
-    """
-
-    name: str
-    kind: str
-    values: Floats
-    labels: tuple[str, ...] = ()
-    unit: str = "hours"
-    by_day: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,40 +65,17 @@ class Cases:
     rejected: dict[str, int]
     rejected_by_channel: dict[str, int]
     notes: list[str] = field(default_factory=list)
+    customer: Codes = field(default_factory=lambda: np.empty(0, dtype=np.int32))  # -1 unknown; names are not kept
+    opened: Seconds = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # UTC; only beside customer
+    public: frozenset[str] = frozenset()  # channels where everybody can read along
+    response: Response | None = None
 
     def __len__(self) -> int:
         return len(self.channel)
 
-
-@dataclass
-class _Times:
-    """One date column while it is read."""
-
-    name: str
-    place: int
-    seconds: array[int] = field(default_factory=lambda: array("q"))
-    offset: array[int] = field(default_factory=lambda: array("i"))
-    timed: array[int] = field(default_factory=lambda: array("b"))
-    unreadable: int = 0
-
-    def add(self, moment: Moment | None) -> None:
-        self.seconds.append(NOTHING if moment is None else moment.seconds)
-        self.offset.append(LOCAL if moment is None else moment.offset)
-        self.timed.append(0 if moment is None else moment.timed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Read:
-    """One date column after it was read: local seconds, UTC seconds and which rows know the day only."""
-
-    local: Seconds
-    utc: Seconds
-    utc_later: Seconds
-    days_only: Flags
-
     @property
-    def known(self) -> Flags:
-        return np.asarray(self.local != NOTHING)
+    def customers_known(self) -> bool:
+        return len(self.customer) > 0 and len(self.opened) > 0
 
 
 def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent) -> Cases:
@@ -128,11 +85,17 @@ def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent)
     rows. Raises Unusable when the file, a column or the snapshot cannot be used, or no row is kept.
     """
     rows = rows_of(path, delimiter=plan.delimiter, encoding=plan.encoding, told=told)
-    header = [str(each).strip() for each in next(rows, [])]
+    header = [str(each).strip().strip("\ufeff") for each in next(rows, [])]
+    plan = plan.settled(header)
     notes: list[str] = []
-    if plan.columns.get("id", "").casefold() not in {each.casefold() for each in ["", *header]}:
-        notes.append(f"The file has no column {plan.columns['id']}: duplicates cannot be seen.")
-        plan = replace(plan, columns={role: column for role, column in plan.columns.items() if role != "id"})
+    there = {each.casefold() for each in header}
+    without = {"id": "duplicates cannot be seen", "customer": "customers cannot be compared with themselves"}
+    if plan.public_channels:
+        del without["customer"]
+    for role, loss in without.items():
+        if role in plan.columns and plan.columns[role].casefold() not in there:
+            notes.append(f"The file has no column {plan.columns[role]}: {loss}.")
+            plan = replace(plan, columns={other: column for other, column in plan.columns.items() if other != role})
     places = {role: _place(header, column) for role, column in plan.columns.items()}
     spans = {
         each.name: (_span(header, plan, each.start), _span(header, plan, each.end))
@@ -186,7 +149,9 @@ class _Loaded:
     channel: array[int]
     type: array[int]
     status: array[int]  # 1 closed, 0 open, -1 not said
-    times: dict[int, _Times]
+    times: dict[int, Times]
+    customers: dict[str, int]
+    customer: array[int]
     answers: dict[str, array[int]]
     labels: dict[str, dict[str, int]]
     rejected: Counter[str]
@@ -205,13 +170,14 @@ def _load(
     """Go through the rows once. A row's first reason to reject it is counted; nothing of it is kept."""
     width, nulls = len(header), plan.null_values
     channel_at, id_at = places["channel"], places.get("id")
-    type_at, status_at = places.get("type"), places.get("status")
+    type_at, status_at, customer_at = places.get("type"), places.get("status"), places.get("customer")
     required = [places[role] for role in ("opened", "closed") if role in places]
     flagged = [(each, _place(header, each.column)) for each in plan.outcomes if each.column]
     needed = max([*places.values(), *(at for _, at in flagged), *(at for span in spans.values() for at in span)])
     made = _Loaded(
         channels={}, types={}, channel=array("i"), type=array("i"), status=array("b"),
-        times={at: _Times(header[at], at) for at in readers},
+        times={at: Times(header[at], at) for at in readers},
+        customers={}, customer=array("i"),
         answers={each.name: array("i") for each, _ in flagged}, labels={each.name: {} for each, _ in flagged},
         rejected=Counter(), by_channel=Counter(),
     )  # fmt: skip
@@ -271,20 +237,13 @@ def _load(
         made.type.append(made.types.setdefault(kind or UNTYPED, len(made.types)))
         stands = text(row[status_at]).casefold() if status_at is not None and plan.closed_statuses else ""
         made.status.append(int(stands in plan.closed_statuses) if stands else UNKNOWN)
+        if customer_at is not None:
+            key = text(row[customer_at])
+            made.customer.append(made.customers.setdefault(key, len(made.customers)) if key else UNKNOWN)
         for outcome, at in flagged:
-            made.answers[outcome.name].append(_answer(outcome, text(row[at]), made.labels[outcome.name]))
+            made.answers[outcome.name].append(answer_of(outcome, text(row[at]), made.labels[outcome.name]))
+    made.customers.clear()  # who they are is not needed again
     return made
-
-
-def _answer(outcome: maps.Outcome, value: str, labels: dict[str, int]) -> int:
-    if not value:
-        return UNKNOWN
-    if outcome.kind == "category":
-        return labels.setdefault(value, len(labels))
-    folded = value.casefold()
-    if folded in outcome.true:
-        return 1
-    return 0 if not outcome.false or folded in outcome.false else UNKNOWN
 
 
 def _finish(
@@ -298,7 +257,7 @@ def _finish(
     """Turn times into UTC and durations, find the snapshot, and reject what the times show to be wrong."""
     zone = plan.zone
     count = len(loaded.channel)
-    times = {at: _settle(column, plan) for at, column in loaded.times.items()}
+    times = {at: settle(column, plan) for at, column in loaded.times.items()}
     opened = times.get(places.get("opened", -1))
     closed = times.get(places.get("closed", -1))
     promised = times.get(places.get("promised", -1))
@@ -321,7 +280,7 @@ def _finish(
     spent, by_day = np.full(count, np.nan), False
     is_closed = np.zeros(count, dtype=bool)
     if opened is not None and closed is not None:
-        spent, days = _between(opened, closed)
+        spent, days = between(opened, closed)
         both = opened.known & closed.known
         by_day = bool(days[both].mean() > 0.5) if both.any() else bool(opened.days_only.all())
         is_closed = closed.known & (status != 0)
@@ -337,7 +296,9 @@ def _finish(
     elif "status" in places and plan.closed_statuses:
         is_closed = status == 1
     clocks = [each for each in (opened, closed) if each is not None] or list(times.values())
-    asof = _snapshot(snapshot or plan.snapshot, zone, clocks, keep)
+    if plan.response:
+        clocks.append(times[spans[plan.response][1]])
+    asof = snapshot_of(snapshot or plan.snapshot, zone, clocks, keep)
     hours, due, kept = spent / HOUR, np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     promised_hours = np.full(count, np.nan)
     if asof is not None and opened is not None:
@@ -349,14 +310,14 @@ def _finish(
                     f"{int((late & keep).sum()):,} cases were closed after the snapshot: counted as open then."
                 )
             is_closed = is_closed & ~late
-            until = _at(asof, opened, zone)
-            waiting = _between(opened, until)[0] / HOUR
+            until = at_moment(asof, opened, zone)
+            waiting = between(opened, until)[0] / HOUR
             hours = np.where(is_closed, hours, waiting)
         if promised is not None:
-            promised_hours = _between(opened, promised)[0] / HOUR
+            promised_hours = between(opened, promised)[0] / HOUR
     if promised is not None and closed is not None and asof is not None:
-        slack = _between(closed, promised)[0]
-        past = _between(promised, _at(asof, promised, zone))[0] > 0
+        slack = between(closed, promised)[0]
+        past = between(promised, at_moment(asof, promised, zone))[0] > 0
         due = promised.known & (is_closed | (past & ~is_closed))
         kept = due & is_closed & (slack >= 0)
     if not keep.any():
@@ -364,7 +325,8 @@ def _finish(
             raise Unusable("The file has a header and no rows.")
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in rejected.most_common())
         raise Unusable(f"None of the {loaded.read:,} rows can be used: {reasons}.")
-    outcomes = tuple(_outcome(each, loaded, spans, times, keep, notes) for each in plan.outcomes)
+    compared = np.array([name not in plan.exclude_channels for name in names])[channel[keep]]
+    outcomes, response = _outcomes(loaded, plan, spans, times, asof, keep, compared, notes)
     _remark(loaded, plan, notes, by_day=by_day, timed=timed)
     month = np.full(count, -1, dtype=np.int32)
     if opened is not None:
@@ -378,87 +340,39 @@ def _finish(
         outcomes=outcomes, snapshot=None if asof is None else datetime.fromtimestamp(asof, UTC),
         timed=timed, promises=promised is not None and timed, by_day=by_day and timed, typed="type" in places,
         excluded=plan.exclude_channels, read=loaded.read, rejected=dict(rejected), rejected_by_channel=dict(by_channel),
-        notes=notes,
+        notes=notes, customer=np.array(loaded.customer, dtype=np.int32)[keep if "customer" in places else slice(0)],
+        opened=opened.utc[keep] if "customer" in places and opened is not None else np.empty(0, dtype=np.int64),
+        public=plan.public_channels, response=response,
     )  # fmt: skip
 
 
-def _settle(column: _Times, plan: maps.Map) -> _Read:
-    local = np.frombuffer(column.seconds, dtype=np.int64) if column.seconds else np.empty(0, dtype=np.int64)
-    offset = np.frombuffer(column.offset, dtype=np.int32) if column.offset else np.empty(0, dtype=np.int32)
-    timed = np.frombuffer(column.timed, dtype=np.int8).astype(bool) if column.timed else np.empty(0, dtype=bool)
-    known = local != NOTHING
-    if not ((local[known] % DAY) != 0).any():
-        timed = np.zeros(len(local), dtype=bool)  # every time of day is midnight: the column knows days
-    return _Read(
-        local=local,
-        utc=to_utc(local, offset, plan.zone),
-        utc_later=to_utc(local, offset, plan.zone, later=True),
-        days_only=known & ~timed,
-    )
-
-
-def _between(start: _Read, end: _Read) -> tuple[Floats, Flags]:
-    """Seconds from start to end, and where only whole days could be counted; an hour that came twice never makes it
-    negative.
-    """
-    both = start.known & end.known
-    days = both & (start.days_only | end.days_only)
-    seconds = np.full(len(start.local), np.nan)
-    exact = (end.utc[both] - start.utc[both]).astype(float)
-    again = (end.utc_later[both] - start.utc[both]).astype(float)
-    seconds[both] = np.where((exact < 0) & (again >= 0), again, exact)
-    seconds[days] = (end.local[days] // DAY - start.local[days] // DAY).astype(float) * DAY
-    return seconds, days
-
-
-def _at(moment: int, like: _Read, zone: Any) -> _Read:
-    """One moment as a column as long as another."""
-    away = datetime.fromtimestamp(moment, zone).utcoffset()
-    count = len(like.local)
-    utc = np.full(count, moment, dtype=np.int64)
-    local = utc + (int(away.total_seconds()) if away else 0)
-    return _Read(local=local, utc=utc, utc_later=utc, days_only=np.zeros(count, dtype=bool))
-
-
-def _snapshot(written: str, zone: Any, times: list[_Read], keep: Flags) -> int | None:
-    if written:
-        moment = Dates(("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S")).read(written)
-        if moment is not None:
-            seconds = moment.seconds if moment.timed else moment.seconds + DAY - 1  # a day ends when it ends
-            return int(to_utc(np.array([seconds]), np.array([LOCAL], dtype=np.int32), zone)[0])
-        try:
-            read = datetime.fromisoformat(written.strip())
-        except ValueError as trouble:
-            raise Unusable(f"The snapshot {written} is not a time; write one such as 2026-01-31 18:00.") from trouble
-        return math.floor(read.replace(tzinfo=read.tzinfo or zone).timestamp())
-    latest = [each.utc[keep & each.known].max() for each in times if (keep & each.known).any()]
-    return int(max(latest)) if latest else None
-
-
-def _outcome(
-    outcome: maps.Outcome,
+def _outcomes(
     loaded: _Loaded,
+    plan: maps.Map,
     spans: dict[str, tuple[int, int]],
-    times: dict[int, _Read],
+    times: dict[int, Column],
+    asof: int | None,
     keep: Flags,
+    compared: Flags,
     notes: list[str],
-) -> Answers:
-    if outcome.kind != "duration":
-        codes = np.array(loaded.answers[outcome.name], dtype=np.float64)[keep]
-        codes[codes < 0] = np.nan
-        return Answers(name=outcome.name, kind=outcome.kind, values=codes, labels=tuple(loaded.labels[outcome.name]))
-    start, end = (times[at] for at in spans[outcome.name])
-    seconds, days = _between(start, end)
-    negative = int((seconds[keep] < 0).sum())
-    if negative:
-        notes.append(
-            f"{outcome.name}: {negative:,} of {int(keep.sum()):,} durations are negative; they are kept and counted."
-        )
-    by_day = bool(days[keep].any())
-    if by_day:
-        notes.append(f"{outcome.name}: the dates have no time of day, so this duration is known in whole days.")
-    size = DAY if outcome.unit == "days" else HOUR
-    return Answers(name=outcome.name, kind="duration", values=seconds[keep] / size, unit=outcome.unit, by_day=by_day)
+) -> tuple[tuple[Answers, ...], Response | None]:
+    made: list[Answers] = []
+    coverage: list[Answers] = []
+    response = None
+    for each in plan.outcomes:
+        if each.kind != "duration":
+            made.append(counted(each, loaded.answers[each.name], loaded.labels[each.name], keep))
+            continue
+        start, end = (times[at] for at in spans[each.name])
+        answers = lasting(each, start, end, keep, notes)
+        if each.name == plan.response and asof is not None:
+            answers, covered, response = responded(
+                answers, start, end, asof=asof, zone=plan.zone, keep=keep, within=plan.response_within_hours,
+                compared=compared,
+            )  # fmt: skip
+            coverage.append(covered)
+        made.append(answers)
+    return (*coverage, *made), response
 
 
 def _remark(loaded: _Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, timed: bool) -> None:
@@ -473,6 +387,11 @@ def _remark(loaded: _Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, 
         for each in loaded.times.values()
         if each.unreadable
     ]
+    unknown = sorted(each for each in plan.public_channels if each not in loaded.channels)
+    if unknown:
+        raise Unusable(
+            f"The map's public channel {unknown[0]} is not in the file; it has {', '.join(sorted(loaded.channels))}."
+        )
     missing = sorted(each for each in plan.exclude_channels if each not in loaded.channels)
     if missing:
         notes.append(f"Channels to leave out that the file does not have: {', '.join(missing)}.")

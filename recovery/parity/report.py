@@ -11,8 +11,13 @@ import numpy as np
 
 from recovery.parity import audit as auditing
 from recovery.parity import maps, reading, survival
-from recovery.parity.audit import Audit, Contrast
+from recovery.parity.answers import Answers
+from recovery.parity.audit import Audit
+from recovery.parity.columns import Floats
+from recovery.parity.contrasts import Contrast
+from recovery.parity.customers import WINDOW_DAYS, Within
 from recovery.parity.kernel import Ints
+from recovery.parity.public import Uplift, WentPublic
 from recovery.parity.reading import Cases
 from recovery.parity.tables import Told, silent
 
@@ -62,6 +67,18 @@ def of(audit: Audit, *, file: str, by_stratum: bool, modified: float) -> dict[st
         made["strata"] = _strata(audit)
     made["crude"] = [line for each in audit.crude for line in _lines(each)]
     made["contrasts"] = [line for each in audit.contrasts for line in _lines(each)]
+    if audit.within is not None:
+        made["within_customer"] = _within(audit.within)
+    if audit.went_public is not None:
+        made["went_public"] = _went_public(audit.went_public)
+    if cases.response is not None:
+        made["response"] = {
+            "outcome": cases.response.name,
+            "mature_hours": cases.response.mature_hours,
+            "mature_hours_given": cases.response.given,
+            "answered": cases.response.answered,
+            "mature": cases.response.mature,
+        }
     made["standardised"] = audit.standardised
     made["notes"] = notes
     return made
@@ -125,13 +142,13 @@ def summary(cases: Cases, rows: Ints, *, rejected: int, excluded: bool) -> dict[
     }
 
 
-def _percentiles(values: reading.Floats, *wanted: int) -> list[float | None]:
+def _percentiles(values: Floats, *wanted: int) -> list[float | None]:
     if len(values) == 0:
         return [None] * len(wanted)
     return [float(each) for each in np.percentile(values, wanted)]
 
 
-def _outcome(answers: reading.Answers, values: reading.Floats) -> dict[str, Any]:
+def _outcome(answers: Answers, values: Floats) -> dict[str, Any]:
     values = values[~np.isnan(values)]
     if answers.kind == "bool":
         yes = int((values == 1).sum())
@@ -152,6 +169,48 @@ def _outcome(answers: reading.Answers, values: reading.Floats) -> dict[str, Any]
         "p90": p90,
         "max": float(values.max()) if len(values) else None,
         "unit": answers.unit,
+    }
+
+
+def _within(within: Within) -> dict[str, Any]:
+    return {
+        "window_days": WINDOW_DAYS,
+        "customers": within.customers,
+        "pairs": within.pairs,
+        "pairs_of_different_types": within.of_different_types,
+        "contrasts": [
+            line | {"customers": each.customers, "channel_first": each.channel_first}
+            for each in within.lines
+            for line in _lines(each.contrast)
+        ],
+    }
+
+
+def _went_public(found: WentPublic) -> dict[str, Any]:
+    return {
+        "public_channels": list(found.channels),
+        "customers": found.customers,
+        "left_out": found.left_out,
+        "whole": _uplift(found.whole),
+        "months": [_uplift(each) for each in found.months],
+    }
+
+
+def _uplift(uplift: Uplift) -> dict[str, Any]:
+    return {
+        "month": uplift.month,
+        "cases": uplift.cases,
+        "went_public": uplift.went_public,
+        "resolved_before": uplift.resolved_before,
+        "resolved_after": uplift.resolved_after,
+        "expected_after": uplift.expected_after,
+        "hazard_ratio": uplift.ratio.value,
+        "low": uplift.ratio.low,
+        "high": uplift.ratio.high,
+        "p": uplift.tested.p,
+        "p_holm": uplift.p_holm,
+        "verdict": uplift.verdict,
+        "resolutions_needed": uplift.resolutions_needed,
     }
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from recovery.parity import Unusable
 
@@ -18,6 +22,13 @@ Told = Callable[[int, int], None]  # units read so far, units in all
 DELIMITERS = ",;\t|"
 TOLD_EVERY = 5_000  # rows
 FIELD_LIMIT = 16 * 1024 * 1024  # characters; a longer field is a lost quotation mark
+WORKBOOK = "xl/workbook.xml"
+MOST_UNPACKED = 4 * 1024**3  # bytes: a sheet of a million rows has about one
+MOST_CELLS = 40_000_000  # in one sheet: every row there can be, with 38 columns
+CHUNK = 4 * 1024 * 1024  # bytes
+PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{0,3}[0-9]{1,7})["']""")  # r="AB12" of a cell, r="12" of a row
+LONGEST_PLACE = 32
+LETTERS, DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"0123456789"
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -39,10 +50,12 @@ def rows_of(path: Path, *, delimiter: str = "", encoding: str = "utf-8-sig", tol
             raw.seek(0)
             if not start:
                 raise Unusable(f"{path.name} is empty.")
-            if start[:4] == b"PK\x03\x04" or path.suffix.lower() in (".xlsx", ".xlsm"):
+            if start == b"\xd0\xcf\x11\xe0":
+                raise Unusable(
+                    f"{path.name} is an old Excel file or one with a password; save it as .xlsx without one, or as .csv."
+                )
+            elif start[:4] == b"PK\x03\x04" or path.suffix.lower() in (".xlsx", ".xlsm"):
                 yield from _sheet(path, told)
-            elif start == b"\xd0\xcf\x11\xe0":
-                raise Unusable(f"{path.name} is an old Excel file; save it as .xlsx or .csv.")
             else:
                 for mark, name in BYTE_ORDER_MARKS:
                     if start.startswith(mark):
@@ -91,11 +104,12 @@ def _sheet(path: Path, told: Told) -> Iterator[Row]:
         raise Unusable(
             "Reading XLSX needs the package python-calamine; install it or save the file as CSV."
         ) from trouble
+    _look_inside(path)
     try:
         book = CalamineWorkbook.from_path(str(path))
         for name in book.sheet_names:
             sheet = book.get_sheet_by_name(name)
-            total, width = sheet.total_height, sheet.width
+            total, width = sheet.height, sheet.width
             if total < 2 or width < 2:
                 continue
             for number, row in enumerate(sheet.iter_rows()):
@@ -109,6 +123,49 @@ def _sheet(path: Path, told: Told) -> Iterator[Row]:
     except CalamineError as trouble:
         raise Unusable(f"{path.name} is not a workbook that can be read: {trouble}.") from trouble
     raise Unusable(f"{path.name} has no sheet with a header and rows.")
+
+
+def _look_inside(path: Path) -> None:
+    """Refuse a workbook that would not fit into memory, before the reader, which cannot refuse, takes it apart.
+
+    Every part is unpacked once, because sizes that a file states of itself may be wrong; and the reader keeps a
+    rectangle as large as the outermost cell.
+    """
+    try:
+        with zipfile.ZipFile(path) as pack:
+            parts = pack.infolist()
+            if WORKBOOK not in pack.namelist():
+                raise Unusable(
+                    f"{path.name} is a packed file but no XLSX workbook; unpack it or save it as .xlsx or .csv."
+                )
+            if sum(each.file_size for each in parts) > MOST_UNPACKED:
+                raise Unusable(f"{path.name} is too large once unpacked; save it as .csv.")
+            for part in parts:
+                with pack.open(part) as file:
+                    rows, columns = _extent(file, counted=not part.filename.endswith("sharedStrings.xml"))
+                if rows * columns > MOST_CELLS:
+                    raise Unusable(
+                        f"{path.name} has a sheet of {rows:,} rows and {columns:,} columns; delete what lies far outside "
+                        "the table, or save it as .csv."
+                    )
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as trouble:
+        raise Unusable(f"{path.name} is not a workbook that can be read: {trouble}.") from trouble
+
+
+def _extent(file: IO[bytes], *, counted: bool) -> tuple[int, int]:
+    """Read a part to its end; the largest row and column that a cell or row of it names."""
+    rows, columns, rest = 0, 0, b""
+    while chunk := file.read(CHUNK):
+        if not counted:
+            continue
+        named = b" ".join(PLACE.findall(rest + chunk)).upper()
+        rest = chunk[-LONGEST_PLACE:]
+        numbers = named.translate(None, LETTERS).split()
+        if numbers:
+            rows = max(rows, int(max(numbers, key=lambda each: (len(each), each))))
+        for letters in set(named.translate(None, DIGITS).split()):
+            columns = max(columns, functools.reduce(lambda sum_, each: sum_ * 26 + each - 64, letters, 0))
+    return rows, columns
 
 
 def _cell(value: Any) -> Any:

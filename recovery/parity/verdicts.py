@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from recovery.parity.effects import Z90, Z95, Estimate, Result
+from recovery.parity.maps import RESPONSE_COVERAGE
 
 Verdict = Literal["red", "amber", "green", "grey"]
 
@@ -38,8 +39,15 @@ MARGINS = {
     "time_ratio": Margin(0.80, 1.25, 1.0, 1.10, ratio=True),
     "probability": Margin(0.45, 0.55, 0.5, 0.02),
 }
+COVERAGE = Margin(-0.02, 0.02, 0.0, 0.01)  # response coverage: an answer missed is the worst that can happen
+HARD_FAIL = 0.80  # ratio of shares of answered cases
 LEAST_GAP_HOURS = 5 / 60
 LEAST_GAP_OF_PROMISE = 0.05
+
+
+def margin_of(metric: str, kind: str) -> Margin:
+    """The margin of one measure and kind of effect. Raises KeyError for a kind that carries no verdict."""
+    return COVERAGE if (metric, kind) == (RESPONSE_COVERAGE, "risk_difference") else MARGINS[kind]
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
@@ -67,9 +75,9 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
     return made
 
 
-def beyond_trivial(effect: Estimate, gap_hours: float | None, floor_hours: float) -> bool:
+def beyond_trivial(effect: Estimate, gap_hours: float | None, floor_hours: float, margin: Margin | None = None) -> bool:
     """Is the gap big enough to matter: beyond de-minimis, and for times longer than the floor?"""
-    margin = MARGINS[effect.kind]
+    margin = margin or MARGINS[effect.kind]
     if effect.value is None:
         return False
     if gap_hours is not None and abs(gap_hours) <= floor_hours:
@@ -79,9 +87,9 @@ def beyond_trivial(effect: Estimate, gap_hours: float | None, floor_hours: float
     return abs(effect.value - margin.equal) > margin.trivial
 
 
-def alike(effect: Estimate) -> bool:
+def alike(effect: Estimate, margin: Margin | None = None) -> bool:
     """Two one-sided tests at 5 %: the 90 % interval lies inside the margin (Schuirmann 1987)."""
-    margin = MARGINS[effect.kind]
+    margin = margin or MARGINS[effect.kind]
     return (
         effect.low90 is not None
         and effect.high90 is not None
@@ -98,25 +106,27 @@ def decide(
     p_bh: float | None,
     gap_hours: float | None = None,
     floor_hours: float = LEAST_GAP_HOURS,
+    margin: Margin | None = None,
 ) -> Verdict:
     """Say what one comparison shows.
 
     fewest: cases on the smaller side that can be compared; gap_hours, floor_hours: for times, the mean gap and how long
-    it must be to matter; p_holm, p_bh: adjusted over all contrasts of the report.
+    it must be to matter; p_holm, p_bh: adjusted over all contrasts of the report;
+    margin: where it is not the usual one of this kind of effect.
     """
     if fewest < FEWEST or tested.p is None:
         return "grey"
     effect = tested.effects[0]
-    if p_holm is not None and p_holm <= RED_LEVEL and beyond_trivial(effect, gap_hours, floor_hours):
+    if p_holm is not None and p_holm <= RED_LEVEL and beyond_trivial(effect, gap_hours, floor_hours, margin):
         return "red"
-    if alike(effect):
+    if alike(effect, margin):
         return "green"
     if p_bh is not None and p_bh <= AMBER_LEVEL:
         return "amber"
     return "grey"
 
 
-def needed(tested: Result, *, n: int, fewest: int) -> int | None:
+def needed(tested: Result, *, n: int, fewest: int, margin: Margin | None = None) -> int | None:
     """About how many cases of the channel would settle a grey contrast, the shares of channels and types staying as
     they are.
 
@@ -127,7 +137,7 @@ def needed(tested: Result, *, n: int, fewest: int) -> int | None:
     least = int(np.ceil(n * FEWEST / max(fewest, 1))) if fewest < FEWEST else n + 1
     if effect.value is None or effect.low90 is None or effect.high90 is None or tested.z is None or n == 0:
         return None if fewest >= FEWEST else max(least, FEWEST)
-    margin = MARGINS[effect.kind]
+    margin = margin or MARGINS[effect.kind]
     value, low, high, bottom, top = effect.value, margin.low, margin.high, effect.low90, effect.high90
     if margin.ratio:
         if min(value, bottom) <= 0:

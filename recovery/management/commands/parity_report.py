@@ -17,7 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from recovery.parity.audit import Audit, Contrast
+    from recovery.parity.audit import Audit
+    from recovery.parity.contrasts import Contrast
+    from recovery.parity.public import WentPublic
     from recovery.parity.tables import Told
 
 COLOURS = {"red": "bold red", "amber": "yellow", "green": "green", "grey": "bright_black"}
@@ -131,6 +133,10 @@ def _show(console: Console, made: dict[str, Any], audit: Audit) -> None:
         console.print(_contrasts("Findings inside a type", found[:FINDINGS_SHOWN]))
         if len(found) > FINDINGS_SHOWN:
             console.print(Text(f"… and {len(found) - FINDINGS_SHOWN} more; --json and --html have them all."))
+    if audit.within is not None and audit.within.lines:
+        console.print(_contrasts("The same customer on two channels (n: pairs of cases)", audit.within.contrasts))
+    if audit.went_public is not None:
+        console.print(_uplifts(audit.went_public))
     for note in made["notes"]:
         console.print(Text(f"• {note}"))
 
@@ -173,8 +179,29 @@ def _contrasts(title: str, contrasts: Any) -> Table:
     return table
 
 
+def _uplifts(found: WentPublic) -> Table:
+    from recovery.parity import sections
+
+    table = Table(title="Private cases after against before their customer went public")
+    for name in ("opened in", "cases", "went public", "resolved after", "hazard ratio", "95 % interval", "verdict"):
+        table.add_column(name, justify="left" if name in ("opened in", "verdict") else "right")
+    for each in (found.whole, *found.months):
+        table.add_row(
+            Text(each.month or "all months"),
+            f"{each.cases:,}",
+            f"{each.went_public:,}",
+            f"{each.resolved_after:,}",
+            Text(sections.ratio_text(each)),
+            Text(sections.interval_of(each)),
+            Text(MARKS[each.verdict], style=COLOURS[each.verdict]).append(
+                f", about {each.resolutions_needed:,} resolved after needed" if each.resolutions_needed else ""
+            ),
+        )
+    return table
+
+
 def _cells(each: Contrast) -> list[Text]:
-    from recovery.parity import page
+    from recovery.parity import wording
 
     effect = each.tested.effects[0]
     verdict = Text(MARKS[each.verdict], style=COLOURS[each.verdict])
@@ -184,8 +211,8 @@ def _cells(each: Contrast) -> list[Text]:
         Text(each.channel),
         Text(each.versus),
         Text(f"{each.n:,} / {each.n_versus:,}"),
-        Text(page.effect_text(effect)),
-        Text(page.interval_text(effect)),
+        Text(wording.effect_text(effect)),
+        Text(wording.interval_text(effect)),
         Text("–" if each.p_holm is None else f"{each.p_holm:.2g}"),
         verdict,
     ]

@@ -6,7 +6,8 @@ A ready map stands beside this file as NAME.toml and may be named by NAME alone.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,12 +15,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from recovery.parity import Unusable
 
 READY = Path(__file__).parent
-ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status")
+ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status", "customer")
 TIMES = ("opened", "closed", "promised")
 KINDS = ("bool", "category", "duration")
 NULLS = ("NA", "N/A", "NULL", "null", "None", "nan")
 RESERVED = ("promise_kept", "time_to_resolution")
-OPTIONS = {
+RESPONSE_COVERAGE = "response_coverage"
+OPTIONS: dict[str, Any] = {
     "timezone": str,
     "date_formats": list,
     "delimiter": str,
@@ -28,7 +30,11 @@ OPTIONS = {
     "exclude_channels": list,
     "snapshot": str,
     "closed_statuses": list,
+    "public_channels": list,
+    "response": str,
+    "response_within_hours": (int, float),
 }
+SHAPES = {list: "list", str: "text"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,7 @@ class Outcome:
     name: str
     kind: Literal["bool", "category", "duration"]
     column: str = ""
+    names: tuple[str, ...] = ()  # of the column, where there are several; the first is `column`
     true: frozenset[str] = frozenset()
     false: frozenset[str] = frozenset()  # empty: every other known value
     start: str = ""  # `from`
@@ -47,9 +54,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Map:
-    """What a map says; columns: role -> column name of the file."""
+    """What a map says; columns: role -> column name of the file, the first where the map has several."""
 
     columns: dict[str, str]
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)  # role -> all names, where there are several
     outcomes: tuple[Outcome, ...] = ()
     timezone: str = "UTC"
     timezone_given: bool = False
@@ -60,6 +68,22 @@ class Map:
     exclude_channels: frozenset[str] = frozenset()
     snapshot: str = ""
     closed_statuses: frozenset[str] = frozenset()
+    public_channels: frozenset[str] = frozenset()
+    response: str = ""  # the duration outcome that ends with the first answer
+    response_within_hours: float = 0.0  # older cases should have an answer; 0: found from the answered ones
+
+    def settled(self, header: Sequence[str]) -> Map:
+        """The map for one file: of several names for a column the first that the file has."""
+        there = {each.casefold() for each in header}
+
+        def first(names: tuple[str, ...], column: str) -> str:
+            return next((each for each in names if each.casefold() in there), column)
+
+        return replace(
+            self,
+            columns={role: first(self.names.get(role, ()), column) for role, column in self.columns.items()},
+            outcomes=tuple(replace(each, column=first(each.names, each.column)) for each in self.outcomes),
+        )
 
     @property
     def zone(self) -> ZoneInfo:
@@ -96,16 +120,15 @@ def parse(raw: dict[str, Any]) -> Map:
     for role, column in columns.items():
         if role not in ROLES:
             raise Unusable(f"The map's [columns] has {role}; it may have {', '.join(ROLES)}.")
-        if not isinstance(column, str):
-            raise Unusable(f"The map's column for {role} is not a text.")
+        _names(column, f"column for {role}")
     options = raw.get("options", {})
     for name, value in options.items():
         if name not in OPTIONS:
             raise Unusable(f"The map's [options] has {name}; it may have {', '.join(OPTIONS)}.")
         if name == "snapshot" and not isinstance(value, (str, list)):
             value = options[name] = str(value)
-        if not isinstance(value, OPTIONS[name]):
-            raise Unusable(f"The map's option {name} should be a {'list' if OPTIONS[name] is list else 'text'}.")
+        if not isinstance(value, OPTIONS[name]) or isinstance(value, bool):
+            raise Unusable(f"The map's option {name} should be a {SHAPES.get(OPTIONS[name], 'number')}.")
     outcomes = raw.get("outcome", [])
     if not isinstance(outcomes, list):
         raise Unusable("The map's outcomes are written [[outcome]], with two brackets.")
@@ -114,13 +137,17 @@ def parse(raw: dict[str, Any]) -> Map:
     for name in names:
         if names.count(name) > 1 or name in RESERVED:
             raise Unusable(f"The map's outcome name {name} is taken.")
+    _check_response(options, named)
+    if options.get("public_channels") and not {"customer", "opened", "closed"} <= set(columns):
+        raise Unusable("The map's public_channels need the columns customer, opened and closed.")
     zone = options.get("timezone", "UTC")
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as trouble:
         raise Unusable(f"The map's time zone {zone} is not known; write one such as Europe/Berlin.") from trouble
     return Map(
-        columns={role: column for role, column in columns.items() if column},
+        columns={role: _names(column, role)[0] for role, column in columns.items() if column},
+        names={role: _names(column, role) for role, column in columns.items() if isinstance(column, list)},
         outcomes=named,
         timezone=zone,
         timezone_given="timezone" in options,
@@ -131,11 +158,34 @@ def parse(raw: dict[str, Any]) -> Map:
         exclude_channels=frozenset(_texts(options, "exclude_channels")),
         snapshot=options.get("snapshot", ""),
         closed_statuses=frozenset(each.casefold() for each in _texts(options, "closed_statuses")),
+        public_channels=frozenset(_texts(options, "public_channels")),
+        response=options.get("response", ""),
+        response_within_hours=float(options.get("response_within_hours", 0.0)),
     )
+
+
+def _check_response(options: dict[str, Any], outcomes: tuple[Outcome, ...]) -> None:
+    response = options.get("response", "")
+    if "response_within_hours" in options and (not response or not options["response_within_hours"] > 0):
+        raise Unusable("The map's response_within_hours needs response beside it, and to be more than 0.")
+    if not response:
+        return
+    if response not in {each.name for each in outcomes if each.kind == "duration"}:
+        raise Unusable(f"The map's option response names {response}, which is no outcome of kind duration in the map.")
+    if any(each.name == RESPONSE_COVERAGE for each in outcomes):
+        raise Unusable(f"The map's outcome name {RESPONSE_COVERAGE} is taken by the option response.")
 
 
 def _texts(options: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(str(each) for each in options.get(name, []))
+
+
+def _names(column: Any, what: str) -> tuple[str, ...]:
+    """One name, or a list of names of which a file has one."""
+    names = column if isinstance(column, list) else [column]
+    if not names or not all(isinstance(each, str) for each in names):
+        raise Unusable(f"The map's {what} is neither a text nor a list of texts.")
+    return tuple(names)
 
 
 def _outcome(raw: dict[str, Any]) -> Outcome:
@@ -160,7 +210,8 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
     return Outcome(
         name=name,
         kind=kind,
-        column=raw["column"],
+        column=_names(raw["column"], f"column for {name}")[0],
+        names=_names(raw["column"], f"column for {name}"),
         true=frozenset(str(each).casefold() for each in raw.get("true", [])),
         false=frozenset(str(each).casefold() for each in raw.get("false", [])),
     )

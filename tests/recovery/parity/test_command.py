@@ -88,6 +88,70 @@ def test_the_command_writes_json_and_a_page_that_needs_no_network(demo, tmp_path
     assert list(tmp_path.glob(".*")) == []  # nothing half-written is left
 
 
+def test_customers_and_going_public_are_shown_and_nobody_is_named_R083_R061(demo, tmp_path):
+    out = io.StringIO()
+    call_command(
+        "parity_report", demo, map=str(demo.with_suffix(".toml")), json=tmp_path / "r.json", html=tmp_path / "r.html",
+        stdout=out,
+    )  # fmt: skip
+    made = json.loads((tmp_path / "r.json").read_text())
+    texts = [out.getvalue(), (tmp_path / "r.json").read_text(), (tmp_path / "r.html").read_text()]
+    waits = next(
+        each
+        for each in made["within_customer"]["contrasts"]
+        if (each["channel"], each["effect"]) == ("phone", "time_ratio") and each["metric"] == "time_to_resolution"
+    )
+    keys = {line.split(",")[1] for line in demo.read_text().splitlines()[1:]}
+
+    assert waits["verdict"] == "red"
+    assert waits["low"] < 1.45 < waits["high"]
+    assert made["went_public"]["whole"]["verdict"] == "red"
+    assert made["went_public"]["whole"]["low"] < 1.8 < made["went_public"]["whole"]["high"]
+    assert all("oing public pays" in text for text in (texts[0], texts[2]))
+    assert "The same customer on two channels" in texts[2]
+    assert "Does going public pay?" in texts[2]
+    assert not [key for key in keys for text in texts if key in text]
+
+
+def test_an_older_map_gets_the_older_report(demo, tmp_path):
+    text = demo.with_suffix(".toml").read_text()
+    kept = [line for line in text.splitlines() if not line.startswith(("customer", "response", "public_channels"))]
+    (tmp_path / "old.toml").write_text("\n".join(kept))
+    made, audit = report.make(demo, maps.load(tmp_path / "old.toml"))
+
+    assert not {"within_customer", "went_public", "response"} & set(made)
+    assert (audit.within, audit.went_public, audit.cases.response) == (None, None, None)
+    assert {each["metric"] for each in made["contrasts"]} == {"promise_kept", "time_to_resolution", "first_response"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "says"),
+    [
+        ('customer = "customer"', 'customer = "client"', "has no column client"),
+        ('["social network"]', '["social network", "pigeon"]', "public channel pigeon is not in the file; it has app"),
+        ('response = "first_response"', 'response = "answer"', "names answer, which is no outcome"),
+    ],
+)
+def test_what_the_file_does_not_have_ends_with_2_and_one_line(demo, tmp_path, wrong, right, says):
+    (tmp_path / "m.toml").write_text(demo.with_suffix(".toml").read_text().replace(wrong, right))
+    with pytest.raises(CommandError, match=says) as refusal:
+        call_command("parity_report", demo, map=str(tmp_path / "m.toml"), stdout=io.StringIO())
+
+    assert refusal.value.returncode == 2
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_customer_column_that_is_not_there_is_noted_and_the_rest_reported(demo, tmp_path):
+    text = demo.with_suffix(".toml").read_text().replace('customer = "customer"', 'customer = "client"')
+    kept = [line for line in text.splitlines() if not line.startswith("public_channels")]
+    (tmp_path / "m.toml").write_text("\n".join(kept))
+    made, audit = report.make(demo, maps.load(tmp_path / "m.toml"))
+
+    assert "The file has no column client: customers cannot be compared with themselves." in made["notes"]
+    assert audit.within is None
+    assert made["contrasts"]
+
+
 def test_names_from_the_file_cannot_become_markup(tmp_path):
     names = ("<script>alert(1)</script>", "app")
     rows = [
@@ -145,6 +209,7 @@ def test_guess_prints_a_map(demo):
 
     assert 'channel = "channel"' in out.getvalue()
     assert 'promised = "promised"' in out.getvalue()
+    assert '# customer = "customer"' in out.getvalue()
 
 
 def test_the_demonstration_is_written_with_its_map(tmp_path):

@@ -85,7 +85,7 @@ def test_a_shift_by_whole_bins_moves_every_case():
     d[0, 0, [3, 5]] = 4, 2
     d[0, 1, [1, 3]] = 4, 2
 
-    assert kernel.shifted(Pair(d, np.zeros_like(d)), np.array([2.0])).u[0] == pytest.approx(0.0, abs=1e-12)
+    assert kernel.Shifting(Pair(d, np.zeros_like(d))).score(np.array([[2.0]])).u[0, 0] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_the_permutation_agrees_with_the_normal_approximation_where_both_hold(waits):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from datetime import date, datetime
 
 import numpy as np
+import openpyxl
 import pytest
 
-from recovery.parity import Unusable, guess, maps, reading
+from recovery.parity import Unusable, guess, maps, reading, tables
 from tests.recovery.parity.files import COLUMNS, plan, write
 
 GOOD = ("1", "phone", "2026-01-05 10:00:00", "2026-01-05 12:00:00", "bill")
@@ -171,8 +173,6 @@ def test_tab_separated_utf_16_and_cp1252_are_read(tmp_path):
 
 
 def test_a_workbook_gives_what_the_same_text_gives(tmp_path):
-    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
-    pytest.importorskip("python_calamine", reason="python-calamine is not installed")
     book = openpyxl.Workbook()
     book.active.append(list(COLUMNS))
     book.active.append([101004113637, "phone", datetime(2026, 1, 5, 10, 0), datetime(2026, 1, 5, 12, 0, 1), "bill"])
@@ -182,6 +182,73 @@ def test_a_workbook_gives_what_the_same_text_gives(tmp_path):
 
     assert cases.channels == ("phone", "app")
     assert cases.hours[0] == pytest.approx(2 + 1 / 3600)
+
+
+def test_a_workbook_that_counts_from_1904_has_the_same_dates(tmp_path):
+    book = openpyxl.Workbook()
+    book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
+    book.active.append(list(COLUMNS))
+    book.active.append(["1", "phone", datetime(2026, 1, 5, 10, 0), datetime(2026, 1, 5, 12, 0, 1), "bill"])
+    book.save(tmp_path / "a.xlsx")
+    cases = reading.read(tmp_path / "a.xlsx", plan())
+
+    assert cases.hours[0] == pytest.approx(2 + 1 / 3600)
+    assert cases.snapshot.isoformat() == "2026-01-05T17:00:01+00:00"
+
+
+def packed(path, parts: dict[str, bytes]):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
+        for name, content in parts.items():
+            pack.writestr(name, content)
+    return path
+
+
+def far_cell(path):
+    book = openpyxl.Workbook()
+    book.active.append(list(COLUMNS))
+    book.active["XFD1048576"] = "lost"
+    book.save(path)
+    return path
+
+
+def cut_short(path):
+    far_cell(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    return path
+
+
+def lying(path):
+    """A part that says it is small and is not."""
+    packed(path, {"xl/workbook.xml": b"<workbook/>", "xl/worksheets/sheet1.xml": b"0" * 50_000_000})
+    path.write_bytes(path.read_bytes().replace((50_000_000).to_bytes(4, "little"), (50).to_bytes(4, "little")))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda path: packed(path, {"a.csv": b"id,channel"}), "packed file but no XLSX workbook"),
+        (far_cell, "1,048,576 rows and 16,384 columns"),
+        (cut_short, "is not a workbook that can be read"),
+        (lying, "is not a workbook that can be read"),
+        (lambda path: packed(path, {"xl/workbook.xml": b"<workbook/>"}), "is not a workbook that can be read"),
+        (lambda path: path.write_bytes(b"id,channel\n1,phone\n"), "is not a workbook that can be read"),
+        (lambda path: path.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(600)), "or one with a password"),
+    ],
+)
+def test_a_workbook_that_cannot_be_read_is_refused_in_words(tmp_path, made, says):
+    made(tmp_path / "a.xlsx")
+
+    with pytest.raises(Unusable, match=says):
+        reading.read(tmp_path / "a.xlsx", plan())
+
+
+def test_a_workbook_that_is_too_large_once_unpacked_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_UNPACKED", 1_000_000)
+    file = packed(tmp_path / "a.xlsx", {"xl/workbook.xml": b"<workbook/>", "xl/bomb.xml": bytes(2_000_000)})
+
+    with pytest.raises(Unusable, match="too large once unpacked"):
+        reading.read(file, plan())
 
 
 @pytest.mark.parametrize(

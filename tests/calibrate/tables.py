@@ -1,0 +1,167 @@
+"""What was counted, as tables for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+SECTIONS = ("equality", "real", "margin", "power", "themselves", "public")
+MARKS = ("<!-- calibration: written by python -m tests.calibrate --tables -->", "<!-- end of calibration -->")
+NAMES = {
+    "response": "response (hours)",
+    "resolution": "resolution (hours, a fifth open)",
+    "visit": "visit (whole days)",
+    "resolution_days": "resolution (whole days, a fifth open)",
+    "answered": "answered (97 %)",
+    "approved": "approved (70 % of 30 %)",
+    "reopened": "reopened (8 %)",
+    "handed_on": "handed on (30 %)",
+}
+SHARES = ("answered", "approved", "reopened", "handed_on")
+
+
+class Line(NamedTuple):
+    """One line of the calibration: a section, so many cases, and what was planted where."""
+
+    section: str
+    n: int
+    metric: str = ""
+    size: float = 0.0
+    channel: str = ""
+
+    def words(self) -> str:
+        return " · ".join(
+            each for each in (self.section, planted(self) if self.metric else "", self.channel, cases(self)) if each
+        )
+
+
+Lines = dict[Line, tuple[int, Counter[str]]]
+
+
+def cases(line: Line) -> str:
+    return f"{line.n:,}" if line.n else "all"
+
+
+def planted(line: Line) -> str:
+    """What was planted, in words."""
+    if line.metric in SHARES:
+        what = f"{line.size * 100:+.0f} points".replace("-", "−")
+    elif line.section == "margin" and line.size < 0.8:
+        what = f"{line.size:.0%} wait longer"
+    else:
+        what = f"× {line.size:g}"
+    return f"{NAMES[line.metric]} {what}"
+
+
+def share(found: tuple[int, Counter[str]], name: str) -> float:
+    return found[1][name] / found[0]
+
+
+def _with_error(found: tuple[int, Counter[str]], name: str) -> str:
+    value = share(found, name)
+    return f"{value:.3f} ± {1.96 * (value * (1 - value) / found[0]) ** 0.5:.3f}"
+
+
+def written(found: Lines) -> str:
+    """All tables, in Markdown."""
+    made = (_audits(found, "equality"), _audits(found, "real"), _margin(found), _power(found), _themselves(found))
+    return "\n\n".join(part for part in (*made, _public(found)) if part)
+
+
+def _audits(found: Lines, section: str) -> str:
+    lines = {line: each for line, each in found.items() if line.section == section}
+    if not lines:
+        return ""
+    compared = next(iter(lines.values()))
+    told = (
+        f"No channel is treated differently; chance of any such verdict among the report's "
+        f"{compared[1]['compared'] // compared[0]} comparisons ({compared[0]:,} replications):"
+        if section == "equality"
+        else f"Channels of a real export (Boston 311, 2015) dealt anew inside its types ({compared[0]:,} replications):"
+    )
+    head = ["cases", "any red", "any red or amber", "any significant after Holm, whatever its size"]
+    columns = ["any red", "any red or amber", "any significant"]
+    if section == "equality":
+        head, columns = [*head, "any red without types"], [*columns, "any crude red"]
+    head.append("comparisons shown alike")
+    rows = [
+        [cases(line), *(_with_error(each, name) for name in columns), f"{each[1]['green'] / each[1]['compared']:.0%}"]
+        for line, each in lines.items()
+    ]
+    return told + "\n\n" + _table(head, rows)
+
+
+def _margin(found: Lines) -> str:
+    lines = {line: each for line, each in found.items() if line.section == "margin"}
+    if not lines:
+        return ""
+    replications = next(iter(lines.values()))[0]
+    worst = max(share(each, "green") for each in lines.values())
+    return (
+        f"A gap exactly as large as the margin, called alike ({replications:,} replications; ± "
+        f"{1.96 * (0.05 * 0.95 / replications) ** 0.5:.3f} at 0.05; the largest is {worst:.3f}):\n\n"
+    ) + _crossed(lines, "green", 3)
+
+
+def _power(found: Lines) -> str:
+    lines = {line: each for line, each in found.items() if line.section == "power"}
+    if not lines:
+        return ""
+    replications = next(iter(lines.values()))[0]
+    return (
+        f"Planted in one channel, found red ({replications:,} replications; ± "
+        f"{1.96 * (0.25 / replications) ** 0.5:.2f} at most):\n\n"
+    ) + _crossed(lines, "red", 2)
+
+
+def _themselves(found: Lines) -> str:
+    lines = {line: each for line, each in found.items() if line.section == "themselves"}
+    if not lines:
+        return ""
+    columns = ["wait significant", "share significant", "wait red", "share red"]
+    rows = [[line.channel, *(_with_error(each, name) for name in columns)] for line, each in lines.items()]
+    return (
+        "Customers compared with themselves: 500 customers with two to four cases each, of which about 170 pairs; "
+        f"customers differ a lot (sigma 1.0 against 0.7 inside) ({next(iter(lines.values()))[0]:,} replications):\n\n"
+    ) + _table(["planted in the phone", "wait, p < 0.05", "share, p < 0.05", "wait, red", "share, red"], rows)
+
+
+def _public(found: Lines) -> str:
+    lines = {line: each for line, each in found.items() if line.section == "public"}
+    if not lines:
+        return ""
+    names = ("significant", "red", "inside")
+    rows = [
+        [cases(line), f"× {line.size:g}", *(_with_error(each, name) for name in names), f"{_mean_ratio(each):.2f}"]
+        for line, each in lines.items()
+    ]
+    return (
+        "Going public: private cases of two types, customers who differ, half of whom would post after 40 hours on "
+        f"average if the case is still open ({next(iter(lines.values()))[0]:,} replications):\n\n"
+    ) + _table(["customers", "planted", "p < 0.05", "red", "interval holds it", "geometric mean"], rows)
+
+
+def _mean_ratio(found: tuple[int, Counter[str]]) -> float:
+    return math.exp(found[1]["log ratio, thousandths"] / 1000 / found[0])
+
+
+def _crossed(lines: Lines, name: str, digits: int) -> str:
+    sizes = sorted({line.n for line in lines})
+    rows: dict[tuple[str, str], dict[int, str]] = {}
+    for line, each in lines.items():
+        rows.setdefault((planted(line), line.channel), {})[line.n] = f"{share(each, name):.{digits}f}"
+    body = [[*row, *(values.get(n, "–") for n in sizes)] for row, values in rows.items()]
+    return _table(["planted", "channel", *(f"{n:,}" for n in sizes)], body)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(each)} |" for each in (head, ["---"] * len(head), *rows))
+
+
+def put(page: Path, text: str) -> None:
+    """Write the tables between the two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    page.write_text(f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}", encoding="utf-8")
