@@ -24,15 +24,18 @@ LINES_OF_TYPES = 400  # more make no page; the JSON has them all
 
 
 def answer(audit: Audit) -> str:
-    """The whole report in one sentence, and one more for each thing found inside customers and after going public."""
+    """The whole report in one sentence."""
     said, unequal = _like_for_like(audit)
     more = sections.findings(audit)
-    if not more:
-        return said
-    if unequal:
-        return " ".join([said, *(f"{each[0].upper()}{each[1:]}." for each in more)])
-    rest = "".join(f" {each[0].upper()}{each[1:]}." for each in more[1:])
-    return f"No, not alike: {more[0]}.{rest} Otherwise: {said[0].lower()}{said[1:]}"
+    return said if unequal or not more else f"No, not alike: {more[0]}."
+
+
+def besides(audit: Audit) -> list[str]:
+    """What goes with the answer, in a sentence each: found inside customers, after going public, or like for like."""
+    said, unequal = _like_for_like(audit)
+    more = sections.findings(audit)
+    found = [f"{each[0].upper()}{each[1:]}." for each in (more if unequal else more[1:])]
+    return found if unequal or not more else [*found, f"Otherwise: {said[0].lower()}{said[1:]}"]
 
 
 def _like_for_like(audit: Audit) -> tuple[str, bool]:
@@ -81,6 +84,7 @@ def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
     return {
         "report": made,
         "answer": answer(audit),
+        "besides": besides(audit),
         "trap_sentence": _trap_sentence(trap),
         "against": audit.reference or "all the other channels together",
         "alike": " and ".join(audit.strata_by) or "nothing: the map names no type",

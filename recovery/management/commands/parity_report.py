@@ -119,6 +119,8 @@ def _show(console: Console, made: dict[str, Any], audit: Audit) -> None:
 
     rows = made["rows"]
     console.print(Text(page.answer(audit), style="bold"))
+    for sentence in page.besides(audit):
+        console.print(sentence)
     console.print(Text(f"{made['file']}: {rows['read']:,} rows read, {rows['kept']:,} kept; as of {made['snapshot']}."))
     if rows["rejected"]:
         console.print(

@@ -108,7 +108,7 @@ def test_the_answer_says_no_when_only_going_public_differs_R061():
 
     assert "red" not in {each.verdict for each in made.overall}
     assert page.answer(made).startswith("No, not alike: going public pays: once its customer has written publicly")
-    assert " Otherwise: " in page.answer(made)
+    assert page.besides(made)[-1].startswith("Otherwise: ")
 
 
 def test_too_few_resolutions_are_grey_and_say_how_many_are_needed():
