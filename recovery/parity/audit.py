@@ -25,6 +25,7 @@ from recovery.parity.reading import Cases
 
 OTHERS = "others"
 SHARED_STRATUM = 20  # cases that every shown channel has in a stratum used for standardising
+CHANCE = 0.05  # a gap with a larger p, crude and adjusted, is not worth explaining
 CASE_MIX = np.log(1.10)  # crude and adjusted further apart than this: the mix of cases explains or hides
 
 
@@ -349,8 +350,12 @@ def log_effect(contrast: Contrast) -> float | None:
 
 
 def case_mix(crude: Contrast, adjusted: Contrast) -> str | None:
-    """Does the mix of cases explain a crude gap, or hide a real one? None when both say about the same."""
+    """Does the mix of cases explain a crude gap, or hide a real one? None when both say about the same, or neither more
+    than chance would.
+    """
     before, after = log_effect(crude), log_effect(adjusted)
+    if min((each.tested.p for each in (crude, adjusted) if each.tested.p is not None), default=1.0) > CHANCE:
+        return None
     if before is None or after is None or not (crude.counts and adjusted.counts) or abs(before - after) <= CASE_MIX:
         return None
     if before * after < 0 and min(abs(before), abs(after)) > CASE_MIX:
@@ -397,7 +402,7 @@ def _notes(
                 f"{label}: the size of the gap differs between strata "
                 f"(Cochran Q {mixed.q:.1f} in {mixed.strata}, p {mixed.p:.2g})."
             )
-        if after.counts and after.comparable < 0.95 * after.n:
+        if after.n and after.comparable < 0.95 * after.n and (after.counts or not after.comparable):
             left = 1 - after.comparable / after.n
             yield f"{label}: {left:.0%} of its cases had no comparable case on the other side and say nothing here."
     for name, strata in shared.items():

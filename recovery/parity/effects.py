@@ -155,9 +155,8 @@ def _exact(a: Floats, b: Floats, n1: Floats, n2: Floats, difference: float, rati
     p = _mid_p(logs, places, seen)
     ends = {level: _tilted(logs, places, seen, level) for level in (0.05, 0.10)} if len(places) > 1 else None
     if ends is None:
-        nothing = Estimate(kind="risk_difference", value=difference)
         return Result(
-            effects=(nothing, Estimate(kind="odds_ratio", value=finite(ratio))),
+            effects=(_unvaried(float(n1.sum()), float(n2.sum())), Estimate(kind="odds_ratio", value=finite(ratio))),
             p=None,
             z=None,
             test="exact_conditional",
@@ -176,12 +175,23 @@ def _exact(a: Floats, b: Floats, n1: Floats, n2: Floats, difference: float, rati
     risk = Estimate(
         kind="risk_difference",
         value=difference,
-        low=_widened(min(mapped[0], difference), difference, Z95 * luck),
-        high=_widened(max(mapped[1], difference), difference, Z95 * luck),
-        low90=_widened(min(mapped[2], difference), difference, Z90 * luck),
-        high90=_widened(max(mapped[3], difference), difference, Z90 * luck),
+        low=_widened(min(mapped[0], difference), difference, Z95 * luck, -1.0),
+        high=_widened(max(mapped[1], difference), difference, Z95 * luck, 1.0),
+        low90=_widened(min(mapped[2], difference), difference, Z90 * luck, -1.0),
+        high90=_widened(max(mapped[3], difference), difference, Z90 * luck, 1.0),
     )
     return Result(effects=(risk, odds), p=p, z=finite(z), test="exact_conditional")
+
+
+def _unvaried(first: float, second: float) -> Estimate:
+    """The difference where every case on both sides ended alike: how far the shares could lie apart all the same.
+
+    Each side's bound is Clopper and Pearson's 1934 for no event in so many cases. Nothing to test, but a claim of
+    likeness can be made.
+    """
+    bounds = {level: (-(1 - level ** (1 / second)), 1 - level ** (1 / first)) for level in (0.025, 0.05)}
+    (low, high), (low90, high90) = bounds[0.025], bounds[0.05]
+    return Estimate(kind="risk_difference", value=0.0, low=low, high=high, low90=low90, high90=high90)
 
 
 def _luck(n: Floats, m: Floats) -> float:
@@ -191,13 +201,15 @@ def _luck(n: Floats, m: Floats) -> float:
     return float(np.sqrt((1 - rare / every) / max(rare, 1.0)))
 
 
-def _widened(end: float, value: float, luck: float) -> float:
+def _widened(end: float, value: float, luck: float, side: float) -> float:
     """An end of the difference with the luck of the total added: squares of both distances add (Zou and Donner 2008).
+
+    side: -1 for the lower end, 1 for the upper one; an end may lie at the value itself (no event on one side).
 
     The conditional distribution holds the number of events fixed, and a difference of shares grows with it; at no
     difference there is nothing to add, so that interval and p still agree.
     """
-    moved = value + float(np.copysign(np.hypot(end - value, end * luck), end - value))
+    moved = value + side * float(np.hypot(end - value, end * luck))
     return float(
         np.clip(max(moved, 0.0) if end > 0 > moved else min(moved, 0.0) if end < 0 < moved else moved, -1.0, 1.0)
     )

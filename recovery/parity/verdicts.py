@@ -114,9 +114,11 @@ def decide(
     it must be to matter; p_holm, p_bh: adjusted over all contrasts of the report;
     margin: where it is not the usual one of this kind of effect.
     """
-    if fewest < FEWEST or tested.p is None:
-        return "grey"
     effect = tested.effects[0]
+    if fewest < FEWEST:
+        return "grey"
+    if tested.p is None:  # nothing varies, so there is nothing to test; likeness can be claimed all the same
+        return "green" if alike(effect, margin) else "grey"
     if p_holm is not None and p_holm <= RED_LEVEL and beyond_trivial(effect, gap_hours, floor_hours, margin):
         return "red"
     if alike(effect, margin):
@@ -134,6 +136,8 @@ def needed(tested: Result, *, n: int, fewest: int, margin: Margin | None = None)
     of five.
     """
     effect = tested.effects[0]
+    if fewest == 0:
+        return None  # more cases of types that nobody else has would settle nothing
     least = int(np.ceil(n * FEWEST / max(fewest, 1))) if fewest < FEWEST else n + 1
     if effect.value is None or effect.low90 is None or effect.high90 is None or tested.z is None or n == 0:
         return None if fewest >= FEWEST else max(least, FEWEST)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from recovery.parity import effects, kernel
+from recovery.parity import effects, kernel, verdicts
 from recovery.parity.kernel import Pair
 
 
@@ -164,6 +164,36 @@ def test_nothing_seen_is_not_alike():
     found = effects.times(days(random, 1.0, 2_000, watched=0.6), width=None).effects[0]
 
     assert found.high90 - found.low90 > 0.05
+
+
+def test_an_exact_interval_holds_its_own_value_and_is_the_same_seen_from_the_other_side():
+    random = np.random.default_rng(12)
+    for _ in range(400):
+        n = random.integers(2, 60, (random.integers(1, 5), 2)).astype(float)
+        yes = random.binomial(n.astype(int), random.choice([0.0, 0.03, 0.5, 0.97, 1.0], n.shape)).astype(float)
+        d = np.stack([yes, n - yes], axis=2)
+        ours = effects.binary(Pair(d, np.zeros_like(d))).effects[0]
+        theirs = effects.binary(Pair(d[:, ::-1], np.zeros_like(d))).effects[0]
+
+        assert ours.low <= ours.low90 <= ours.value + 1e-12
+        assert ours.value - 1e-12 <= ours.high90 <= ours.high
+        assert [ours.low, ours.high] == pytest.approx([-theirs.high, -theirs.low], abs=1e-6)
+
+
+def test_no_event_on_one_side_is_not_alike():
+    found = effects.binary(shares([(0, 60, 22, 377)]))
+
+    assert found.effects[0].low < found.effects[0].value == pytest.approx(-22 / 377)
+    assert not verdicts.alike(found.effects[0])
+
+
+def test_where_nothing_varies_many_cases_are_alike_and_few_are_not():
+    many, few = (effects.binary(shares([(n, n, n, n)])) for n in (10_000, 40))
+
+    assert many.p is None
+    assert many.effects[0].high == pytest.approx(0.00037, abs=1e-5)
+    assert verdicts.decide(many, fewest=10_000, p_holm=None, p_bh=None) == "green"
+    assert verdicts.decide(few, fewest=40, p_holm=None, p_bh=None) == "grey"
 
 
 def test_one_stratum_alone_gives_the_same_as_all_at_once():

@@ -42,7 +42,26 @@ def test_uncensored_bins_with_ties_are_mann_whitney(waits):
     pair = cells(np.zeros_like(side), side, time, np.ones_like(event))
     theirs = stats.mannwhitneyu(time[side == 0], time[side == 1], use_continuity=False, method="asymptotic")
 
-    assert kernel.normal_p(kernel.z_of(kernel.score(pair))) == pytest.approx(theirs.pvalue, abs=5e-4)
+    assert kernel.normal_p(kernel.z_of(kernel.score(pair))) == pytest.approx(theirs.pvalue, rel=1e-9)
+
+
+def test_one_censored_stratum_leaves_the_ranks_of_the_others(waits):
+    stratum, side, time, event = waits
+    event = event | (stratum > 0)
+    whole = kernel.score(cells(stratum, side, time, event))
+    alone = [
+        kernel.score(cells(stratum[at] * 0, side[at], time[at], event[at])) for at in (stratum == s for s in (1, 2))
+    ]
+
+    assert whole.v[1:] == pytest.approx([float(each.v[0]) for each in alone], rel=1e-9)
+
+
+def test_a_gap_beyond_all_draws_is_as_rare_as_it_is():
+    d = np.zeros((1, 2, 2))
+    d[0] = [[28, 0], [0, 56]]
+    p, _ = kernel.permuted(Pair(d, np.zeros_like(d)))
+
+    assert 1e-23 < p < 1e-12  # one way in 84 over 28, about 1e-22, and never rarer than that
 
 
 def test_without_weights_it_is_the_log_rank_and_with_them_the_wilcoxon_of_peto(waits):
