@@ -9,7 +9,6 @@ from typing import Any
 import phonenumbers
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connection
 from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
@@ -17,7 +16,7 @@ from django.utils.translation import gettext as _
 from crm.models import ContactPoint, Conversation, Customer, User
 from crm.models.people import ContactKind
 from crm.policy import ConversationState
-from crm.together import Repeated
+from crm.together import Repeated, written
 
 
 class UnusableAddress(ValueError):
@@ -108,10 +107,8 @@ def _met(
     customer_id: int, point_id: int, kind: str, address: str, open_owner: int | None, colleagues: list[int]
 ) -> Speaker:
     """Somebody known. Of customer and contact point only the keys are read; anything else is when it is asked for."""
-    using = connection.alias
-    customer = Customer.from_db(using, ["id"], [customer_id])
-    point = ContactPoint.from_db(using, ["id", "kind", "address"], [point_id, kind, address])
-    point.customer = customer
+    customer = written(Customer, id=customer_id)
+    point = written(ContactPoint, id=point_id, kind=kind, address=address, customer_id=customer_id)
     return Speaker(customer, point, is_new=False, open_owner=open_owner, colleagues=tuple(colleagues))
 
 

@@ -34,7 +34,7 @@ from crm.policy import (
     owner_for,
     queue_due,
 )
-from crm.together import insert_together
+from crm.together import insert_together, new
 
 SPOKEN = frozenset({Channel.PHONE, Channel.STORE, Channel.FIELD})
 """Media in which a customer talks to a person of ours, so that nothing is in writing yet."""
@@ -139,7 +139,7 @@ def _receive(
         due, given_by = _goes_on(conversation, spoke_at=spoke_at, external_id=message.external_id)
     interaction = _interaction(message, conversation, speaker, spoke_at=spoke_at, at=at, by=by, raw=raw)
     promised = [
-        Promise(conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
+        new(Promise, conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
         for p in due
     ]
     ref = f"interaction:{interaction.public_id}"
@@ -164,7 +164,8 @@ def _receive(
 
 
 def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) -> Conversation:
-    conversation = Conversation(
+    conversation = new(
+        Conversation,
         customer=speaker.customer,
         subject=message.subject[:300],
         channel=message.channel,
@@ -218,7 +219,8 @@ def _interaction(
     by: User | None,
     raw: RawItem | None,
 ) -> Interaction:
-    return Interaction(
+    return new(
+        Interaction,
         conversation=conversation,
         direction=Direction.INBOUND,
         channel=message.channel,

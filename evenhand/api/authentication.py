@@ -17,7 +17,6 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import Permission
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
-from django.db import connection
 from django.db.models import BigAutoField, Case, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -28,7 +27,7 @@ from rest_framework.request import Request
 
 from crm.actions import identity
 from crm.models import User
-from crm.together import Repeated
+from crm.together import Repeated, written
 
 LARGEST_ID = BigAutoField.MAX_BIGINT
 SessionStore = import_module(settings.SESSION_ENGINE).SessionStore
@@ -138,7 +137,7 @@ def _account(user_id: int, session_key: str, *, speaks: bool) -> tuple[User, ide
     columns, (session_data, own, of_groups, *more) = found[0][: len(_ACCOUNT)], found[0][len(_ACCOUNT) :]
     if session_data is None:
         return None
-    user: User = User.from_db(connection.alias, _ACCOUNT, columns)
+    user = written(User, **dict(zip(_ACCOUNT, columns, strict=True)))
     account, backend, proof = _session(session_data)
     if account != str(user_id) or backend not in settings.AUTHENTICATION_BACKENDS:
         return None

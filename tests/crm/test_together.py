@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models.signals import post_init, pre_init
 
-from crm.models import ContactPoint, Customer
-from crm.together import Repeated, insert_together
+from crm.models import (
+    Attachment,
+    ContactPoint,
+    Conversation,
+    Customer,
+    HistoryEntry,
+    Interaction,
+    Promise,
+    User,
+    WorkItem,
+)
+from crm.together import Repeated, insert_together, new, written
 from tests.conftest import NOON
 
 pytestmark = pytest.mark.django_db
@@ -64,3 +77,60 @@ def test_a_repeated_query_must_use_every_value():
     unused: Repeated[Customer] = Repeated(lambda name: Customer.objects.values_list("pk"), name="a name")
     with pytest.raises(ValueError, match="named value"):
         unused.rows(name="x")
+
+
+def made(model, **values):
+    """The same row, made by the short way and by Django."""
+    return new(model, **values), model(**values)
+
+
+def contents(row):
+    kept = {name: value for name, value in row.__dict__.items() if name not in ("_state", "public_id")}
+    return kept, row._state.adding, row._state.fields_cache
+
+
+@pytest.mark.parametrize("model", [Conversation, Interaction, Promise, WorkItem, HistoryEntry, Customer, ContactPoint])
+def test_a_new_row_begins_as_django_would_begin_it(model):
+    ours, djangos = made(model)
+    assert contents(ours) == contents(djangos)
+    assert getattr(ours, "public_id", None) != getattr(new(model), "public_id", 1)
+
+
+def test_a_new_row_knows_what_it_points_at_as_django_would():
+    unwritten, customer = Customer(), Customer.objects.create(display_name="Carla", created_at=NOON)
+    for values in (
+        {"customer": unwritten, "subject": "Lamp"},
+        {"customer": customer, "owner": None},
+        {"customer_id": customer.pk, "owner_id": 7, "public_id": uuid.UUID(int=7)},
+    ):
+        ours, djangos = made(Conversation, **values)
+        assert contents(ours) == contents(djangos)
+    assert new(Conversation, customer_id=customer.pk).customer == customer
+    assert new(HistoryEntry).detail is not new(HistoryEntry).detail
+
+
+@pytest.mark.parametrize("name", ["colour", "interactions", "_state"])
+def test_a_new_row_has_only_its_fields(name):
+    with pytest.raises(TypeError, match=name):
+        new(Conversation, **{name: 1})
+
+
+def test_a_row_whose_fields_do_more_than_keep_is_not_made_the_short_way():
+    with pytest.raises(TypeError, match="file"):
+        new(Attachment)
+
+
+def test_nobody_waits_to_be_told_of_rows():
+    models = {Conversation, Interaction, Promise, WorkItem, HistoryEntry, Customer, ContactPoint, User}
+    assert not [(model, signal) for model in models for signal in (pre_init, post_init) if signal.has_listeners(model)]
+
+
+def test_a_row_read_in_part_reads_the_rest_when_asked(django_assert_num_queries):
+    customer = Customer.objects.create(display_name="Carla", created_at=NOON)
+    known = written(Customer, id=customer.pk)
+    assert known._state.db == "default"
+    assert contents(known) == contents(Customer.from_db("default", ["id"], [customer.pk]))
+    with django_assert_num_queries(0):
+        assert (known.pk, known) == (customer.pk, customer)
+    with django_assert_num_queries(1):
+        assert known.display_name == "Carla"
