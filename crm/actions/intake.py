@@ -142,7 +142,8 @@ def _receive(
         new(Promise, conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
         for p in due
     ]
-    ref = f"interaction:{interaction.public_id}"
+    number = str(interaction.public_id)
+    ref = f"interaction:{number}"
     rows += [interaction, *promised, *work.items_after("interaction.received", ref=ref, at=at)]
     rows.append(
         history.entry(
@@ -152,7 +153,7 @@ def _receive(
             by=by,
             at=at,
             origin=origin,
-            detail={"interaction": str(interaction.public_id), "channel": message.channel},
+            detail={"interaction": number, "channel": message.channel},
         )
     )
     insert_together(*rows)

@@ -7,7 +7,9 @@ import uuid
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models.signals import post_init, pre_init
+from django.test.utils import CaptureQueriesContext
 
+from crm.channels import Channel
 from crm.models import (
     Attachment,
     ContactPoint,
@@ -23,6 +25,7 @@ from crm.together import Repeated, insert_together, new, written
 from tests.conftest import NOON
 
 pytestmark = pytest.mark.django_db
+KEPT = ("pk", "customer_id", "owner_id", "subject", "channel", "state", "queue_class", "due_at", "imported")
 
 
 def rows(address: str = "carla@home.example") -> tuple[Customer, ContactPoint]:
@@ -134,3 +137,36 @@ def test_a_row_read_in_part_reads_the_rest_when_asked(django_assert_num_queries)
         assert (known.pk, known) == (customer.pk, customer)
     with django_assert_num_queries(1):
         assert known.display_name == "Carla"
+
+
+def test_words_of_ours_stand_in_the_text_and_what_others_say_never_does():
+    customer = Customer.objects.create(display_name="Carla", created_at=NOON)
+    with CaptureQueriesContext(connection) as captured:
+        for subject, imported in (("", True), ("50 % off'", False)):
+            matter = new(Conversation, customer=customer, subject=subject, channel=Channel.APP, imported=imported)
+            matter.spoke_at = matter.due_at = NOON
+            said = new(
+                Interaction, conversation=matter, direction="in", channel="app", source="app", text="x", spoke_at=NOON
+            )
+            said.external_id, said.ingested_at, said.call_seconds = subject, NOON, 0
+            insert_together(matter, said)
+            assert said.conversation is matter
+            stored = Interaction.objects.select_related("conversation").get(pk=said.pk)
+            assert (stored.external_id, stored.call_seconds, stored.wait_seconds) == (subject, 0, 0)
+            assert [getattr(stored.conversation, name) for name in KEPT] == [getattr(matter, name) for name in KEPT]
+    assert len(captured) == 4
+
+
+def test_small_and_large_numbers_are_one_statement():
+    assert not connection.queries_logged
+    customer = Customer.objects.create(id=2**40, display_name="Carla", created_at=NOON)
+    other = Customer.objects.create(display_name="Dora", created_at=NOON)
+    for number, whose in enumerate((customer, other)):
+        insert_together(new(ContactPoint, customer=whose, kind="app", address=f"a{number}", created_at=NOON))
+    types = (
+        "SELECT DISTINCT parameter_types::text FROM pg_prepared_statements WHERE statement LIKE '%%crm_contactpoint%%'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(types)
+        assert len(cursor.fetchall()) == 1
+    assert set(ContactPoint.objects.values_list("customer", flat=True)) == {customer.pk, other.pk}
