@@ -246,8 +246,8 @@ def insert_together(*rows: Model) -> None:
             places.append(place)
         numbers[id(row)] = len(shape)
         shape.append((type(row), tuple(places)))
-    written = _rows(database, _statement(tuple(shape)), values)[0]
-    for row, key in zip(rows, written, strict=True):
+    keys = _rows(database, _statement(tuple(shape)), values)[0]
+    for row, key in zip(rows, keys, strict=True):
         row.__dict__["id"] = key
         row._state.adding = False
         row._state.db = DEFAULT_DB_ALIAS
