@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from crm.models import Customer, HistoryEntry, User
+from crm.together import new
 
 
 def entry(
@@ -26,7 +27,7 @@ def entry(
     """
     if not origin:
         origin = "worker" if by is None else "staff" if by.is_staff else "customer"
-    return HistoryEntry(customer=customer, verb=verb, ref=ref, by=by, origin=origin, at=at, detail=detail or {})
+    return new(HistoryEntry, customer=customer, verb=verb, ref=ref, by=by, origin=origin, at=at, detail=detail or {})
 
 
 def record(

@@ -7,20 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.postgresql.base import ServerBindingCursor
-from django.db.models import DateField, Field, ForeignKey, Model, QuerySet
+from django.db.models import Choices, DateField, Field, Model, QuerySet
+from django.db.models.base import ModelState
+from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.query_utils import DeferredAttribute
 from psycopg.sql import quote as quoted
+from psycopg.types.numeric import Int8
 
 Row = TypeVar("Row", bound=Model)
 
-_CONSTANTS = {"": "''", False: "false", None: "NULL"}
-"""Values that stand in the text of a statement, by what they are there. The texts are told apart by which stand where."""
-_CONSTANT_KINDS = frozenset({str, bool, type(None)})
-_AS_THEY_ARE = frozenset({str, bool, datetime, UUID})
+_AS_THEY_ARE = frozenset({str, datetime, UUID})
 """Values that their fields hand on unchanged; only JSON fields do not, and those hold no such value here."""
 Place = str | int
 """What stands in a column of a statement: SQL text, or the number of the earlier row whose key it is."""
@@ -101,6 +102,55 @@ class Repeated(Generic[Row]):
         return self._compiled
 
 
+@cache
+def _fields(model: type[Model]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]], dict[str, str]]:
+    """What a new row holds: plain values and those made for each row, by column; and the column of each relation."""
+    plain: dict[str, Any] = {}
+    made: dict[str, Callable[[], Any]] = {}
+    for field in model._meta.concrete_fields:
+        if field.descriptor_class not in (DeferredAttribute, ForeignKeyDeferredAttribute):
+            raise TypeError(f"{field} does more than keep what it is given.")
+        if field.has_default() and callable(field.default):
+            made[field.attname] = field.get_default
+        else:
+            plain[field.attname] = field.get_default()
+    return plain, made, {field.name: field.attname for field in model._meta.concrete_fields if field.is_relation}
+
+
+def new(model: type[Row], **values: Any) -> Row:
+    """Make a row that is not written yet, as `model(**values)` does, without asking every field again what it begins with.
+
+    Raises TypeError for a name that is no field. Nobody is told (`pre_init`, `post_init`): we use no signals.
+    """
+    plain, made, relations = _fields(model)
+    row = model.__new__(model)
+    row._state = ModelState()
+    holds = row.__dict__
+    holds.update(plain)
+    for name, make in made.items():
+        if name not in values:
+            holds[name] = make()
+    for name, value in values.items():
+        if name in plain or name in made:
+            holds[name] = value
+        elif name in relations:
+            holds[relations[name]] = None if value is None else value.pk
+            row._state.fields_cache[name] = value
+        else:
+            raise TypeError(f"{model.__name__} has no field {name!r}.")
+    return row
+
+
+def written(model: type[Row], **columns: Any) -> Row:
+    """Make a row of which these columns have been read, as `model.from_db` does; any other is read when it is asked for."""
+    row = model.__new__(model)
+    row._state = ModelState()
+    row._state.adding = False
+    row._state.db = DEFAULT_DB_ALIAS
+    row.__dict__.update(columns)
+    return row
+
+
 def _changes(field: Field[Any, Any]) -> bool:
     """Whether writing may change what stands in this field; a time does only where the field sets it by itself."""
     if isinstance(field, DateField):
@@ -119,6 +169,20 @@ def _columns(model: type[Model]) -> tuple[tuple[tuple[Field[Any, Any], str, bool
     names = ", ".join(quote(str(field.column)) for field in fields)
     columns = tuple((f, f.attname, f.is_relation, _changes(f)) for f in fields)
     return columns, f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES "  # noqa: S608
+
+
+@cache
+def _is_word(kind: type) -> bool:
+    """Whether values of this type are few and the product's own; they stand in the text of a statement."""
+    return issubclass(kind, bool | Choices | type(None))
+
+
+@cache
+def _word(kind: type, value: Any) -> str:
+    """What such a value is in the text. The texts are told apart by which stand where; `kind` tells 1 from True."""
+    if value is None:
+        return "NULL"
+    return str(quoted(value.value if issubclass(kind, Choices) else value)).replace("%", "%%")
 
 
 @lru_cache(maxsize=256)
@@ -152,37 +216,40 @@ def insert_together(*rows: Model) -> None:
     named: list[tuple[Model, str, Model]] = []  # a row, its column, and the row it points at, which has no key yet
     for row in rows:
         places: list[Place] = []
-        holds = row.__dict__
+        holds, points_at = row.__dict__, row._state.fields_cache
         for field, name, is_relation, changes in _columns(type(row))[0]:
             value = field.pre_save(row, True) if changes else holds[name]
-            kind = type(value)
             if value is None and is_relation:
-                target: Model | None = cast("ForeignKey[Any, Any]", field).get_cached_value(row, default=None)
+                target: Model | None = points_at.get(field.name)
                 if target is not None:  # the row that this one points at, as far as it is known in memory
                     named.append((row, name, target))
                     if target.pk is None:
                         places.append(numbers[id(target)])
                         continue
-                    value, kind = target.pk, int
-            if kind in _CONSTANT_KINDS and value in _CONSTANTS:
-                places.append(_CONSTANTS[value])
-                continue
-            if kind is datetime and value in times:
-                places.append(times[value])
-                continue
-            place = f"%(v{len(values)})s"
+                    value = target.pk
+            kind: Any = type(value)
             if kind is datetime:
-                times[value] = place
+                place = times.get(value)
+                if place is not None:
+                    places.append(place)
+                    continue
+                times[value] = f"%(v{len(values)})s"
+            elif _is_word(kind) or value == "":
+                places.append(_word(kind, value))
+                continue
+            elif kind is int:
+                value = Int8(value)  # not smaller for smaller numbers, which would be a statement of its own
             elif kind not in _AS_THEY_ARE:
                 value = str(value) if isinstance(value, str) else field.get_db_prep_save(value, database)
+            place = f"%(v{len(values)})s"
             values[place[2:-2]] = value
             places.append(place)
         numbers[id(row)] = len(shape)
         shape.append((type(row), tuple(places)))
-    written = _rows(database, _statement(tuple(shape)), values)[0]
-    for row, key in zip(rows, written, strict=True):
-        row.pk = key
+    keys = _rows(database, _statement(tuple(shape)), values)[0]
+    for row, key in zip(rows, keys, strict=True):
+        row.__dict__["id"] = key
         row._state.adding = False
-        row._state.db = database.alias
+        row._state.db = DEFAULT_DB_ALIAS
     for row, name, target in named:
-        setattr(row, name, target.pk)
+        row.__dict__[name] = target.pk

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 ADMIN_POLICY = {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'unsafe-inline'"]}
@@ -17,6 +18,14 @@ NOT_A_PAGE = "default-src 'none'; frame-ancestors 'none'"
 THEMED = ("/admin/", "/accounts/")
 
 
+def not_a_page(response: HttpResponseBase) -> HttpResponseBase:
+    """Keep an answer for programs out of caches, and what is not to be shown from being shown."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    if response.headers.get("Content-Type", "").startswith(("application/json", "application/problem+json")):
+        response.headers.setdefault("Content-Security-Policy", NOT_A_PAGE)
+    return response
+
+
 class ViewerZoneMiddleware:
     """Activates the viewer's zone on pages, and keeps pages of people who are logged in out of caches (P16).
 
@@ -25,17 +34,13 @@ class ViewerZoneMiddleware:
     The API speaks UTC and is left alone: no account is looked up for it here.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path.startswith(("/api/", "/_allauth/", "/static/", "/livez", "/readyz")):
             response = self.get_response(request)
-            if not request.path.startswith("/static/"):
-                response.headers.setdefault("Cache-Control", "no-store")
-            if response.headers.get("Content-Type", "").startswith(("application/json", "application/problem+json")):
-                response.headers.setdefault("Content-Security-Policy", NOT_A_PAGE)
-            return response
+            return response if request.path.startswith("/static/") else not_a_page(response)
         zone = getattr(request.user, "zone", "") or settings.EVENHAND_ZONE
         try:
             timezone.activate(ZoneInfo(zone))

@@ -9,7 +9,6 @@ from typing import Any
 import phonenumbers
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connection
 from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
@@ -17,7 +16,7 @@ from django.utils.translation import gettext as _
 from crm.models import ContactPoint, Conversation, Customer, User
 from crm.models.people import ContactKind
 from crm.policy import ConversationState
-from crm.together import Repeated
+from crm.together import Repeated, written
 
 
 class UnusableAddress(ValueError):
@@ -101,17 +100,12 @@ def of_account(account: User, point_id: int | None, open_owner: int | None, coll
     """Who speaks with this account; None when it has not spoken before. The values are those of `columns_of_account`."""
     if account.customer_id is None or point_id is None:
         return None
-    return _met(account.customer_id, point_id, ContactKind.APP, str(account.public_id), open_owner, colleagues)
+    return _met(account.customer_id, point_id, open_owner, colleagues)
 
 
-def _met(
-    customer_id: int, point_id: int, kind: str, address: str, open_owner: int | None, colleagues: list[int]
-) -> Speaker:
+def _met(customer_id: int, point_id: int, open_owner: int | None, colleagues: list[int]) -> Speaker:
     """Somebody known. Of customer and contact point only the keys are read; anything else is when it is asked for."""
-    using = connection.alias
-    customer = Customer.from_db(using, ["id"], [customer_id])
-    point = ContactPoint.from_db(using, ["id", "kind", "address"], [point_id, kind, address])
-    point.customer = customer
+    customer, point = written(Customer, id=customer_id), written(ContactPoint, id=point_id, customer_id=customer_id)
     return Speaker(customer, point, is_new=False, open_owner=open_owner, colleagues=tuple(colleagues))
 
 
@@ -124,7 +118,7 @@ def speaker(kind: str, address: str, *, name: str, language: str, at: datetime) 
     known = _known.rows(kind=kind, address=address)
     if known:
         customer_id, point_id, open_owner, colleagues = known[0]
-        return _met(customer_id, point_id, kind, address, open_owner, colleagues)
+        return _met(customer_id, point_id, open_owner, colleagues)
     customer = Customer(display_name=name[:200], language=language[:16], created_at=at)
     point = ContactPoint(customer=customer, kind=kind, address=address, created_at=at)
     return Speaker(customer, point, is_new=True, open_owner=None, colleagues=None)

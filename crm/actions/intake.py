@@ -34,7 +34,7 @@ from crm.policy import (
     owner_for,
     queue_due,
 )
-from crm.together import insert_together
+from crm.together import insert_together, new
 
 SPOKEN = frozenset({Channel.PHONE, Channel.STORE, Channel.FIELD})
 """Media in which a customer talks to a person of ours, so that nothing is in writing yet."""
@@ -139,10 +139,11 @@ def _receive(
         due, given_by = _goes_on(conversation, spoke_at=spoke_at, external_id=message.external_id)
     interaction = _interaction(message, conversation, speaker, spoke_at=spoke_at, at=at, by=by, raw=raw)
     promised = [
-        Promise(conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
+        new(Promise, conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
         for p in due
     ]
-    ref = f"interaction:{interaction.public_id}"
+    number = str(interaction.public_id)
+    ref = f"interaction:{number}"
     rows += [interaction, *promised, *work.items_after("interaction.received", ref=ref, at=at)]
     rows.append(
         history.entry(
@@ -152,7 +153,7 @@ def _receive(
             by=by,
             at=at,
             origin=origin,
-            detail={"interaction": str(interaction.public_id), "channel": message.channel},
+            detail={"interaction": number, "channel": message.channel},
         )
     )
     insert_together(*rows)
@@ -164,7 +165,8 @@ def _receive(
 
 
 def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) -> Conversation:
-    conversation = Conversation(
+    conversation = new(
+        Conversation,
         customer=speaker.customer,
         subject=message.subject[:300],
         channel=message.channel,
@@ -218,7 +220,8 @@ def _interaction(
     by: User | None,
     raw: RawItem | None,
 ) -> Interaction:
-    return Interaction(
+    return new(
+        Interaction,
         conversation=conversation,
         direction=Direction.INBOUND,
         channel=message.channel,

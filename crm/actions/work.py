@@ -15,6 +15,7 @@ from crm import dispatch, history
 from crm.actions import lease
 from crm.models import User, WorkItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure, next_attempt_at
+from crm.together import new
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class NotParked(Exception):
 def items_after(event: str, *, ref: str, at: datetime) -> list[WorkItem]:
     """Make the work items an event leaves, to be written in the event's own statement."""
     return [
-        WorkItem(key=f"{nudge.lane}:{event}:{ref}", lane=nudge.lane, event=event, ref=ref, due_at=at)
+        new(WorkItem, key=f"{nudge.lane}:{event}:{ref}", lane=nudge.lane, event=event, ref=ref, due_at=at)
         for nudge in settings.EVENHAND_NUDGES[event]
         if nudge.keeps_row
     ]

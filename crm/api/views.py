@@ -76,12 +76,13 @@ def received_out(received: intake.Received) -> dict[str, Any]:
 
 def app_message(user: User, given: dict[str, Any]) -> Message:
     """What a customer wrote in the app. It counts from when our server got it; what the device says is a claim."""
+    account = str(user.public_id)
     return Message(
         channel=Channel.APP,
         source="app",
-        external_id=f"{user.public_id}:{given.get('key') or uuid.uuid4()}",
+        external_id=f"{account}:{given.get('key') or uuid.uuid4()}",
         sender_kind="app",
-        sender_address=str(user.public_id),
+        sender_address=account,
         sender_name=user.display_name,
         subject=given.get("subject", ""),
         text=given["text"],

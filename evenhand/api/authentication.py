@@ -17,7 +17,6 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import Permission
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
-from django.db import connection
 from django.db.models import BigAutoField, Case, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Concat
 from django.utils import timezone
@@ -28,7 +27,7 @@ from rest_framework.request import Request
 
 from crm.actions import identity
 from crm.models import User
-from crm.together import Repeated
+from crm.together import Repeated, written
 
 LARGEST_ID = BigAutoField.MAX_BIGINT
 SessionStore = import_module(settings.SESSION_ENGINE).SessionStore
@@ -85,30 +84,27 @@ _NOT_ASKED = {"last_login", "date_joined", "first_name", "last_name"}
 _ACCOUNT = [field.attname for field in User._meta.concrete_fields if field.attname not in _NOT_ASKED]
 
 
-def _account_and_rights(
-    user_id: int, session_key: str, at: datetime, *, more: Sequence[Subquery] = ()
-) -> QuerySet[User, tuple[Any, ...]]:
+def _account_and(more: Sequence[Any], user_id: int, session_key: str, at: datetime) -> QuerySet[User, tuple[Any, ...]]:
     session = Session.objects.filter(session_key=session_key, expire_date__gt=at).values("session_data")
+    accounts: QuerySet[User, tuple[Any, ...]] = User.objects.filter(pk=user_id, is_active=True).values_list(
+        *_ACCOUNT, Subquery(session), *more
+    )
+    return accounts
+
+
+def _rights() -> tuple[Case, Case]:
     right = Concat("content_type__app_label", Value("."), "codename")
     own = Permission.objects.filter(user=OuterRef("pk")).order_by().values(right=right)
     # Beginning at the account, each finds its few rows by index; one query with "or" would read every right there is.
     of_groups = Permission.objects.filter(group__user=OuterRef("pk")).order_by().values(right=right)
     # Rights are the colleagues': for a customer nothing is looked up.
-    asked: QuerySet[User, tuple[Any, ...]] = User.objects.filter(pk=user_id, is_active=True).values_list(
-        *_ACCOUNT,
-        Subquery(session),
-        Case(When(is_staff=True, then=ArraySubquery(own))),
-        Case(When(is_staff=True, then=ArraySubquery(of_groups))),
-        *more,
-    )
-    return asked
+    return Case(When(is_staff=True, then=ArraySubquery(own))), Case(When(is_staff=True, then=ArraySubquery(of_groups)))
 
 
 _LIKE: dict[str, Any] = {"user_id": -1, "session_key": "a session", "at": datetime(1970, 1, 1, tzinfo=UTC)}
-_accounts: Repeated[User] = Repeated(_account_and_rights, **_LIKE)
-_accounts_that_speak: Repeated[User] = Repeated(
-    partial(_account_and_rights, more=identity.columns_of_account()), **_LIKE
-)
+_accounts: Repeated[User] = Repeated(partial(_account_and, _rights()), **_LIKE)
+_accounts_that_speak: Repeated[User] = Repeated(partial(_account_and, identity.columns_of_account()), **_LIKE)
+"""Who speaks is a customer, who has no rights; the server need not even prepare to look for some."""
 
 
 @lru_cache(maxsize=2048)
@@ -128,22 +124,27 @@ def _proof_of(password: str) -> str:
 
 
 def _account(user_id: int, session_key: str, *, speaks: bool) -> tuple[User, identity.Speaker | None] | None:
-    """The account with its rights, and who speaks with it; None when account or session do not stand any more."""
+    """The account, and its rights or who `speaks` with it; None when account or session do not stand any more."""
     if user_id > LARGEST_ID:
         return None
     asked = _accounts_that_speak if speaks else _accounts
     found = asked.rows(user_id=user_id, session_key=session_key, at=timezone.now())
     if not found:
         return None
-    columns, (session_data, own, of_groups, *more) = found[0][: len(_ACCOUNT)], found[0][len(_ACCOUNT) :]
+    columns, (session_data, *more) = found[0][: len(_ACCOUNT)], found[0][len(_ACCOUNT) :]
     if session_data is None:
         return None
-    user: User = User.from_db(connection.alias, _ACCOUNT, columns)
+    user = written(User, **dict(zip(_ACCOUNT, columns, strict=True)))
     account, backend, proof = _session(session_data)
     if account != str(user_id) or backend not in settings.AUTHENTICATION_BACKENDS:
         return None
     if not constant_time_compare(proof, _proof_of(user.password)):
         return None
-    # Where Django's own backend keeps what it has read.
+    # Where Django's own backend keeps what it has read. A customer has no rights; a colleague's are read when asked for.
+    if speaks:
+        if not user.is_staff:
+            user._perm_cache = set()  # type: ignore[attr-defined]
+        return user, identity.of_account(user, *more)
+    own, of_groups = more
     user._perm_cache = {*(own or ()), *(of_groups or ())}  # type: ignore[attr-defined]
-    return user, identity.of_account(user, *more) if more else None
+    return user, None

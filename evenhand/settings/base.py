@@ -96,18 +96,19 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "evenhand.programs.ProgramsMiddleware",  # first: programs with a token pass all of the others
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "evenhand.pages.ContentPolicyMiddleware",
-    "evenhand.pages.SessionMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "evenhand.pages.CsrfViewMiddleware",
-    "evenhand.pages.AuthenticationMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "evenhand.viewer.ViewerZoneMiddleware",
-    "evenhand.pages.MessageMiddleware",
-    "evenhand.pages.XFrameOptionsMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "evenhand.urls"

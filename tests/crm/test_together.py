@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models.signals import post_init, pre_init
+from django.test.utils import CaptureQueriesContext
 
-from crm.models import ContactPoint, Customer
-from crm.together import Repeated, insert_together
+from crm.channels import Channel
+from crm.models import (
+    Attachment,
+    ContactPoint,
+    Conversation,
+    Customer,
+    HistoryEntry,
+    Interaction,
+    Promise,
+    User,
+    WorkItem,
+)
+from crm.together import Repeated, insert_together, new, written
 from tests.conftest import NOON
 
 pytestmark = pytest.mark.django_db
+KEPT = ("pk", "customer_id", "owner_id", "subject", "channel", "state", "queue_class", "due_at", "imported")
 
 
 def rows(address: str = "carla@home.example") -> tuple[Customer, ContactPoint]:
@@ -64,3 +80,93 @@ def test_a_repeated_query_must_use_every_value():
     unused: Repeated[Customer] = Repeated(lambda name: Customer.objects.values_list("pk"), name="a name")
     with pytest.raises(ValueError, match="named value"):
         unused.rows(name="x")
+
+
+def made(model, **values):
+    """The same row, made by the short way and by Django."""
+    return new(model, **values), model(**values)
+
+
+def contents(row):
+    kept = {name: value for name, value in row.__dict__.items() if name not in ("_state", "public_id")}
+    return kept, row._state.adding, row._state.fields_cache
+
+
+@pytest.mark.parametrize("model", [Conversation, Interaction, Promise, WorkItem, HistoryEntry, Customer, ContactPoint])
+def test_a_new_row_begins_as_django_would_begin_it(model):
+    ours, djangos = made(model)
+    assert contents(ours) == contents(djangos)
+    assert getattr(ours, "public_id", None) != getattr(new(model), "public_id", 1)
+
+
+def test_a_new_row_knows_what_it_points_at_as_django_would():
+    unwritten, customer = Customer(), Customer.objects.create(display_name="Carla", created_at=NOON)
+    for values in (
+        {"customer": unwritten, "subject": "Lamp"},
+        {"customer": customer, "owner": None},
+        {"customer_id": customer.pk, "owner_id": 7, "public_id": uuid.UUID(int=7)},
+    ):
+        ours, djangos = made(Conversation, **values)
+        assert contents(ours) == contents(djangos)
+    assert new(Conversation, customer_id=customer.pk).customer == customer
+    assert new(HistoryEntry).detail is not new(HistoryEntry).detail
+
+
+@pytest.mark.parametrize("name", ["colour", "interactions", "_state"])
+def test_a_new_row_has_only_its_fields(name):
+    with pytest.raises(TypeError, match=name):
+        new(Conversation, **{name: 1})
+
+
+def test_a_row_whose_fields_do_more_than_keep_is_not_made_the_short_way():
+    with pytest.raises(TypeError, match="file"):
+        new(Attachment)
+
+
+def test_nobody_waits_to_be_told_of_rows():
+    models = {Conversation, Interaction, Promise, WorkItem, HistoryEntry, Customer, ContactPoint, User}
+    assert not [(model, signal) for model in models for signal in (pre_init, post_init) if signal.has_listeners(model)]
+
+
+def test_a_row_read_in_part_reads_the_rest_when_asked(django_assert_num_queries):
+    customer = Customer.objects.create(display_name="Carla", created_at=NOON)
+    known = written(Customer, id=customer.pk)
+    assert known._state.db == "default"
+    assert contents(known) == contents(Customer.from_db("default", ["id"], [customer.pk]))
+    with django_assert_num_queries(0):
+        assert (known.pk, known) == (customer.pk, customer)
+    with django_assert_num_queries(1):
+        assert known.display_name == "Carla"
+
+
+def test_words_of_ours_stand_in_the_text_and_what_others_say_never_does():
+    customer = Customer.objects.create(display_name="Carla", created_at=NOON)
+    with CaptureQueriesContext(connection) as captured:
+        for subject, imported in (("", True), ("50 % off'", False)):
+            matter = new(Conversation, customer=customer, subject=subject, channel=Channel.APP, imported=imported)
+            matter.spoke_at = matter.due_at = NOON
+            said = new(
+                Interaction, conversation=matter, direction="in", channel="app", source="app", text="x", spoke_at=NOON
+            )
+            said.external_id, said.ingested_at, said.call_seconds = subject, NOON, 0
+            insert_together(matter, said)
+            assert said.conversation is matter
+            stored = Interaction.objects.select_related("conversation").get(pk=said.pk)
+            assert (stored.external_id, stored.call_seconds, stored.wait_seconds) == (subject, 0, 0)
+            assert [getattr(stored.conversation, name) for name in KEPT] == [getattr(matter, name) for name in KEPT]
+    assert len(captured) == 4
+
+
+def test_small_and_large_numbers_are_one_statement():
+    assert not connection.queries_logged
+    customer = Customer.objects.create(id=2**40, display_name="Carla", created_at=NOON)
+    other = Customer.objects.create(display_name="Dora", created_at=NOON)
+    for number, whose in enumerate((customer, other)):
+        insert_together(new(ContactPoint, customer=whose, kind="app", address=f"a{number}", created_at=NOON))
+    types = (
+        "SELECT DISTINCT parameter_types::text FROM pg_prepared_statements WHERE statement LIKE '%%crm_contactpoint%%'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(types)
+        assert len(cursor.fetchall()) == 1
+    assert set(ContactPoint.objects.values_list("customer", flat=True)) == {customer.pk, other.pk}

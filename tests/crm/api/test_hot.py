@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.views import APIView
 
 from crm.actions import intake
+from crm.api.views import IsCustomer
 from crm.models import ContactPoint, Conversation, Interaction
 from tests.crm.api.door import client_for
 from tests.crm.stories import app_user, colleague
@@ -91,6 +93,22 @@ def test_who_speaks_is_read_with_the_account_and_is_the_same_customer():
     assert point.customer_id == customer.customer_id
     assert set(Conversation.objects.values_list("customer", flat=True)) == {customer.customer_id}
     assert set(Interaction.objects.values_list("contact_point", flat=True)) == {point.pk}
+
+
+def test_a_customer_has_no_rights_and_a_colleagues_are_read_when_asked_for(monkeypatch):
+    seen, usual = {}, IsCustomer.has_permission
+
+    def looked_at(self, request, view):
+        seen[request.user.pk] = request.user.get_all_permissions()
+        return usual(self, request, view)
+
+    monkeypatch.setattr(IsCustomer, "has_permission", looked_at)
+    customer, agent = app_user(), colleague()
+    customer.user_permissions.set(Permission.objects.all()[:3])
+    for account in (customer, agent):
+        client_for(account).post("/api/v1/messages/", {"text": "Hello"}, format="json")
+    assert seen == {customer.pk: set(), agent.pk: agent.get_all_permissions()}
+    assert seen[agent.pk]
 
 
 def test_a_request_by_token_uses_no_session_and_pages_keep_theirs(client):
