@@ -15,7 +15,19 @@ import numpy as np
 
 from recovery.parity import Unusable, maps
 from recovery.parity.answers import UNKNOWN, Answers, Response, answer_of, counted, lasting, responded
-from recovery.parity.columns import HOUR, Codes, Column, Flags, Floats, Times, at_moment, between, settle, snapshot_of
+from recovery.parity.columns import (
+    HOUR,
+    Codes,
+    Column,
+    Flags,
+    Floats,
+    Times,
+    at_moment,
+    between,
+    forget,
+    settle,
+    snapshot_of,
+)
 from recovery.parity.dates import Dates, Moment, Seconds, formats_of
 from recovery.parity.tables import Row, Told, rows_of, silent
 
@@ -314,7 +326,10 @@ def _finish(
             waiting = between(opened, until)[0] / HOUR
             hours = np.where(is_closed, hours, waiting)
         if promised is not None:
+            early = between(opened, promised)[0] < 0
+            promised = forget(promised, early)
             promised_hours = between(opened, promised)[0] / HOUR
+            notes += _before_opening(int((early & keep).sum()))
     if promised is not None and closed is not None and asof is not None:
         slack = between(closed, promised)[0]
         past = between(promised, at_moment(asof, promised, zone))[0] > 0
@@ -344,6 +359,13 @@ def _finish(
         opened=opened.utc[keep] if "customer" in places and opened is not None else np.empty(0, dtype=np.int64),
         public=plan.public_channels, response=response,
     )  # fmt: skip
+
+
+def _before_opening(count: int) -> list[str]:
+    if not count:
+        return []
+    lie = "promised time lies" if count == 1 else "promised times lie"
+    return [f"{count:,} {lie} before the opening: counted as no promise."]
 
 
 def _outcomes(

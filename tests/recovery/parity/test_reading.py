@@ -105,6 +105,19 @@ def test_a_promise_is_due_when_closed_or_past(tmp_path):
     assert cases.rejected == {}  # only opened and closed reject a row
 
 
+def test_a_promise_before_the_opening_is_no_promise(tmp_path):
+    opened, closed = "2026-01-05 10:00:00", "2026-01-05 11:00:00"
+    dues = ("2026-01-05 12:00:00", "2026-01-04 12:00:00", "1970-01-01 00:00:00", "2026-01-05 10:00:00")
+    rows = [(str(at), "phone", opened, closed, "bill", due) for at, due in enumerate(dues)]
+    file = write(tmp_path / "a.csv", rows, header=(*COLUMNS, "due"))
+    cases = reading.read(file, maps.parse({"columns": COLUMNS | {"promised": "due"}}))
+
+    assert cases.promised_hours == pytest.approx([2, np.nan, np.nan, 0], nan_ok=True)
+    assert list(cases.due) == [True, False, False, True]
+    assert list(cases.kept) == [True, False, False, False]
+    assert "2 promised times lie before the opening: counted as no promise." in cases.notes
+
+
 def test_day_first_and_month_first_are_told_apart_or_refused(tmp_path):
     clear = write(tmp_path / "a.csv", [("1", "phone", "21/01/2026 10:00", "01/02/2026 10:00", "bill")])
     unclear = write(tmp_path / "b.csv", [("1", "phone", "02/01/2026 10:00", "03/02/2026 10:00", "bill")])
