@@ -194,6 +194,32 @@ def test_unusable_input_ends_with_2_and_one_line(demo, options, says):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "says"),
+    [
+        ({"json": "a.csv"}, "--json would overwrite the file"),
+        ({"html": "../here/a.csv"}, "--html would overwrite the file"),
+        ({"html": "linked.csv"}, "--html would overwrite the file"),
+        ({"json": "m.toml"}, "--json would overwrite the map"),
+        ({"json": "new.json", "html": "new.json"}, "--html would overwrite the json"),
+    ],
+)
+def test_an_output_never_overwrites_what_is_read_or_the_other_output(tmp_path, outputs, says):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    file = write(folder / "a.csv", [("1", "phone", "2026-01-21 10:00", "2026-01-22 10:00", "bill")])
+    (folder / "m.toml").write_text('[columns]\nchannel = "channel"\n')
+    (folder / "linked.csv").hardlink_to(file)
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+    given = {name: folder / path for name, path in outputs.items()}
+    with pytest.raises(CommandError, match=says) as refusal:
+        call_command("parity_report", file, map=str(folder / "m.toml"), stdout=io.StringIO(), **given)
+
+    assert refusal.value.returncode == 2
+    assert "\n" not in str(refusal.value)
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+
+
 def test_a_file_of_one_channel_is_a_report_all_the_same(tmp_path):
     file = write(tmp_path / "a.csv", [("1", "phone", "2026-01-21 10:00", "2026-01-22 10:00", "bill")])
     (tmp_path / "m.toml").write_text('[columns]\nchannel = "channel"\nopened = "opened"\nclosed = "closed"\n')
