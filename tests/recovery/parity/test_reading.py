@@ -84,6 +84,36 @@ def test_days_are_days(tmp_path):
     assert any("whole days" in note for note in cases.notes)
 
 
+def test_many_dates_without_a_time_of_day_are_told_and_few_are_not(tmp_path):
+    def notes(without: int) -> list[str]:
+        closed = ["2026-01-06" if at < without else "2026-01-06 12:30" for at in range(100)]
+        rows = [(str(at), "phone", "2026-01-05 10:15", each, "bill") for at, each in enumerate(closed)]
+        cases = reading.read(write(tmp_path / "a.csv", rows), plan())
+        assert not cases.by_day
+        return [note for note in cases.notes if "no time of day" in note]
+
+    assert notes(5) == ["closed: 5 of 100 dates have no time of day: waits from or to them are in whole days."]
+    assert notes(4) == []
+
+
+def test_one_date_without_a_time_of_day_does_not_make_a_duration_whole_days(tmp_path):
+    outcome = {"name": "answer", "kind": "duration", "from": "opened", "to": "closed"}
+    mapped = maps.parse({"columns": {"channel": "channel"}, "outcome": [outcome]})
+
+    def answer(without: int) -> bool:
+        closed = ["2026-01-06" if at < without else "2026-01-06 12:30" for at in range(10)]
+        rows = [(str(at), "phone", "2026-01-05 10:15", each, "bill") for at, each in enumerate(closed)]
+        return reading.read(write(tmp_path / "a.csv", rows), mapped).outcomes[0].by_day
+
+    assert (answer(1), answer(5), answer(6)) == (False, False, True)
+
+
+def test_statuses_without_a_status_column_are_told(tmp_path):
+    cases = reading.read(write(tmp_path / "a.csv", [GOOD]), plan(closed_statuses=["done"]))
+
+    assert any("closed_statuses and no column status" in note for note in cases.notes)
+
+
 def test_a_promise_is_due_when_closed_or_past(tmp_path):
     header = (*COLUMNS, "due")
     opened = "2026-01-05 10:00:00"
@@ -168,7 +198,7 @@ def test_outcomes_know_what_they_do_not_know(tmp_path):
 
     assert np.isnan(happy.values).tolist() == [False, True, False]
     assert delay.values[[0, 2]].tolist() == [-1, 3]
-    assert any("negative" in note for note in cases.notes)
+    assert "delay: 1 of 2 durations are negative; they are kept and counted." in cases.notes
     assert not cases.timed
 
 
