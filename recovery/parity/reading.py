@@ -33,6 +33,7 @@ from recovery.parity.tables import Row, Told, rows_of, silent
 
 SAMPLE = 20_000  # rows looked at to find the date formats
 SAMPLE_KEPT = 4_000
+MANY_WITHOUT_CLOCK = 0.05  # share of a column's dates, below which nothing is said
 UNTYPED = "(no type)"
 
 # In the order in which they are looked for; a row has one reason.
@@ -303,6 +304,9 @@ def _finish(
             )
         refuse((status == 1) & ~closed.known, "closed_without_date")
         refuse(is_closed & (spent < 0), "closed_before_opened")
+        if not by_day:
+            for role, dates in (("opened", opened), ("closed", closed)):
+                notes += _without_clock(plan.columns[role], dates.days_only[dates.known & keep])
     elif opened is not None or closed is not None:
         notes.append("Only one of opened and closed is in the map, so no waiting times are shown.")
     elif "status" in places and plan.closed_statuses:
@@ -361,6 +365,15 @@ def _finish(
     )  # fmt: skip
 
 
+def _without_clock(name: str, days_only: Flags) -> list[str]:
+    count = int(days_only.sum())
+    if not count or count < MANY_WITHOUT_CLOCK * len(days_only):
+        return []
+    return [
+        f"{name}: {count:,} of {len(days_only):,} dates have no time of day: waits from or to them are in whole days."
+    ]
+
+
 def _before_opening(count: int) -> list[str]:
     if not count:
         return []
@@ -402,6 +415,8 @@ def _remark(loaded: _Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, 
         notes.append(
             "Opened or closed dates have no time of day: waits are known in whole days, and 0 means the same day."
         )
+    if plan.closed_statuses and "status" not in plan.columns:
+        notes.append("The map has closed_statuses and no column status: only the closed date tells what is closed.")
     if loaded.times and not plan.timezone_given:
         notes.append("The map names no time zone: times without an offset were read as UTC.")
     notes += [
