@@ -42,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--reference", metavar="CHANNEL", help="compare with this channel; without it with all the others together"
         )
-        parser.add_argument("--strata", choices=("type", "type,month"), default="type", help="what makes cases alike")
+        parser.add_argument("--strata", default="type", help="what makes cases alike: type, or type,month")
         parser.add_argument("--by-stratum", action="store_true", help="also compare inside every type")
         parser.add_argument(
             "--snapshot", default="", metavar="TIME", help="as-of time for open cases; default: the file's latest time"
@@ -70,6 +70,8 @@ class Command(BaseCommand):
 
         if not options["map"]:
             raise Unusable("No map: name one with --map, or let --guess propose one.")
+        if options["strata"] not in report.STRATA:
+            raise Unusable(f"--strata {options['strata']} is not known; it may be {' or '.join(report.STRATA)}.")
         plan = maps.load(options["map"])
         _keep_apart(options)
         with _progress() as told:

@@ -183,6 +183,7 @@ def test_names_from_the_file_cannot_become_markup(tmp_path):
         ({"map": "no such map"}, "cannot be read"),
         ({"reference": "pigeon"}, "not a channel"),
         ({"snapshot": "tomorrow"}, "is not a time"),
+        ({"strata": "colour"}, "--strata colour is not known; it may be type or type,month"),
     ],
 )
 def test_unusable_input_ends_with_2_and_one_line(demo, options, says):
@@ -227,6 +228,14 @@ def test_a_file_of_one_channel_is_a_report_all_the_same(tmp_path):
     call_command("parity_report", file, map=str(tmp_path / "m.toml"), html=tmp_path / "r.html", stdout=out)
 
     assert "nothing to compare" in out.getvalue()
+
+
+def test_months_that_are_not_known_are_told(tmp_path):
+    file = write(tmp_path / "a.csv", [("phone", "bill"), ("app", "bill")], header=("channel", "type"))
+    made, _ = report.make(file, maps.parse({"columns": {"channel": "channel", "type": "type"}}), strata="type,month")
+
+    assert made["strata_by"] == ["type"]
+    assert any("months are not known" in note for note in made["notes"])
 
 
 def test_guess_prints_a_map(demo):
