@@ -125,12 +125,18 @@ def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent)
 
 
 def _place(header: list[str], column: str) -> int:
-    for place, name in enumerate(header):
-        if name == column:
-            return place
+    if header.count(column) > 1:
+        raise Unusable(f"The file has {header.count(column)} columns named {column}; rename all but the right one.")
+    if column in header:
+        return header.index(column)
     folded = [name.casefold().strip("\ufeff ") for name in header]
     if folded.count(column.casefold().strip()) == 1:
         return folded.index(column.casefold().strip())
+    if folded.count(column.casefold().strip()) > 1:
+        alike = ", ".join(name for name, each in zip(header, folded, strict=True) if each == column.casefold().strip())
+        raise Unusable(f"The file has no column {column}, and more than one that is nearly so: {alike}.")
+    if not any(header):
+        raise Unusable("The file is empty.")
     if len(header) == 1:
         raise Unusable(f"The file has one column only ({header[0][:60]}); set the delimiter in the map's [options].")
     raise Unusable(f"The file has no column {column}; it has {', '.join(header)[:600]}.")
@@ -423,6 +429,14 @@ def _remark(loaded: _Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, 
         f"{each.name}: {each.unreadable:,} dates could not be read and count as unknown."
         for each in loaded.times.values()
         if each.unreadable
+    ]
+    alike: dict[str, list[str]] = {}
+    for name in sorted(loaded.channels):
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    notes += [
+        f"Channel names that differ only in case or spaces are counted apart: {', '.join(f'“{name}”' for name in each)}."
+        for each in alike.values()
+        if len(each) > 1
     ]
     unknown = sorted(each for each in plan.public_channels if each not in loaded.channels)
     if unknown:

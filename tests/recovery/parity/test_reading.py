@@ -114,6 +114,30 @@ def test_statuses_without_a_status_column_are_told(tmp_path):
     assert any("closed_statuses and no column status" in note for note in cases.notes)
 
 
+def test_channel_names_that_differ_only_in_case_or_spaces_are_told_and_not_merged(tmp_path):
+    names = ("Phone", "phone", "web  form", "web form", "app")
+    file = write(tmp_path / "a.csv", [(str(at), name, *GOOD[2:]) for at, name in enumerate(names)])
+    cases = reading.read(file, plan())
+
+    assert cases.channels == names
+    assert [note for note in cases.notes if "case or spaces" in note] == [
+        "Channel names that differ only in case or spaces are counted apart: “Phone”, “phone”.",
+        "Channel names that differ only in case or spaces are counted apart: “web  form”, “web form”.",
+    ]
+
+
+def test_two_columns_of_the_same_name_are_refused_where_the_map_uses_them(tmp_path):
+    used = write(tmp_path / "a.csv", [(*GOOD, "x")], header=(*COLUMNS, "closed"))
+    spare = write(tmp_path / "b.csv", [(*GOOD, "x", "y")], header=(*COLUMNS, "note", "note"))
+    near = write(tmp_path / "c.csv", [(*GOOD, "x")], header=("id", "channel", "opened", "Closed", "type", "CLOSED"))
+
+    with pytest.raises(Unusable, match="has 2 columns named closed"):
+        reading.read(used, plan())
+    with pytest.raises(Unusable, match="more than one that is nearly so: Closed, CLOSED"):
+        reading.read(near, plan())
+    assert len(reading.read(spare, plan())) == 1
+
+
 def test_a_promise_is_due_when_closed_or_past(tmp_path):
     header = (*COLUMNS, "due")
     opened = "2026-01-05 10:00:00"
@@ -215,6 +239,25 @@ def test_tab_separated_utf_16_and_cp1252_are_read(tmp_path):
         reading.read(old, plan())
 
 
+def test_a_first_line_that_names_the_delimiter_is_understood(tmp_path):
+    body = ";".join(COLUMNS) + "\n" + ";".join((*GOOD[:4], "one, two, three, four, five")) + "\n"
+    for first in ("sep=;\n", "SEP=;\r\n", "\ufeffsep=;\n", '"sep=;"\n'):
+        (tmp_path / "a.csv").write_text(first + body, encoding="utf-8", newline="")
+        cases = reading.read(tmp_path / "a.csv", plan())
+        assert (cases.read, cases.types) == (1, ("one, two, three, four, five",))
+    (tmp_path / "a.csv").write_text("sep=|\n" + body)
+    assert len(reading.read(tmp_path / "a.csv", plan(delimiter=";"))) == 1
+
+
+@pytest.mark.parametrize("zone", ["", " +00:00", "Z"])
+@pytest.mark.parametrize("decimals", ["1234567", "123456789", "9999999"])
+def test_seconds_with_more_than_six_decimals_are_read(tmp_path, decimals, zone):
+    times = (f"2026-01-05 10:00:00.0000000{zone}", f"2026-01-05 10:00:01.{decimals}{zone}")
+    file = write(tmp_path / "a.csv", [("1", "phone", *times, "bill")])
+
+    assert reading.read(file, plan()).hours == pytest.approx([1 / 3600])
+
+
 def test_a_workbook_gives_what_the_same_text_gives(tmp_path):
     book = openpyxl.Workbook()
     book.active.append(list(COLUMNS))
@@ -296,7 +339,12 @@ def test_a_workbook_that_is_too_large_once_unpacked_is_refused(tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "is empty"), ("a;b\n1;2\n", "has no column channel"), ("channel,id,opened,closed,type\n", "no rows")],
+    [
+        ("", "is empty"),
+        ("\n \n\n", "The file is empty"),
+        ("a;b\n1;2\n", "has no column channel"),
+        ("channel,id,opened,closed,type\n", "no rows"),
+    ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_words(tmp_path, text, says):
     file = tmp_path / "a.csv"
