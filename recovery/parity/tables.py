@@ -33,6 +33,10 @@ LETTERS, DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"0123456789"
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
+class Undecodable(Unusable):
+    """The file is not in the encoding it was read in."""
+
+
 def silent(done: int, total: int) -> None:
     """Tell nobody."""
 
@@ -92,7 +96,7 @@ def _text(raw: BinaryIO, path: Path, delimiter: str, encoding: str, told: Told) 
                 yield row
         told(total, total)
     except UnicodeError as trouble:
-        raise Unusable(
+        raise Undecodable(
             f"{path.name} is not {encoding}; name its encoding in the map's [options], often cp1252."
         ) from trouble
     except csv.Error as trouble:

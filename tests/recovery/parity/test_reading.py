@@ -392,3 +392,23 @@ def test_a_guessed_map_reads_the_file_it_was_guessed_for(tmp_path):
     assert len(cases) == 30
     assert cases.typed
     assert cases.closed.all()
+
+
+def test_a_guess_for_a_file_that_is_not_utf_8_names_the_encoding(tmp_path):
+    rows = "".join(f"{at},Postfächer,2026-01-21 10:00,2026-01-22 10:00,bill\n" for at in range(9))
+    file = tmp_path / "a.csv"
+    file.write_bytes(f"{','.join(COLUMNS)}\n{rows}".encode("cp1252"))
+    (tmp_path / "map.toml").write_text(guess.propose(file), encoding="utf-8")
+
+    assert 'encoding = "cp1252"' in (tmp_path / "map.toml").read_text()
+    assert reading.read(file, maps.load(tmp_path / "map.toml")).channels == ("Postfächer",)
+
+
+def test_a_guess_stays_toml_whatever_the_file_says(tmp_path):
+    names = ("web\nform = 1", "\x07app\x7f", "phone\r[columns]")
+    rows = [(str(at), names[at % 3], *GOOD[2:], "2026-01-06 10:00") for at in range(9)]
+    file = write(tmp_path / "a\nb.csv", rows, header=(*COLUMNS, "sent\nat\x7f"))
+    (tmp_path / "map.toml").write_text(guess.propose(file))
+
+    assert maps.load(tmp_path / "map.toml").columns["channel"] == "channel"
+    assert "web form = 1 (3)" in (tmp_path / "map.toml").read_text()
