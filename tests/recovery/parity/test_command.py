@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def test_the_demonstration_shows_the_trap(demo):
     assert any("reverses" in note for note in made["notes"])
     assert page.answer(audit).startswith("No, not alike: for phone")
     assert export() == export()
+
+
+def test_the_page_tells_of_case_mix_only_where_a_gap_is_more_than_chance(demo):
+    made, audit = report.make(demo, maps.load(demo.with_suffix(".toml")), reference="app")
+    chance = {
+        name: tuple(replace(each, tested=replace(each.tested, p=0.06)) for each in getattr(audit, name))
+        for name in ("crude", "contrasts")
+    }
+    crude_only = chance | {"crude": audit.crude}
+
+    assert page.context(audit, made)["trap_sentence"]
+    assert page.context(replace(audit, **crude_only), made)["trap_sentence"]
+    told = page.context(replace(audit, **chance), made)
+    assert told["trap_sentence"] == ""
+    assert {row["mix"] for row in told["trap"]["rows"]} == {""}
 
 
 def test_the_report_keeps_to_its_schema(demo):
@@ -236,6 +252,15 @@ def test_months_that_are_not_known_are_told(tmp_path):
 
     assert made["strata_by"] == ["type"]
     assert any("months are not known" in note for note in made["notes"])
+
+
+def test_a_map_that_leaves_every_channel_out_is_told(tmp_path):
+    file = write(tmp_path / "a.csv", [("1", "phone", "2026-01-21 10:00", "2026-01-22 10:00", "bill")])
+    mapped = maps.parse({"columns": {"channel": "channel"}, "options": {"exclude_channels": ["phone"]}})
+
+    assert page.answer(report.make(file, mapped)[1]) == (
+        "Every channel of the file is left out by the map's exclude_channels."
+    )
 
 
 def test_guess_prints_a_map(demo):
