@@ -57,10 +57,10 @@ def lasting(outcome: maps.Outcome, start: Column, end: Column, keep: Flags, note
     seconds, days = between(start, end)
     negative = int((seconds[keep] < 0).sum())
     if negative:
-        notes.append(
-            f"{outcome.name}: {negative:,} of {int(keep.sum()):,} durations are negative; they are kept and counted."
-        )
-    by_day = bool(days[keep].any())
+        known = int((~np.isnan(seconds[keep])).sum())
+        notes.append(f"{outcome.name}: {negative:,} of {known:,} durations are negative; they are kept and counted.")
+    both = keep & start.known & end.known
+    by_day = bool(days[both].mean() > 0.5) if both.any() else False
     if by_day:
         notes.append(f"{outcome.name}: the dates have no time of day, so this duration is known in whole days.")
     size = DAY if outcome.unit == "days" else HOUR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -79,6 +79,12 @@ def between(start: Column, end: Column) -> tuple[Floats, Flags]:
     seconds[both] = np.where((exact < 0) & (again >= 0), again, exact)
     seconds[days] = (end.local[days] // DAY - start.local[days] // DAY).astype(float) * DAY
     return seconds, days
+
+
+def forget(column: Column, rows: Flags) -> Column:
+    """The column with these rows unknown."""
+    local, utc, later = (np.where(rows, NOTHING, each) for each in (column.local, column.utc, column.utc_later))
+    return replace(column, local=local, utc=utc, utc_later=later, days_only=column.days_only & ~rows)
 
 
 def at_moment(moment: int, like: Column, zone: Any) -> Column:

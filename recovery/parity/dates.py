@@ -32,6 +32,7 @@ WHOLE = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:
 PLAIN = {"%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p"}  # read without strptime, which is slow
 PLAIN_CLOCK = re.compile(r"(?P<h>\d{1,2}):(?P<m>\d{1,2})(?::(?P<s>\d{1,2}))?(?: (?P<half>[AaPp])[Mm])?")
 HOURS_ONLY = re.compile(r"(?<=\d)[+-]\d\d$")  # PostgreSQL writes an offset of whole hours so
+FINER = re.compile(r"(?<=\d\.\d{6})\d+")  # .NET and SQL Server write seven digits and more of a second
 SHAPE = re.compile(r"\d+")
 
 
@@ -106,7 +107,8 @@ class Dates:
             self._clocks[key] = _plain_clock(plain)
             return self._clocks[key]
         try:
-            whole = HOURS_ONLY.sub(r"\g<0>00", text.strip()) if "%z" in pattern else text.strip()
+            whole = FINER.sub("", text.strip())
+            whole = HOURS_ONLY.sub(r"\g<0>00", whole) if "%z" in pattern else whole
             read = datetime.strptime(whole, pattern)  # noqa: DTZ007
             away = read.utcoffset()
             clock: tuple[int, int] | None = (

@@ -11,10 +11,11 @@ from pathlib import Path
 from recovery.parity import Unusable
 from recovery.parity.dates import Dates, formats_of
 from recovery.parity.maps import NULLS, TIMES
-from recovery.parity.tables import Row, rows_of
+from recovery.parity.tables import Row, Undecodable, rows_of
 
 LOOKED_AT = 5_000  # rows
 MOST_CHANNELS = 40
+OLDER = "cp1252"  # tried where a file is not UTF-8
 MADE = r"(open|creat|receiv|request)(ed)?"
 DONE = r"(close|resolv|solv|complet)(e?d)?"
 STAMP = r"[ _]?(dt|date|at|on|time)"
@@ -40,9 +41,14 @@ def propose(path: Path) -> str:
 
     Raises Unusable when the file cannot be read or nothing in it looks like a channel.
     """
-    rows = rows_of(path)
-    header = [str(each).strip().strip("\ufeff") for each in next(rows, [])]
-    sample = list(islice(rows, LOOKED_AT))
+    encoding = ""
+    try:
+        header, sample = _looked_at(path)
+    except Undecodable:
+        encoding = OLDER
+        header, sample = _looked_at(path, encoding)
+    if not any(header):
+        raise Unusable("The file is empty.")
     columns = {name: _values(sample, place) for place, name in enumerate(header) if name}
     times = [name for name, values in columns.items() if _is_time(name, values)]
     found: dict[str, str] = {}
@@ -59,7 +65,12 @@ def propose(path: Path) -> str:
         raise Unusable(
             f"No column looks like a channel; write a map and choose one of: {', '.join(likely) or ', '.join(header)}."
         )
-    return _written(found, columns, times, path.name)
+    return _written(found, columns, times, path.name, encoding)
+
+
+def _looked_at(path: Path, encoding: str = "utf-8-sig") -> tuple[list[str], list[Row]]:
+    rows = rows_of(path, encoding=encoding)
+    return [str(each).strip().strip("\ufeff") for each in next(rows, [])], list(islice(rows, LOOKED_AT))
 
 
 def _values(sample: list[Row], place: int) -> list[str]:
@@ -87,8 +98,8 @@ def _could_be(role: str, values: list[str]) -> bool:
     return role != "status" or any(each.casefold() in CLOSED_WORDS for each in values)
 
 
-def _written(found: dict[str, str], columns: dict[str, list[str]], times: list[str], file: str) -> str:
-    lines = [f"# A proposal for {file}: read it through before you trust a report made with it.", "[columns]"]
+def _written(found: dict[str, str], columns: dict[str, list[str]], times: list[str], file: str, encoding: str) -> str:
+    lines = [f"# A proposal for {_plain(file)}: read it through before you trust a report made with it.", "[columns]"]
     for role in NAMES:
         lines += [f"{role} = {_quoted(found[role])}" if role in found else f"# {role}: no column found"]
     for name in columns:
@@ -96,7 +107,7 @@ def _written(found: dict[str, str], columns: dict[str, list[str]], times: list[s
             lines.append(f"# customer = {_quoted(name)}  # to compare customers with themselves; names nobody")
             break
     seen = Counter(columns[found["channel"]])
-    lines += ["", f"# Channels seen: {', '.join(f'{name} ({rows})' for name, rows in seen.most_common(12))}"]
+    lines += ["", f"# Channels seen: {', '.join(f'{_plain(name)} ({rows})' for name, rows in seen.most_common(12))}"]
     for name, values in columns.items():
         distinct = {each.casefold() for each in values}
         if (
@@ -110,16 +121,18 @@ def _written(found: dict[str, str], columns: dict[str, list[str]], times: list[s
             lines.append(f"true = [{', '.join(_quoted(each) for each in yes)}]")
     spare = [name for name in times if name not in found.values()]
     if "opened" in found:
-        lines += [f"# A duration could be measured from {found['opened']} to {name}." for name in spare]
+        lines += [f"# A duration could be measured from {_plain(found['opened'])} to {_plain(name)}." for name in spare]
     lines += [
         "",
         "[options]",
         '# timezone = "Europe/Berlin"  # the zone in which times without an offset were written; else UTC',
     ]
+    if encoding:
+        lines.append(f"encoding = {_quoted(encoding)}")
     try:
         formats_of({found[role]: columns[found[role]] for role in TIMES if role in found})
     except Unusable as unclear:
-        lines.append(f"# {unclear}")
+        lines.append(f"# {_plain(str(unclear))}")
     if "status" in found:
         closed = sorted({each for each in columns[found["status"]] if each.casefold() in CLOSED_WORDS})
         lines.append(f"closed_statuses = [{', '.join(_quoted(each) for each in closed)}]")
@@ -128,7 +141,12 @@ def _written(found: dict[str, str], columns: dict[str, list[str]], times: list[s
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML wants it escaped, JSON does not
+
+
+def _plain(text: str) -> str:
+    """One line for a comment: no control characters, which TOML refuses there."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def _slug(name: str) -> str:

@@ -20,6 +20,7 @@ from recovery.parity.wording import KINDS, MARKS, RANK, SAYS, cell, claim, effec
 LINES = 6  # channels that get a curve; more cannot be told apart
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "1 5", "12 4")
 POINTS = 160  # of one curve
+MEANT = 0.05  # p before correction, of the crude or the adjusted gap: above it a mix of cases explains nothing
 LINES_OF_TYPES = 400  # more make no page; the JSON has them all
 
 
@@ -41,6 +42,8 @@ def besides(audit: Audit) -> list[str]:
 def _like_for_like(audit: Audit) -> tuple[str, bool]:
     """What the comparison of all cases says, and whether it says no."""
     overall = audit.overall
+    if audit.cases.excluded.issuperset(audit.cases.channels):
+        return "Every channel of the file is left out by the map's exclude_channels.", False
     if not overall:
         return "There is nothing to compare: only one channel counts here, or no measure can be compared.", False
     red = [each for each in overall if each.verdict == "red"]
@@ -51,7 +54,8 @@ def _like_for_like(audit: Audit) -> tuple[str, bool]:
     more = f"; inside single types there are {several}" if inside else ""
     if red:
         red.sort(key=lambda each: each.tested.p or 0.0)
-        rest = f", and {len(red) - 1} more differences were found" if len(red) > 1 else ""
+        rest = f", and {len(red) - 1} more differences were found" if len(red) > 2 else ""
+        rest = ", and 1 more difference was found" if len(red) == 2 else rest
         return f"No, not alike: {claim(red[0])}{rest}{more}.", True
     if inside:
         worst = min((each for each in audit.by_stratum if each.verdict == "red"), key=lambda each: each.tested.p or 0.0)
@@ -140,6 +144,7 @@ def _trap(audit: Audit) -> dict[str, Any] | None:
             crude, adjusted = before.effect(kind), after.effect(kind)
             if not crude or not adjusted or not crude.value or not adjusted.value or not after.counts:
                 continue
+            chance = not any(each.tested.p is not None and each.tested.p <= MEANT for each in (before, after))
             values += [crude.value, adjusted.value]
             rows.append(
                 {
@@ -149,7 +154,8 @@ def _trap(audit: Audit) -> dict[str, Any] | None:
                     "kind": KINDS[kind],
                     "crude": crude.value,
                     "adjusted": adjusted.value,
-                    "mix": case_mix(before, after) or "",
+                    "mix": "" if chance else case_mix(before, after) or "",
+                    "chance": chance,
                     "verdict": after.verdict,
                     "time": kind == "time_ratio",
                 }

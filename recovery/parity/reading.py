@@ -15,12 +15,25 @@ import numpy as np
 
 from recovery.parity import Unusable, maps
 from recovery.parity.answers import UNKNOWN, Answers, Response, answer_of, counted, lasting, responded
-from recovery.parity.columns import HOUR, Codes, Column, Flags, Floats, Times, at_moment, between, settle, snapshot_of
+from recovery.parity.columns import (
+    HOUR,
+    Codes,
+    Column,
+    Flags,
+    Floats,
+    Times,
+    at_moment,
+    between,
+    forget,
+    settle,
+    snapshot_of,
+)
 from recovery.parity.dates import Dates, Moment, Seconds, formats_of
 from recovery.parity.tables import Row, Told, rows_of, silent
 
 SAMPLE = 20_000  # rows looked at to find the date formats
 SAMPLE_KEPT = 4_000
+MANY_WITHOUT_CLOCK = 0.05  # share of a column's dates, below which nothing is said
 UNTYPED = "(no type)"
 
 # In the order in which they are looked for; a row has one reason.
@@ -112,12 +125,18 @@ def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent)
 
 
 def _place(header: list[str], column: str) -> int:
-    for place, name in enumerate(header):
-        if name == column:
-            return place
+    if header.count(column) > 1:
+        raise Unusable(f"The file has {header.count(column)} columns named {column}; rename all but the right one.")
+    if column in header:
+        return header.index(column)
     folded = [name.casefold().strip("\ufeff ") for name in header]
     if folded.count(column.casefold().strip()) == 1:
         return folded.index(column.casefold().strip())
+    if folded.count(column.casefold().strip()) > 1:
+        alike = ", ".join(name for name, each in zip(header, folded, strict=True) if each == column.casefold().strip())
+        raise Unusable(f"The file has no column {column}, and more than one that is nearly so: {alike}.")
+    if not any(header):
+        raise Unusable("The file is empty.")
     if len(header) == 1:
         raise Unusable(f"The file has one column only ({header[0][:60]}); set the delimiter in the map's [options].")
     raise Unusable(f"The file has no column {column}; it has {', '.join(header)[:600]}.")
@@ -291,6 +310,9 @@ def _finish(
             )
         refuse((status == 1) & ~closed.known, "closed_without_date")
         refuse(is_closed & (spent < 0), "closed_before_opened")
+        if not by_day:
+            for role, dates in (("opened", opened), ("closed", closed)):
+                notes += _without_clock(plan.columns[role], dates.days_only[dates.known & keep])
     elif opened is not None or closed is not None:
         notes.append("Only one of opened and closed is in the map, so no waiting times are shown.")
     elif "status" in places and plan.closed_statuses:
@@ -314,7 +336,10 @@ def _finish(
             waiting = between(opened, until)[0] / HOUR
             hours = np.where(is_closed, hours, waiting)
         if promised is not None:
+            early = between(opened, promised)[0] < 0
+            promised = forget(promised, early)
             promised_hours = between(opened, promised)[0] / HOUR
+            notes += _before_opening(int((early & keep).sum()))
     if promised is not None and closed is not None and asof is not None:
         slack = between(closed, promised)[0]
         past = between(promised, at_moment(asof, promised, zone))[0] > 0
@@ -344,6 +369,22 @@ def _finish(
         opened=opened.utc[keep] if "customer" in places and opened is not None else np.empty(0, dtype=np.int64),
         public=plan.public_channels, response=response,
     )  # fmt: skip
+
+
+def _without_clock(name: str, days_only: Flags) -> list[str]:
+    count = int(days_only.sum())
+    if not count or count < MANY_WITHOUT_CLOCK * len(days_only):
+        return []
+    return [
+        f"{name}: {count:,} of {len(days_only):,} dates have no time of day: waits from or to them are in whole days."
+    ]
+
+
+def _before_opening(count: int) -> list[str]:
+    if not count:
+        return []
+    lie = "promised time lies" if count == 1 else "promised times lie"
+    return [f"{count:,} {lie} before the opening: counted as no promise."]
 
 
 def _outcomes(
@@ -380,12 +421,22 @@ def _remark(loaded: _Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, 
         notes.append(
             "Opened or closed dates have no time of day: waits are known in whole days, and 0 means the same day."
         )
+    if plan.closed_statuses and "status" not in plan.columns:
+        notes.append("The map has closed_statuses and no column status: only the closed date tells what is closed.")
     if loaded.times and not plan.timezone_given:
         notes.append("The map names no time zone: times without an offset were read as UTC.")
     notes += [
         f"{each.name}: {each.unreadable:,} dates could not be read and count as unknown."
         for each in loaded.times.values()
         if each.unreadable
+    ]
+    alike: dict[str, list[str]] = {}
+    for name in sorted(loaded.channels):
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    notes += [
+        f"Channel names that differ only in case or spaces are counted apart: {', '.join(f'“{name}”' for name in each)}."
+        for each in alike.values()
+        if len(each) > 1
     ]
     unknown = sorted(each for each in plan.public_channels if each not in loaded.channels)
     if unknown:

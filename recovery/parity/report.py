@@ -37,6 +37,8 @@ def make(
 ) -> tuple[dict[str, Any], Audit]:
     """Read a file, audit it, and return the report with the audit behind it. Raises Unusable."""
     cases = reading.read(path, plan, snapshot=snapshot, told=told)
+    if "month" in STRATA[strata] and not (cases.month >= 0).any():
+        cases.notes.append("The file has no opened dates, so months are not known and do not make cases alike.")
     audit = auditing.audit(cases, reference=reference, strata_by=STRATA[strata], by_stratum=by_stratum)
     return of(audit, file=path.name, by_stratum=by_stratum, modified=path.stat().st_mtime), audit
 

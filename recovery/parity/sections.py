@@ -11,7 +11,7 @@ from recovery.parity.customers import WINDOW_DAYS
 from recovery.parity.effects import Estimate
 from recovery.parity.maps import RESPONSE_COVERAGE
 from recovery.parity.public import Uplift
-from recovery.parity.wording import ANSWERED, MARKS, RANK, SAYS, cell, effect_text, interval_text, words
+from recovery.parity.wording import ANSWERED, MARKS, RANK, SAYS, cell, effect_text, interval_text, longer, words
 
 SEED_SHARE = 0.42  # "never received a response of any kind" (58 %): the complaint this product began with (R033)
 BAR, BAR_LEFT, BAR_RIGHT = 34.0, 190.0, 560.0
@@ -55,7 +55,8 @@ def _inside(contrast: Contrast) -> str:
     if effect.kind == "time_ratio":
         what = f"is {value:.2f} times as long on {contrast.channel} as {against}"
     elif effect.kind == "probability":
-        what = f"is longer on {contrast.channel} than {against} in {value:.0%} of pairs, where half would be equal"
+        side, share = longer(value)
+        what = f"is {side} on {contrast.channel} than {against} in {share} of pairs, where half would be equal"
     else:
         more = "more" if value > 0 else "less"
         what = f"is {abs(value) * 100:.1f} points {more} often on {contrast.channel} than {against}"

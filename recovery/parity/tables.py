@@ -19,6 +19,7 @@ from recovery.parity import Unusable
 Row = list[Any]  # texts; from XLSX also datetime and date
 Told = Callable[[int, int], None]  # units read so far, units in all
 
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # what spreadsheets write above the header
 DELIMITERS = ",;\t|"
 TOLD_EVERY = 5_000  # rows
 FIELD_LIMIT = 16 * 1024 * 1024  # characters; a longer field is a lost quotation mark
@@ -30,6 +31,10 @@ PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{0,3}[0-9]{1,7})["']""")  # r="AB
 LONGEST_PLACE = 32
 LETTERS, DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"0123456789"
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+class Undecodable(Unusable):
+    """The file is not in the encoding it was read in."""
 
 
 def silent(done: int, total: int) -> None:
@@ -73,7 +78,11 @@ def _text(raw: BinaryIO, path: Path, delimiter: str, encoding: str, told: Told) 
     except LookupError as trouble:
         raise Unusable(f"The encoding {encoding} is not known; write one such as utf-8 or cp1252.") from trouble
     try:
-        if not delimiter:
+        said = SEPARATOR_LINE.fullmatch(text.readline().strip("\ufeff\r\n"))
+        text.seek(0)
+        if said:
+            delimiter = delimiter or said[1]
+        elif not delimiter:
             delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else _delimiter(text.readline())
             text.seek(0)
         if len(delimiter) != 1:
@@ -81,11 +90,13 @@ def _text(raw: BinaryIO, path: Path, delimiter: str, encoding: str, told: Told) 
         for number, row in enumerate(csv.reader(text, delimiter=delimiter)):
             if number % TOLD_EVERY == 0:
                 told(raw.tell(), total)
+            if number == 0 and said:
+                continue
             if row and (len(row) > 1 or row[0].strip()):
                 yield row
         told(total, total)
     except UnicodeError as trouble:
-        raise Unusable(
+        raise Undecodable(
             f"{path.name} is not {encoding}; name its encoding in the map's [options], often cp1252."
         ) from trouble
     except csv.Error as trouble:

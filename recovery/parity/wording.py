@@ -40,8 +40,14 @@ def effect_text(effect: Estimate, value: float | None = None) -> str:
     if effect.kind == "risk_difference":
         return f"{_points(value)} points"
     if effect.kind == "probability":
-        return f"{value:.0%} longer"
+        side, share = longer(value)
+        return f"{share} {side}"
     return f"× {value:.2f}"
+
+
+def longer(chance: float) -> tuple[str, str]:
+    """The chance of waiting longer, told from the side that it falls on: ("longer", "60%") or ("shorter", "60%")."""
+    return ("longer", f"{chance:.0%}") if chance >= 0.5 else ("shorter", f"{1 - chance:.0%}")
 
 
 def _points(share: float) -> str:
@@ -62,6 +68,9 @@ def interval_text(effect: Estimate) -> str:
 
     if effect.low is None and effect.high is None:
         return "–"
+    if effect.kind == "probability" and effect.value is not None and effect.value < 0.5:
+        low, high = (None if each is None else 1 - each for each in (effect.high, effect.low))  # as the effect is told
+        return f"{end(low, '0')} to {end(high, 'unbounded')}"
     return f"{end(effect.low, '0')} to {end(effect.high, 'unbounded')}"
 
 
@@ -78,7 +87,8 @@ def claim(contrast: Contrast) -> str:
     if effect.kind == "time_ratio":
         what = f"{words(contrast.metric)} is {value:.2f} times as long as for {against}"
     elif effect.kind == "probability":
-        what = f"{words(contrast.metric)} is longer in {value:.0%} of pairs with {against}, where half would be equal"
+        side, share = longer(value)
+        what = f"{words(contrast.metric)} is {side} in {share} of pairs with {against}, where half would be equal"
     else:
         more = "more" if value > 0 else "less"
         name = ANSWERED if contrast.metric == RESPONSE_COVERAGE else words(contrast.metric)

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--reference", metavar="CHANNEL", help="compare with this channel; without it with all the others together"
         )
-        parser.add_argument("--strata", choices=("type", "type,month"), default="type", help="what makes cases alike")
+        parser.add_argument("--strata", default="type", help="what makes cases alike: type, or type,month")
         parser.add_argument("--by-stratum", action="store_true", help="also compare inside every type")
         parser.add_argument(
             "--snapshot", default="", metavar="TIME", help="as-of time for open cases; default: the file's latest time"
@@ -70,7 +70,10 @@ class Command(BaseCommand):
 
         if not options["map"]:
             raise Unusable("No map: name one with --map, or let --guess propose one.")
+        if options["strata"] not in report.STRATA:
+            raise Unusable(f"--strata {options['strata']} is not known; it may be {' or '.join(report.STRATA)}.")
         plan = maps.load(options["map"])
+        _keep_apart(options)
         with _progress() as told:
             made, audit = report.make(
                 options["file"],
@@ -91,6 +94,25 @@ class Command(BaseCommand):
             write_whole(options["html"], render_to_string("recovery/parity/report.html", page.context(audit, made)))
         console = Console(file=cast(TextIO, self.stdout), width=None if self.stdout.isatty() else 140)
         _show(console, made, audit)
+
+
+def _keep_apart(options: dict[str, Any]) -> None:
+    """No output may overwrite what is read, nor the other output."""
+    from recovery.parity import Unusable
+
+    taken: dict[Path, str] = {}
+    for what in ("file", "map", "json", "html"):
+        if not options[what]:
+            continue
+        place, name = Path(options[what]).resolve(), what if what in ("file", "map") else f"--{what}"
+        twin = next((other for at, other in taken.items() if at == place or _same(at, place)), None)
+        if twin and name.startswith("-"):
+            raise Unusable(f"{name} would overwrite the {twin.strip('-')} {options[what]}; give it another name.")
+        taken[place] = name
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)  # a link, or names that differ in case only
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def test_the_demonstration_shows_the_trap(demo):
     assert any("reverses" in note for note in made["notes"])
     assert page.answer(audit).startswith("No, not alike: for phone")
     assert export() == export()
+
+
+def test_the_page_tells_of_case_mix_only_where_a_gap_is_more_than_chance(demo):
+    made, audit = report.make(demo, maps.load(demo.with_suffix(".toml")), reference="app")
+    chance = {
+        name: tuple(replace(each, tested=replace(each.tested, p=0.06)) for each in getattr(audit, name))
+        for name in ("crude", "contrasts")
+    }
+    crude_only = chance | {"crude": audit.crude}
+
+    assert page.context(audit, made)["trap_sentence"]
+    assert page.context(replace(audit, **crude_only), made)["trap_sentence"]
+    told = page.context(replace(audit, **chance), made)
+    assert told["trap_sentence"] == ""
+    assert {row["mix"] for row in told["trap"]["rows"]} == {""}
 
 
 def test_the_report_keeps_to_its_schema(demo):
@@ -183,6 +199,7 @@ def test_names_from_the_file_cannot_become_markup(tmp_path):
         ({"map": "no such map"}, "cannot be read"),
         ({"reference": "pigeon"}, "not a channel"),
         ({"snapshot": "tomorrow"}, "is not a time"),
+        ({"strata": "colour"}, "--strata colour is not known; it may be type or type,month"),
     ],
 )
 def test_unusable_input_ends_with_2_and_one_line(demo, options, says):
@@ -194,6 +211,32 @@ def test_unusable_input_ends_with_2_and_one_line(demo, options, says):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "says"),
+    [
+        ({"json": "a.csv"}, "--json would overwrite the file"),
+        ({"html": "../here/a.csv"}, "--html would overwrite the file"),
+        ({"html": "linked.csv"}, "--html would overwrite the file"),
+        ({"json": "m.toml"}, "--json would overwrite the map"),
+        ({"json": "new.json", "html": "new.json"}, "--html would overwrite the json"),
+    ],
+)
+def test_an_output_never_overwrites_what_is_read_or_the_other_output(tmp_path, outputs, says):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    file = write(folder / "a.csv", [("1", "phone", "2026-01-21 10:00", "2026-01-22 10:00", "bill")])
+    (folder / "m.toml").write_text('[columns]\nchannel = "channel"\n')
+    (folder / "linked.csv").hardlink_to(file)
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+    given = {name: folder / path for name, path in outputs.items()}
+    with pytest.raises(CommandError, match=says) as refusal:
+        call_command("parity_report", file, map=str(folder / "m.toml"), stdout=io.StringIO(), **given)
+
+    assert refusal.value.returncode == 2
+    assert "\n" not in str(refusal.value)
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+
+
 def test_a_file_of_one_channel_is_a_report_all_the_same(tmp_path):
     file = write(tmp_path / "a.csv", [("1", "phone", "2026-01-21 10:00", "2026-01-22 10:00", "bill")])
     (tmp_path / "m.toml").write_text('[columns]\nchannel = "channel"\nopened = "opened"\nclosed = "closed"\n')
@@ -201,6 +244,23 @@ def test_a_file_of_one_channel_is_a_report_all_the_same(tmp_path):
     call_command("parity_report", file, map=str(tmp_path / "m.toml"), html=tmp_path / "r.html", stdout=out)
 
     assert "nothing to compare" in out.getvalue()
+
+
+def test_months_that_are_not_known_are_told(tmp_path):
+    file = write(tmp_path / "a.csv", [("phone", "bill"), ("app", "bill")], header=("channel", "type"))
+    made, _ = report.make(file, maps.parse({"columns": {"channel": "channel", "type": "type"}}), strata="type,month")
+
+    assert made["strata_by"] == ["type"]
+    assert any("months are not known" in note for note in made["notes"])
+
+
+def test_a_map_that_leaves_every_channel_out_is_told(tmp_path):
+    file = write(tmp_path / "a.csv", [("1", "phone", "2026-01-21 10:00", "2026-01-22 10:00", "bill")])
+    mapped = maps.parse({"columns": {"channel": "channel"}, "options": {"exclude_channels": ["phone"]}})
+
+    assert page.answer(report.make(file, mapped)[1]) == (
+        "Every channel of the file is left out by the map's exclude_channels."
+    )
 
 
 def test_guess_prints_a_map(demo):

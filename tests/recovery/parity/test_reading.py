@@ -84,6 +84,60 @@ def test_days_are_days(tmp_path):
     assert any("whole days" in note for note in cases.notes)
 
 
+def test_many_dates_without_a_time_of_day_are_told_and_few_are_not(tmp_path):
+    def notes(without: int) -> list[str]:
+        closed = ["2026-01-06" if at < without else "2026-01-06 12:30" for at in range(100)]
+        rows = [(str(at), "phone", "2026-01-05 10:15", each, "bill") for at, each in enumerate(closed)]
+        cases = reading.read(write(tmp_path / "a.csv", rows), plan())
+        assert not cases.by_day
+        return [note for note in cases.notes if "no time of day" in note]
+
+    assert notes(5) == ["closed: 5 of 100 dates have no time of day: waits from or to them are in whole days."]
+    assert notes(4) == []
+
+
+def test_one_date_without_a_time_of_day_does_not_make_a_duration_whole_days(tmp_path):
+    outcome = {"name": "answer", "kind": "duration", "from": "opened", "to": "closed"}
+    mapped = maps.parse({"columns": {"channel": "channel"}, "outcome": [outcome]})
+
+    def answer(without: int) -> bool:
+        closed = ["2026-01-06" if at < without else "2026-01-06 12:30" for at in range(10)]
+        rows = [(str(at), "phone", "2026-01-05 10:15", each, "bill") for at, each in enumerate(closed)]
+        return reading.read(write(tmp_path / "a.csv", rows), mapped).outcomes[0].by_day
+
+    assert (answer(1), answer(5), answer(6)) == (False, False, True)
+
+
+def test_statuses_without_a_status_column_are_told(tmp_path):
+    cases = reading.read(write(tmp_path / "a.csv", [GOOD]), plan(closed_statuses=["done"]))
+
+    assert any("closed_statuses and no column status" in note for note in cases.notes)
+
+
+def test_channel_names_that_differ_only_in_case_or_spaces_are_told_and_not_merged(tmp_path):
+    names = ("Phone", "phone", "web  form", "web form", "app")
+    file = write(tmp_path / "a.csv", [(str(at), name, *GOOD[2:]) for at, name in enumerate(names)])
+    cases = reading.read(file, plan())
+
+    assert cases.channels == names
+    assert [note for note in cases.notes if "case or spaces" in note] == [
+        "Channel names that differ only in case or spaces are counted apart: “Phone”, “phone”.",
+        "Channel names that differ only in case or spaces are counted apart: “web  form”, “web form”.",
+    ]
+
+
+def test_two_columns_of_the_same_name_are_refused_where_the_map_uses_them(tmp_path):
+    used = write(tmp_path / "a.csv", [(*GOOD, "x")], header=(*COLUMNS, "closed"))
+    spare = write(tmp_path / "b.csv", [(*GOOD, "x", "y")], header=(*COLUMNS, "note", "note"))
+    near = write(tmp_path / "c.csv", [(*GOOD, "x")], header=("id", "channel", "opened", "Closed", "type", "CLOSED"))
+
+    with pytest.raises(Unusable, match="has 2 columns named closed"):
+        reading.read(used, plan())
+    with pytest.raises(Unusable, match="more than one that is nearly so: Closed, CLOSED"):
+        reading.read(near, plan())
+    assert len(reading.read(spare, plan())) == 1
+
+
 def test_a_promise_is_due_when_closed_or_past(tmp_path):
     header = (*COLUMNS, "due")
     opened = "2026-01-05 10:00:00"
@@ -103,6 +157,19 @@ def test_a_promise_is_due_when_closed_or_past(tmp_path):
     assert list(cases.due) == [True, True, True, False, False]
     assert list(cases.kept) == [True, False, False, False, False]
     assert cases.rejected == {}  # only opened and closed reject a row
+
+
+def test_a_promise_before_the_opening_is_no_promise(tmp_path):
+    opened, closed = "2026-01-05 10:00:00", "2026-01-05 11:00:00"
+    dues = ("2026-01-05 12:00:00", "2026-01-04 12:00:00", "1970-01-01 00:00:00", "2026-01-05 10:00:00")
+    rows = [(str(at), "phone", opened, closed, "bill", due) for at, due in enumerate(dues)]
+    file = write(tmp_path / "a.csv", rows, header=(*COLUMNS, "due"))
+    cases = reading.read(file, maps.parse({"columns": COLUMNS | {"promised": "due"}}))
+
+    assert cases.promised_hours == pytest.approx([2, np.nan, np.nan, 0], nan_ok=True)
+    assert list(cases.due) == [True, False, False, True]
+    assert list(cases.kept) == [True, False, False, False]
+    assert "2 promised times lie before the opening: counted as no promise." in cases.notes
 
 
 def test_day_first_and_month_first_are_told_apart_or_refused(tmp_path):
@@ -155,7 +222,7 @@ def test_outcomes_know_what_they_do_not_know(tmp_path):
 
     assert np.isnan(happy.values).tolist() == [False, True, False]
     assert delay.values[[0, 2]].tolist() == [-1, 3]
-    assert any("negative" in note for note in cases.notes)
+    assert "delay: 1 of 2 durations are negative; they are kept and counted." in cases.notes
     assert not cases.timed
 
 
@@ -170,6 +237,25 @@ def test_tab_separated_utf_16_and_cp1252_are_read(tmp_path):
     assert reading.read(old, plan(encoding="cp1252")).channels == ("Postfächer",)
     with pytest.raises(Unusable, match="is not utf-8"):
         reading.read(old, plan())
+
+
+def test_a_first_line_that_names_the_delimiter_is_understood(tmp_path):
+    body = ";".join(COLUMNS) + "\n" + ";".join((*GOOD[:4], "one, two, three, four, five")) + "\n"
+    for first in ("sep=;\n", "SEP=;\r\n", "\ufeffsep=;\n", '"sep=;"\n'):
+        (tmp_path / "a.csv").write_text(first + body, encoding="utf-8", newline="")
+        cases = reading.read(tmp_path / "a.csv", plan())
+        assert (cases.read, cases.types) == (1, ("one, two, three, four, five",))
+    (tmp_path / "a.csv").write_text("sep=|\n" + body)
+    assert len(reading.read(tmp_path / "a.csv", plan(delimiter=";"))) == 1
+
+
+@pytest.mark.parametrize("zone", ["", " +00:00", "Z"])
+@pytest.mark.parametrize("decimals", ["1234567", "123456789", "9999999"])
+def test_seconds_with_more_than_six_decimals_are_read(tmp_path, decimals, zone):
+    times = (f"2026-01-05 10:00:00.0000000{zone}", f"2026-01-05 10:00:01.{decimals}{zone}")
+    file = write(tmp_path / "a.csv", [("1", "phone", *times, "bill")])
+
+    assert reading.read(file, plan()).hours == pytest.approx([1 / 3600])
 
 
 def test_a_workbook_gives_what_the_same_text_gives(tmp_path):
@@ -253,7 +339,12 @@ def test_a_workbook_that_is_too_large_once_unpacked_is_refused(tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "is empty"), ("a;b\n1;2\n", "has no column channel"), ("channel,id,opened,closed,type\n", "no rows")],
+    [
+        ("", "is empty"),
+        ("\n \n\n", "The file is empty"),
+        ("a;b\n1;2\n", "has no column channel"),
+        ("channel,id,opened,closed,type\n", "no rows"),
+    ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_words(tmp_path, text, says):
     file = tmp_path / "a.csv"
@@ -301,3 +392,23 @@ def test_a_guessed_map_reads_the_file_it_was_guessed_for(tmp_path):
     assert len(cases) == 30
     assert cases.typed
     assert cases.closed.all()
+
+
+def test_a_guess_for_a_file_that_is_not_utf_8_names_the_encoding(tmp_path):
+    rows = "".join(f"{at},Postfächer,2026-01-21 10:00,2026-01-22 10:00,bill\n" for at in range(9))
+    file = tmp_path / "a.csv"
+    file.write_bytes(f"{','.join(COLUMNS)}\n{rows}".encode("cp1252"))
+    (tmp_path / "map.toml").write_text(guess.propose(file), encoding="utf-8")
+
+    assert 'encoding = "cp1252"' in (tmp_path / "map.toml").read_text()
+    assert reading.read(file, maps.load(tmp_path / "map.toml")).channels == ("Postfächer",)
+
+
+def test_a_guess_stays_toml_whatever_the_file_says(tmp_path):
+    names = ("web\nform = 1", "\x07app\x7f", "phone\r[columns]")
+    rows = [(str(at), names[at % 3], *GOOD[2:], "2026-01-06 10:00") for at in range(9)]
+    file = write(tmp_path / "a\nb.csv", rows, header=(*COLUMNS, "sent\nat\x7f"))
+    (tmp_path / "map.toml").write_text(guess.propose(file))
+
+    assert maps.load(tmp_path / "map.toml").columns["channel"] == "channel"
+    assert "web form = 1 (3)" in (tmp_path / "map.toml").read_text()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.parity import verdicts
+from recovery.parity import verdicts, wording
+from recovery.parity.contrasts import Contrast
 from recovery.parity.effects import Estimate, Result
 
 
@@ -64,3 +65,21 @@ def test_grey_says_how_many_cases_would_settle_it():
     assert verdicts.needed(shown(0.0, 0.1192), n=100, fewest=100) == 401
     assert verdicts.needed(shown(0.0, 0.1192), n=10, fewest=10) == 41
     assert verdicts.needed(shown(0.02, 0.5), n=10, fewest=10) > 25
+
+
+def test_who_waits_less_is_never_said_to_wait_longer():
+    def told(value: float) -> tuple[str, str, str]:
+        tested = shown(value, 0.04, kind="probability")
+        made = Contrast(
+            metric="time_to_resolution", channel="app", versus="phone", stratum=None, n=90, n_versus=90, comparable=90,
+            fewest=90, tested=tested,
+        )  # fmt: skip
+        effect = tested.effects[0]
+        return wording.claim(made), wording.effect_text(effect), wording.interval_text(effect)
+
+    less, more = told(0.40), told(0.60)
+
+    assert "is shorter in 60% of pairs" in less[0]
+    assert less[1:] == ("60% shorter", "56% to 64%")
+    assert "is longer in 60% of pairs" in more[0]
+    assert more[1:] == ("60% longer", "56% to 64%")
