@@ -69,6 +69,9 @@ def _like_for_like(audit: Audit) -> tuple[str, bool]:
         return f"Not shown to be alike, and worth watching: {claim(amber[0])}.", False
     mixed = [each for each in overall if each.heterogeneity and each.counts and each.heterogeneity.p_direction < 0.001]
     inner = f"; but types point different ways ({words(mixed[0].metric)}): look inside them" if mixed else ""
+    watched = sum(each.verdict == "amber" for each in audit.by_stratum)
+    if watched and not inner:
+        inner = f"; inside single types there {'is one comparison' if watched == 1 else f'are {watched} comparisons'} to watch"
     if len(green) == len(overall):
         return (
             f"Yes, as far as this file shows: like for like every channel is within the margin on every measure{inner}."
