@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Min
 
 from crm.models import Conversation, HistoryEntry, Interaction, Promise
-from crm.policy import ConversationState, PromiseDue, PromiseState, QueueClass, appended, next_news_promise, queue_due
+from crm.policy import (
+    ConversationState,
+    PromiseDue,
+    PromiseKind,
+    PromiseState,
+    QueueClass,
+    appended,
+    next_news_promise,
+    queue_due,
+)
 
 BREACHED_AT_ONCE = 500
 
@@ -50,6 +59,31 @@ def append(
         conversation.queue_class = QueueClass.CRITICAL
     settle_due(conversation, at=at)
     return new
+
+
+@transaction.atomic
+def give(
+    conversation: Conversation,
+    kind: PromiseKind,
+    *,
+    within: timedelta,
+    starts_at: datetime,
+    given_by: str,
+    at: datetime,
+) -> Promise:
+    """Promise something on top of what is promised already, and place the matter accordingly. Locked by the caller.
+
+    within: counted from starts_at. given_by: what asked for it; the same kind twice by the same is one promise.
+    Raises nothing for a promise that was given before; that one is returned.
+    """
+    promise, _new = Promise.objects.get_or_create(
+        conversation=conversation,
+        kind=kind,
+        given_by=given_by,
+        defaults={"starts_at": starts_at, "due_at": starts_at + within},
+    )
+    settle_due(conversation, at=at)
+    return promise
 
 
 def meet(conversation: Conversation, kinds: Iterable[str], *, at: datetime, interaction: Interaction | None) -> None:

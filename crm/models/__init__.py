@@ -1,5 +1,6 @@
 """What crm stores: people, what they said, what was promised, what leaves, who works here, and what happened."""
 
+from crm.models.alerts import Alert
 from crm.models.history import HistoryEntry
 from crm.models.outgoing import OutgoingMessage
 from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
@@ -9,6 +10,7 @@ from crm.models.talk import Attachment, Conversation, Interaction, RawItem
 from crm.models.work import DutyRun, WorkItem
 
 __all__ = [
+    "Alert",
     "Attachment",
     "Consent",
     "ContactPoint",

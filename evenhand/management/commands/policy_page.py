@@ -28,7 +28,7 @@ def page(version: PolicyVersion) -> str:
         "# What everybody is promised, and what a failure of ours earns",
         "",
         "This page is printed by `manage.py policy_page` from the rules in force; a test keeps it equal to the starter pack.",
-        "The evaluator is `recovery/policy.py`; it knows no channel, no audience and no name.",
+        "The evaluator is `recovery/policy/`; it knows no channel, no audience and no name.",
         "",
         "## What everybody is promised",
         "",

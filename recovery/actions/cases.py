@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from datetime import datetime
 
@@ -10,17 +9,13 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import desk, holds, promises, work
+from crm.actions import desk, holds, promises
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
 from crm.policy import PromiseDue, PromiseKind
 from recovery import policy
-from recovery.models import LIVE, Case, Decision, PolicyVersion
+from recovery.models import Case, Decision, PolicyVersion
 from recovery.policy import NEXT, Facts, Outcome, Severity, Status
-
-logger = logging.getLogger(__name__)
-
-REPLAYED_AT_ONCE = 200
 
 
 class WrongStatus(Exception):
@@ -188,40 +183,6 @@ def confirm(event: str, ref: str, at: datetime) -> None:
         history.record(case.customer, "case.confirmed", ref=ref_of(case), by=None, at=at)
 
 
-def replay_decisions(at: datetime) -> int:
-    """Decide every live case's newest decision again and compare it byte for byte. Returns how many differ (must be 0).
-
-    A difference is written into the history and logged as an error: the rules or the evaluator changed behind our back.
-    """
-    differing = 0
-    newest: dict[int, Decision] = {}
-    live = (
-        Decision.objects.filter(case__status__in=LIVE).select_related("policy_version", "case__customer").order_by("id")
-    )
-    policies: dict[int, policy.Policy] = {}
-    for decision in live.iterator(chunk_size=REPLAYED_AT_ONCE):
-        newest[decision.case_id] = decision
-    for decision in newest.values():
-        number = decision.policy_version_id
-        if number not in policies:
-            policies[number] = decision.policy_version.as_policy()
-        again = policy.entitlement_for(Facts.from_data(decision.facts), policies[number]).as_data()
-        if policy.fingerprint(again) != decision.entitlement_hash:
-            differing += 1
-            logger.error(
-                "Decision %s of case %s comes out differently when decided again.", decision.pk, decision.case_id
-            )
-            history.record(
-                decision.case.customer,
-                "decision.differs",
-                ref=ref_of(decision.case),
-                by=None,
-                at=at,
-                detail={"decision": decision.pk},
-            )
-    return differing
-
-
 def facts_from(values: dict[str, object]) -> Facts:
     """Make facts from what somebody noted. Raises UnusableFacts in words for the person who noted them."""
     try:
@@ -233,11 +194,6 @@ def facts_from(values: dict[str, object]) -> Facts:
 def ref_of(case: Case) -> str:
     """What history entries, holds and messages call this case."""
     return f"case:{case.public_id}"
-
-
-def work_batch(lane: str, *, at: datetime) -> int:
-    """Work off one batch of a lane of recovery. Raises KeyError for a lane that is not ours."""
-    return work.work_batch(lane, {"triage": triage, "recovery": confirm}[lane], at=at)
 
 
 def _locked(case_id: int) -> Case:

@@ -1,0 +1,26 @@
+"""What a colleague has to be told at once."""
+
+from __future__ import annotations
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class AlertKind(TextChoices):
+    PROMISE_SOON = "promise_soon", _("a promise runs out soon")
+    PROMISE_MISSED = "promise_missed", _("a promise was missed")
+    NO_OWNER = "no_owner", _("nobody looks after a matter")
+    NO_NEXT_STEP = "no_next_step", _("an open matter has no next step")
+    OWNERS_CHANGED = "owners_changed", _("a matter had three owners within seven days")
+    HAND_OFF_OFFERED = "hand_off_offered", _("a colleague offers you a matter")
+    HAND_OFF_LOOP = "hand_off_loop", _("a matter goes back and forth between colleagues")
+    CALL_DROPPED = "call_dropped", _("a call ended before it was finished")
+    SOURCE_LATE = "source_late", _("messages from a source reach us late")
+    DECISION_DIFFERS = "decision_differs", _("a decision comes out differently when decided again")
+    ORDER_DIFFERS = "order_differs", _("the order of the queue depended on the channel")
+    PLACE_WRONG = "place_wrong", _("a matter stood in the wrong place of the queue")
+    CRITICAL_SHARE = "critical_share", _("more matters than usual count as critical harm")
+    BEYOND_POLICY = "beyond_policy", _("somebody was given other than the rules say")
+    REVIEW_ASKED = "review_asked", _("a customer asks for a second look")
+    SECOND_PERSON = "second_person", _("something waits for a second person")
+    CERTIFICATE_ENDS = "certificate_ends", _("a certificate runs out soon")

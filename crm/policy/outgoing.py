@@ -1,0 +1,87 @@
+"""Messages that leave: their states, and what may stop one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class MessageKind(TextChoices):
+    SERVICE = "service", _("service")
+    GESTURE = "gesture", _("gesture")
+
+
+class OutgoingState(TextChoices):
+    READY = "ready", _("waiting to be sent")
+    CLAIMED = "claimed", _("being prepared")
+    HANDING = "handing", _("being handed over")
+    ACCEPTED = "accepted", _("accepted for delivery")
+    REFUSED = "refused", _("refused by the receiving side")
+    UNKNOWN = "unknown", _("handed over, outcome unknown")
+    HELD = "held", _("held for a person")
+    PARKED = "parked", _("parked after several attempts")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+OUTGOING_NEXT: dict[OutgoingState, frozenset[OutgoingState]] = {
+    OutgoingState.READY: frozenset({OutgoingState.CLAIMED, OutgoingState.CANCELLED}),
+    OutgoingState.CLAIMED: frozenset(
+        {OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.CANCELLED}
+    ),
+    OutgoingState.HANDING: frozenset(
+        {
+            OutgoingState.ACCEPTED,
+            OutgoingState.REFUSED,
+            OutgoingState.READY,
+            OutgoingState.UNKNOWN,
+            OutgoingState.PARKED,
+        }
+    ),
+    OutgoingState.UNKNOWN: frozenset({OutgoingState.READY, OutgoingState.HELD, OutgoingState.ACCEPTED}),
+    OutgoingState.ACCEPTED: frozenset(),
+    OutgoingState.REFUSED: frozenset({OutgoingState.READY}),
+    OutgoingState.HELD: frozenset({OutgoingState.READY, OutgoingState.CANCELLED}),
+    OutgoingState.PARKED: frozenset({OutgoingState.READY, OutgoingState.CANCELLED}),
+    OutgoingState.CANCELLED: frozenset(),
+}
+
+SENDING_GIVEN_UP_AFTER = timedelta(days=4)
+"""How long a temporary refusal is tried again, as mail servers do (RFC 5321 4.5.4.1)."""
+
+
+def after_unknown_outcome(*, has_value: bool) -> OutgoingState:
+    """Say what follows when a message was handed over and nobody knows whether it arrived.
+
+    Words may be repeated under the same Message-ID; what has value waits for a person (promise Q4).
+    """
+    return OutgoingState.HELD if has_value else OutgoingState.READY
+
+
+@dataclass(frozen=True, slots=True)
+class StopFacts:
+    """What is known about a recipient in the moment a message would leave."""
+
+    kind: MessageKind
+    customer_status: str
+    has_outreach_hold: bool
+    has_consent: bool
+
+
+def reason_to_stop(facts: StopFacts) -> str:
+    """Give the code of the reason why a message may not leave now, or "" when it may.
+
+    Service answers are owed and always leave, except to somebody who has died or was erased; kindness needs consent and
+    waits while a matter is open (R168, X17, promise Q1 of loyalty).
+    """
+    if facts.customer_status in ("deceased", "erased"):
+        return f"customer_{facts.customer_status}"
+    if facts.kind == MessageKind.SERVICE:
+        return ""
+    if facts.has_outreach_hold:
+        return "outreach_on_hold"
+    if not facts.has_consent:
+        return "no_consent"
+    return ""

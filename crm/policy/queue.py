@@ -1,0 +1,53 @@
+"""The one queue: who comes next, and whose a matter is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.db.models import IntegerChoices
+from django.utils.translation import gettext_lazy as _
+
+from crm.policy.promises import PromiseKind
+
+
+class QueueClass(IntegerChoices):
+    """The first part of the queue's order: only harm that cannot wait goes before everybody else (domain.md C.6)."""
+
+    CRITICAL = 0, _("critical harm")
+    ORDINARY = 1, _("ordinary")
+
+
+def queue_key(
+    *, queue_class: int, due_at: datetime, spoke_at: datetime, number: int
+) -> tuple[int, datetime, datetime, int]:
+    """Say where a conversation stands in the one queue: critical harm, then earliest promise, then who spoke first.
+
+    Times are aware. Source: critical first, then earliest due date, not pre-emptive (docs/adr/0014).
+    """
+    return (queue_class, due_at, spoke_at, number)
+
+
+def owner_for(conversation_key: str, *, staff: Sequence[int], previous_owner: int | None) -> int | None:
+    """Name the person a new conversation belongs to, or None when nobody can take it.
+
+    A returning customer reaches the person who knows the matter. Everybody else is spread evenly by rendezvous: the
+    colleague whose hash with the conversation's key is highest. No counter row is locked, and nobody can choose.
+    conversation_key: the conversation's public id. staff: ids of those who can take a conversation now.
+    Source: Thaler & Ravishankar 1998 (highest random weight); docs/adr/0013.
+    """
+    if previous_owner is not None and previous_owner in staff:
+        return previous_owner
+    return max(staff, key=lambda person: hashlib.sha256(f"{conversation_key}:{person}".encode()).digest(), default=None)
+
+
+def queue_due(unmet: Iterable[tuple[str, datetime]]) -> datetime | None:
+    """Say which due time places a matter in the queue: the earliest of what is unmet, None when nothing is.
+
+    unmet: (promise kind, due at). The written confirmation of a talk is a duty beside the matter and moves nobody forward:
+    whoever called stands where whoever wrote the same would stand.
+    """
+    by_kind = list(unmet)
+    matter = [due_at for kind, due_at in by_kind if kind != PromiseKind.CONFIRMATION]
+    return min(matter or [due_at for _kind, due_at in by_kind], default=None)

@@ -1,0 +1,5 @@
+"""Recovery's pages in the admin."""
+
+from recovery.admin import cases
+
+urlpatterns = [*cases.urlpatterns]

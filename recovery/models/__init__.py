@@ -1,0 +1,23 @@
+"""What recovery stores: the rules, the failures we owe something for, and every decision about them."""
+
+from recovery.models.cases import (
+    LIVE,
+    Case,
+    CaseQuerySet,
+    Decision,
+)
+from recovery.models.policy import (
+    PolicyRule,
+    PolicyVersion,
+    PolicyVersionQuerySet,
+)
+
+__all__ = [
+    "LIVE",
+    "Case",
+    "CaseQuerySet",
+    "Decision",
+    "PolicyRule",
+    "PolicyVersion",
+    "PolicyVersionQuerySet",
+]
