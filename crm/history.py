@@ -30,6 +30,17 @@ def entry(
     return new(HistoryEntry, customer=customer, verb=verb, ref=ref, by=by, origin=origin, at=at, detail=detail or {})
 
 
+def insert_from(rows: str, *, verb: str) -> str:
+    """SQL that writes an entry for each row of a common table expression, by the product itself.
+
+    rows: its name; it has customer_id, ref, at and detail.
+    """
+    return (
+        "INSERT INTO crm_historyentry (customer_id, verb, ref, by_id, origin, at, detail) "  # noqa: S608
+        f"SELECT customer_id, '{verb}', ref, NULL, 'worker', at, detail FROM {rows}"
+    )
+
+
 def record(
     customer: Customer | None,
     verb: str,

@@ -8,12 +8,12 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from crm.actions import desk, duties, intake, outgoing, promises
+from crm.actions import calendars, deadlines, desk, duties, intake, outgoing
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: intake.ingest_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
-    "promises": lambda at: promises.breach_batch(at=at),
+    "promises": lambda at: deadlines.tick(at=at),
 }
 
 
@@ -22,6 +22,12 @@ def run_due(*, lane: str) -> None:
     """Empty one lane: claim due rows in batches under a lease until none is left."""
     while BATCHES[lane](timezone.now()):
         pass
+
+
+@shared_task
+def extend_calendars() -> None:
+    """Give service calendars the particular days of further years."""
+    duties.once_per_slot("extend_calendars", calendars.extend, at=timezone.now())
 
 
 @shared_task

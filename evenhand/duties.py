@@ -52,7 +52,9 @@ SWEPT = timedelta(seconds=5)
 LANES: dict[str, Lane] = {
     "ingest": Lane("crm.tasks.run_due", SWEPT, "read raw input that has been kept but not read yet"),
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
-    "promises": Lane("crm.tasks.run_due", SWEPT, "write down promises that were missed"),
+    "promises": Lane(
+        "crm.tasks.run_due", SWEPT, "warn of promises that run out soon, write down those that were missed"
+    ),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
     "recovery": Lane("recovery.tasks.run_due", SWEPT, "note that a case's written confirmation was accepted"),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
@@ -69,6 +71,11 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
 DUTIES: dict[str, Duty] = {
     "sweep_orphans": Duty(
         "crm.tasks.sweep_orphans", timedelta(minutes=1), "every minute: give unowned conversations an owner"
+    ),
+    "extend_calendars": Duty(
+        "crm.tasks.extend_calendars",
+        timedelta(days=1),
+        "every day: give service calendars the holidays of further years",
     ),
     "plan_birthdays": Duty(
         "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"

@@ -55,7 +55,9 @@ class EntitlementOut(serializers.Serializer[Any]):
     remedies = serializers.ListField(child=serializers.CharField())
     owed = serializers.IntegerField(help_text="In the currency's smallest unit, such as cents.")
     currency = serializers.CharField()
-    within_minutes = serializers.DictField(child=serializers.IntegerField(), help_text="From when the customer spoke.")
+    within_minutes = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Service time, from when the customer spoke."
+    )
     explanation = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
 
 

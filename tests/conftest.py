@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,6 +64,16 @@ def _starter_rows(request: pytest.FixtureRequest) -> None:
             importlib.import_module("recovery.migrations.0003_starter_policy").write(apps, None)
         if not Programme.objects.exists():
             importlib.import_module("loyalty.migrations.0002_birthday_programme").write(apps, None)
+
+
+@pytest.fixture(autouse=True)
+def _no_calendars() -> Iterator[None]:
+    """A process keeps for a minute which calendars it has read; every test begins as in a database without any."""
+    from crm.actions import calendars
+
+    calendars.hold_none()
+    yield
+    calendars.hold_none()
 
 
 @pytest.fixture(autouse=True)

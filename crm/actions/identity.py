@@ -9,7 +9,7 @@ from typing import Any
 import phonenumbers
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import CharField, OuterRef, QuerySet, Subquery
+from django.db.models import CharField, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
@@ -30,6 +30,7 @@ class Speaker:
     """The customer and the contact point they used; both may be new and unwritten. open_owner: who has their open matter.
 
     colleagues: who can take a new conversation now, in order; None when somebody new speaks and it was not read.
+    region: whose service calendar counts for them.
     """
 
     customer: Customer
@@ -37,6 +38,7 @@ class Speaker:
     is_new: bool
     open_owner: int | None
     colleagues: tuple[int, ...] | None
+    region: str
 
 
 def normalised(kind: str, address: str) -> str:
@@ -82,31 +84,40 @@ def _colleagues() -> ArraySubquery:
 
 def _who_uses(kind: str, address: str) -> QuerySet[ContactPoint, tuple[Any, ...]]:
     uses = ContactPoint.objects.filter(kind=kind, address=address, unlinked_at=None)
-    return uses.order_by("pk").values_list("customer_id", "pk", _open_owner("customer_id"), _colleagues())[:1]
+    return uses.order_by("pk").values_list(
+        "customer_id", "pk", _open_owner("customer_id"), _colleagues(), F("customer__region")
+    )[:1]
 
 
 _known: Repeated[ContactPoint] = Repeated(_who_uses, kind="a kind", address="an address")
 
 
-def columns_of_account() -> tuple[Subquery, ...]:
+def columns_of_account() -> tuple[Subquery | F, ...]:
     """Columns that, read together with an app account, say who speaks with it; `of_account` makes a Speaker of them."""
     point = ContactPoint.objects.filter(
         kind=ContactKind.APP, address=Cast(OuterRef("public_id"), CharField()), unlinked_at=None
     )
-    return (Subquery(point.order_by("pk").values("pk")[:1]), _open_owner("customer_id"), _colleagues())
+    return (
+        Subquery(point.order_by("pk").values("pk")[:1]),
+        _open_owner("customer_id"),
+        _colleagues(),
+        F("customer__region"),
+    )
 
 
-def of_account(account: User, point_id: int | None, open_owner: int | None, colleagues: list[int]) -> Speaker | None:
+def of_account(
+    account: User, point_id: int | None, open_owner: int | None, colleagues: list[int], region: str
+) -> Speaker | None:
     """Who speaks with this account; None when it has not spoken before. The values are those of `columns_of_account`."""
     if account.customer_id is None or point_id is None:
         return None
-    return _met(account.customer_id, point_id, open_owner, colleagues)
+    return _met(account.customer_id, point_id, open_owner, colleagues, region)
 
 
-def _met(customer_id: int, point_id: int, open_owner: int | None, colleagues: list[int]) -> Speaker:
+def _met(customer_id: int, point_id: int, open_owner: int | None, colleagues: list[int], region: str) -> Speaker:
     """Somebody known. Of customer and contact point only the keys are read; anything else is when it is asked for."""
     customer, point = written(Customer, id=customer_id), written(ContactPoint, id=point_id, customer_id=customer_id)
-    return Speaker(customer, point, is_new=False, open_owner=open_owner, colleagues=tuple(colleagues))
+    return Speaker(customer, point, is_new=False, open_owner=open_owner, colleagues=tuple(colleagues), region=region)
 
 
 def speaker(kind: str, address: str, *, name: str, language: str, at: datetime) -> Speaker:
@@ -117,8 +128,7 @@ def speaker(kind: str, address: str, *, name: str, language: str, at: datetime) 
     address = normalised(kind, address)
     known = _known.rows(kind=kind, address=address)
     if known:
-        customer_id, point_id, open_owner, colleagues = known[0]
-        return _met(customer_id, point_id, open_owner, colleagues)
+        return _met(*known[0])
     customer = Customer(display_name=name[:200], language=language[:16], created_at=at)
     point = ContactPoint(customer=customer, kind=kind, address=address, created_at=at)
-    return Speaker(customer, point, is_new=True, open_owner=None, colleagues=None)
+    return Speaker(customer, point, is_new=True, open_owner=None, colleagues=None, region="")

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import identity, lease, promises, work
+from crm.actions import calendars, identity, lease, promises, work
 from crm.channels import Channel, Message, Part
 from crm.channels import email as mail_channel
 from crm.channels.smtp import own_ids
@@ -131,16 +131,18 @@ def _receive(
     opened = conversation is None
     if conversation is None:
         conversation = _opened(message, speaker, spoke_at=spoke_at)
-        due = default_promises(spoke_at, spoken=message.channel in SPOKEN)
+        calendar = calendars.in_force(speaker.region, spoke_at)
+        due = default_promises(spoke_at, spoken=message.channel in SPOKEN, calendar=calendar)
         conversation.due_at = queue_due((promise.kind, promise.due_at) for promise in due)
         rows.append(conversation)
         given_by = "everybody"
     else:
-        due, given_by = _goes_on(conversation, spoke_at=spoke_at, external_id=message.external_id)
+        due, given_by = _goes_on(
+            conversation, region=speaker.region, spoke_at=spoke_at, external_id=message.external_id
+        )
     interaction = _interaction(message, conversation, speaker, spoke_at=spoke_at, at=at, by=by, raw=raw)
     promised = [
-        new(Promise, conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
-        for p in due
+        new(Promise, conversation=conversation, given_by=given_by, **promises.columns(promise)) for promise in due
     ]
     number = str(interaction.public_id)
     ref = f"interaction:{number}"
@@ -181,12 +183,14 @@ def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) 
     return conversation
 
 
-def _goes_on(conversation: Conversation, *, spoke_at: datetime, external_id: str) -> tuple[tuple[PromiseDue, ...], str]:
+def _goes_on(
+    conversation: Conversation, *, region: str, spoke_at: datetime, external_id: str
+) -> tuple[tuple[PromiseDue, ...], str]:
     """Open the matter again where needed; whoever was already answered is promised the next answer."""
     locked = Conversation.objects.select_for_update().get(pk=conversation.pk)
     due: tuple[PromiseDue, ...] = ()
     if locked.first_answer_at is not None or locked.due_at is None:
-        due = (next_answer_promise(spoke_at),)
+        due = (next_answer_promise(spoke_at, calendar=calendars.in_force(region, spoke_at)),)
     locked.state = ConversationState.OPEN
     locked.due_at = earliest([locked.due_at, *(promise.due_at for promise in due)])
     locked.spoke_at = min(locked.spoke_at, spoke_at)

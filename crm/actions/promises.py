@@ -1,4 +1,4 @@
-"""Promises: given, kept, missed. A due time never moves."""
+"""Promises: given, warned of, kept, missed, explained. A due time never moves."""
 
 from __future__ import annotations
 
@@ -7,33 +7,89 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Min
+from django.utils.translation import gettext as _
 
-from crm.models import Conversation, HistoryEntry, Interaction, Promise
+from crm import history
+from crm.actions import calendars
+from crm.models import Conversation, Interaction, Promise, User
 from crm.policy import (
     ConversationState,
+    MissReason,
     PromiseDue,
     PromiseKind,
     PromiseState,
     QueueClass,
     appended,
+    named_moment,
     next_news_promise,
+    promised,
     queue_due,
 )
 
-BREACHED_AT_ONCE = 500
+FURTHEST = timedelta(days=366)
+
+
+class NotAMoment(ValueError):
+    """A moment that has passed or is too far away to be promised."""
+
+    code = "not_a_moment"
+
+
+class NotMissed(ValueError):
+    """A promise that was kept, or that nobody has missed yet."""
+
+    code = "not_missed"
+
+
+class WordsMissing(ValueError):
+    """Something that has to be said in words."""
+
+    code = "words_missing"
+
+
+class NotReleasable(ValueError):
+    """A promise that only keeping it ends."""
+
+    code = "not_releasable"
+
+
+def row(conversation: Conversation, due: PromiseDue, *, given_by: str) -> Promise:
+    """A promise of a conversation, not yet written."""
+    return Promise(conversation=conversation, given_by=given_by, **columns(due))
+
+
+def columns(due: PromiseDue) -> dict[str, object]:
+    """What a promise's row holds of what was promised."""
+    return {
+        "kind": due.kind,
+        "starts_at": due.starts_at,
+        "due_at": due.due_at,
+        "warn_at": due.warn_at,
+        "within_seconds": None if due.within is None else int(due.within.total_seconds()),
+        "calendar_id": due.calendar,
+    }
 
 
 @transaction.atomic
 def append(
-    conversation_id: int, promises: Iterable[PromiseDue], *, given_by: str, critical: bool, at: datetime
+    conversation_id: int,
+    within: Iterable[tuple[PromiseKind, timedelta]],
+    *,
+    starts_at: datetime,
+    given_by: str,
+    critical: bool,
+    at: datetime,
 ) -> list[Promise]:
     """Add promises that are earlier than those of the same kind already given, and the queue class that goes with them.
 
-    given_by: what decided them, e.g. "decision:7". critical: whether harm cannot wait; a critical matter never becomes
-    ordinary again. Returns the promises that were new.
-    Raises Conversation.DoesNotExist.
+    within: how much service time per kind, counted from starts_at by the calendar of the customer's region. given_by: what
+    decided them, e.g. "decision:7". critical: whether harm cannot wait; a critical matter never becomes ordinary again.
+    Returns the promises that were new. Raises Conversation.DoesNotExist.
     """
-    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
+    calendar = calendars.in_force(conversation.customer.region, starts_at)
     standing = {
         row["kind"]: row["earliest"]
         for row in Promise.objects.filter(conversation=conversation)
@@ -41,10 +97,11 @@ def append(
         .order_by("kind")
         .annotate(earliest=Min("due_at"))
     }
+    due = [promised(kind, starts_at=starts_at, within=time, calendar=calendar) for kind, time in within]
     new = [
-        Promise(conversation=conversation, kind=p.kind, given_by=given_by, starts_at=p.starts_at, due_at=p.due_at)
-        for p in promises
-        if appended(standing.get(p.kind), due_at=p.due_at)
+        row(conversation, promise, given_by=given_by)
+        for promise in due
+        if appended(standing.get(promise.kind), due_at=promise.due_at)
     ]
     kept_rows = Promise.objects.filter(conversation=conversation, met_at__isnull=False).order_by("-met_at")
     kept = {kind: met_at for kind, met_at in kept_rows.values_list("kind", "met_at") if met_at is not None}
@@ -73,14 +130,46 @@ def give(
 ) -> Promise:
     """Promise something on top of what is promised already, and place the matter accordingly. Locked by the caller.
 
-    within: counted from starts_at. given_by: what asked for it; the same kind twice by the same is one promise.
-    Raises nothing for a promise that was given before; that one is returned.
+    within: service time from starts_at on, by the calendar of the customer's region. given_by: what asked for it; the same
+    kind twice by the same is one promise, and the one that stands is returned.
     """
+    calendar = calendars.in_force(conversation.customer.region, starts_at)
+    due = promised(kind, starts_at=starts_at, within=within, calendar=calendar)
+    return _given(conversation, due, given_by=given_by, at=at)
+
+
+@transaction.atomic
+def promise_personally(
+    conversation_id: int, *, due_at: datetime, words: str, by: User, at: datetime, key: str
+) -> Promise:
+    """Write down what a colleague promised by a moment of their own choosing ("I call you on Thursday at three").
+
+    words: what was promised. key: the same twice is one promise. Raises Conversation.DoesNotExist, NotAMoment, WordsMissing;
+    then nothing has changed.
+    """
+    if not words.strip():
+        raise WordsMissing(_("Please write what you promised."))
+    if not at < due_at <= at + FURTHEST:
+        raise NotAMoment(_("Please name a moment that lies ahead, within a year."))
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
+    due = named_moment(PromiseKind.PERSONAL, starts_at=at, due_at=due_at)
+    promise = _given(conversation, due, given_by=f"user:{by.pk}:{key}"[:80], at=at)
+    history.record(
+        conversation.customer,
+        "promise.given",
+        ref=f"conversation:{conversation.public_id}",
+        by=by,
+        at=at,
+        detail={"promise": promise.pk, "kind": promise.kind, "due_at": due_at.isoformat()},
+    )
+    return promise
+
+
+def _given(conversation: Conversation, due: PromiseDue, *, given_by: str, at: datetime) -> Promise:
     promise, _new = Promise.objects.get_or_create(
-        conversation=conversation,
-        kind=kind,
-        given_by=given_by,
-        defaults={"starts_at": starts_at, "due_at": starts_at + within},
+        conversation=conversation, kind=due.kind, given_by=given_by, defaults=columns(due)
     )
     settle_due(conversation, at=at)
     return promise
@@ -92,27 +181,96 @@ def meet(conversation: Conversation, kinds: Iterable[str], *, at: datetime, inte
     at: when the answer was accepted for delivery. Late is late: such a promise stays missed and is kept late.
     """
     for promise in Promise.objects.select_for_update().filter(conversation=conversation, kind__in=list(kinds)).unmet():
-        late = at > promise.due_at
-        promise.state = PromiseState.MET_LATE if late else PromiseState.MET
-        promise.breached_at = (promise.breached_at or at) if late else None
-        promise.met_at, promise.met_by = at, interaction
-        promise.save(update_fields=["state", "breached_at", "met_at", "met_by"])
+        _keep(promise, at=at, interaction=interaction)
     settle_due(conversation, at=at)
+
+
+def _keep(promise: Promise, *, at: datetime, interaction: Interaction | None) -> None:
+    late = at > promise.due_at
+    promise.state = PromiseState.MET_LATE if late else PromiseState.MET
+    promise.breached_at = (promise.breached_at or at) if late else None
+    promise.met_at, promise.met_by = at, interaction
+    promise.save(update_fields=["state", "breached_at", "met_at", "met_by"])
+
+
+@transaction.atomic
+def keep_personally(promise_id: int, *, by: User, at: datetime) -> Promise:
+    """Say that a colleague's own promise was kept. Raises Promise.DoesNotExist, NotReleasable; then nothing has changed."""
+    promise, conversation = _locked(promise_id)
+    if promise.kind != PromiseKind.PERSONAL or promise.state not in (PromiseState.RUNNING, PromiseState.BREACHED):
+        raise NotReleasable(
+            _("Only a colleague's own open promise is kept by saying so; others by what reaches the customer.")
+        )
+    _keep(promise, at=at, interaction=None)
+    settle_due(conversation, at=at)
+    _record(conversation, "promise.kept", promise, by=by, at=at)
+    return promise
+
+
+@transaction.atomic
+def release(promise_id: int, *, words: str, by: User, at: datetime) -> Promise:
+    """End a promise because the customer does not want it any more, with what they said. It counts neither kept nor missed.
+
+    Only a colleague's own promise or a call-back can be; what everybody is promised, and what has been missed, stands.
+    Raises Promise.DoesNotExist, NotReleasable, WordsMissing; then nothing has changed.
+    """
+    if not words.strip():
+        raise WordsMissing(_("Please note what the customer said."))
+    promise, conversation = _locked(promise_id)
+    if promise.kind not in (PromiseKind.PERSONAL, PromiseKind.CALL_BACK) or promise.state != PromiseState.RUNNING:
+        raise NotReleasable(_("This promise ends only by being kept."))
+    promise.state, promise.explanation = PromiseState.RELEASED, words.strip()[:300]
+    promise.explained_at, promise.explained_by = at, by
+    promise.save(update_fields=["state", "explanation", "explained_at", "explained_by"])
+    settle_due(conversation, at=at)
+    _record(conversation, "promise.released", promise, by=by, at=at)
+    return promise
+
+
+@transaction.atomic
+def explain(promise_id: int, *, reason: MissReason, words: str, by: User, at: datetime) -> Promise:
+    """Say why a promise was missed; that it was missed stays (Q6). Explaining again replaces the words, history keeps both.
+
+    Raises Promise.DoesNotExist, NotMissed, WordsMissing; then nothing has changed.
+    """
+    if not words.strip():
+        raise WordsMissing(_("Please write in a sentence why it was missed."))
+    promise, conversation = _locked(promise_id)
+    if promise.breached_at is None:
+        raise NotMissed(_("This promise was not missed."))
+    promise.reason, promise.explanation = reason, words.strip()[:300]
+    promise.explained_at, promise.explained_by = at, by
+    promise.save(update_fields=["reason", "explanation", "explained_at", "explained_by"])
+    _record(conversation, "promise.explained", promise, by=by, at=at)
+    return promise
+
+
+def _locked(promise_id: int) -> tuple[Promise, Conversation]:
+    """Lock a promise and its conversation, the conversation first as everybody does."""
+    number = Promise.objects.values_list("conversation_id", flat=True).get(pk=promise_id)
+    conversation = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=number)
+    return Promise.objects.select_for_update().get(pk=promise_id), conversation
+
+
+def _record(conversation: Conversation, verb: str, promise: Promise, *, by: User, at: datetime) -> None:
+    history.record(
+        conversation.customer,
+        verb,
+        ref=f"conversation:{conversation.public_id}",
+        by=by,
+        at=at,
+        detail={"promise": promise.pk, "kind": promise.kind, "reason": promise.reason},
+    )
 
 
 def keep_running(conversation: Conversation, *, at: datetime) -> None:
     """Promise the next news when a matter that waits for us has nothing promised any more. Locked by the caller; not saved."""
     if conversation.state != ConversationState.OPEN or conversation.due_at is not None:
         return
-    news = next_news_promise(at)
-    Promise.objects.create(
-        conversation=conversation,
-        kind=news.kind,
-        given_by=f"news:{at.isoformat()}",
-        starts_at=news.starts_at,
-        due_at=news.due_at,
-    )
-    conversation.due_at = news.due_at
+    news = next_news_promise(at, calendar=calendars.in_force(conversation.customer.region, at))
+    promise = row(conversation, news, given_by=f"news:{at.isoformat()}")
+    promise.save(force_insert=True)
+    conversation.due_at = promise.due_at
 
 
 def settle_due(conversation: Conversation, *, at: datetime) -> None:
@@ -122,31 +280,3 @@ def settle_due(conversation: Conversation, *, at: datetime) -> None:
     )
     keep_running(conversation, at=at)
     conversation.save(update_fields=["due_at", "queue_class"])
-
-
-@transaction.atomic
-def breach_batch(*, at: datetime, size: int = BREACHED_AT_ONCE) -> int:
-    """Write down promises whose time has passed unkept. Two sweepers at once share the work. Returns how many."""
-    overdue = list(
-        Promise.objects.overdue(at)
-        .select_for_update(skip_locked=True, of=("self",))
-        .select_related("conversation")
-        .order_by("due_at")[:size]
-    )
-    if not overdue:
-        return 0
-    Promise.objects.filter(pk__in=[promise.pk for promise in overdue]).update(
-        state=PromiseState.BREACHED, breached_at=at
-    )
-    HistoryEntry.objects.bulk_create(
-        HistoryEntry(
-            customer_id=promise.conversation.customer_id,
-            verb="promise.missed",
-            ref=f"conversation:{promise.conversation.public_id}",
-            origin="worker",
-            at=at,
-            detail={"promise": promise.kind, "due_at": promise.due_at.isoformat()},
-        )
-        for promise in overdue
-    )
-    return len(overdue)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from crm.models import Promise
 from crm.policy import OutgoingState, PromiseState
@@ -51,6 +52,16 @@ def duration(length: timedelta) -> str:
     if minutes:
         return _("%(minutes)d min") % {"minutes": minutes}
     return _("under 1 min")
+
+
+def service_time(length: timedelta) -> str:
+    """Say an amount of service time, in hours and minutes: a day of it is not a day of the calendar."""
+    hours, minutes = divmod(int(length.total_seconds() // 60), 60)
+    if not minutes:
+        return str(ngettext("%(hours)d service hour", "%(hours)d service hours", hours) % {"hours": hours})
+    if not hours:
+        return _("%(minutes)d min of service time") % {"minutes": minutes}
+    return _("%(hours)d h %(minutes)d min of service time") % {"hours": hours, "minutes": minutes}
 
 
 def size(count: int) -> str:

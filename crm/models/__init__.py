@@ -1,6 +1,7 @@
 """What crm stores: people, what they said, what was promised, what leaves, who works here, and what happened."""
 
 from crm.models.alerts import Alert
+from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.history import HistoryEntry
 from crm.models.outgoing import OutgoingMessage
 from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
@@ -12,6 +13,7 @@ from crm.models.work import DutyRun, WorkItem
 __all__ = [
     "Alert",
     "Attachment",
+    "CalendarDay",
     "Consent",
     "ContactPoint",
     "Conversation",
@@ -24,6 +26,7 @@ __all__ = [
     "OutgoingMessage",
     "Promise",
     "RawItem",
+    "ServiceCalendar",
     "User",
     "WorkItem",
 ]

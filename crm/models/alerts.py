@@ -7,7 +7,6 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from crm.models.ids import uuid7
 from crm.models.talk import Conversation
 from crm.policy import AlertKind
 
@@ -15,7 +14,6 @@ from crm.policy import AlertKind
 class Alert(models.Model):
     """One thing to look at, for one colleague or for every lead; `key` is unique, so the same thing is told once."""
 
-    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
     key = models.CharField(max_length=160)
     kind = models.CharField(_("what"), max_length=24, choices=AlertKind)
     to = models.ForeignKey(  # empty: every lead

@@ -38,6 +38,8 @@ class Customer(models.Model):
     display_name = models.CharField(_("name"), max_length=200, blank=True)
     language = models.CharField(_("language"), max_length=16, blank=True)
     zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    # Whose service calendar counts; stated by the customer or a colleague, never told from how somebody reached us.
+    region = models.CharField(_("region"), max_length=40, blank=True)
     status = models.CharField(_("status"), max_length=16, choices=CustomerStatus, default=CustomerStatus.ACTIVE)
     created_at = models.DateTimeField(_("known since"))
 

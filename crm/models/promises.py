@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from crm.models.calendars import ServiceCalendar
 from crm.models.talk import Conversation, Interaction
-from crm.policy import PromiseKind, PromiseState
+from crm.policy import MissReason, PromiseKind, PromiseState
 
 
 class PromiseQuerySet(models.QuerySet["Promise"]):
@@ -23,6 +25,9 @@ class PromiseQuerySet(models.QuerySet["Promise"]):
     def overdue(self, at: datetime) -> PromiseQuerySet:
         return self.running().filter(due_at__lt=at)
 
+    def to_warn_of(self, at: datetime) -> PromiseQuerySet:
+        return self.running().filter(warn_at__lte=at, warned_at__isnull=True)
+
 
 class Promise(models.Model):
     """One promised time. The database refuses to move its due time or to forget it (promise Q6)."""
@@ -32,12 +37,23 @@ class Promise(models.Model):
     given_by = models.CharField(_("given by"), max_length=80)  # "everybody", or what decided it, e.g. "decision:7"
     starts_at = models.DateTimeField(_("counted from"))
     due_at = models.DateTimeField(_("due"))
+    # How much service time by which calendar, so that due_at can be computed again; a named moment has neither.
+    within_seconds = models.PositiveIntegerField(_("service time, seconds"), null=True)
+    calendar = models.ForeignKey(ServiceCalendar, models.PROTECT, null=True, related_name="+", db_index=False)
+    warn_at = models.DateTimeField(_("warned of from"))
+    warned_at = models.DateTimeField(_("warned of"), null=True, editable=False)
     state = models.CharField(
         _("state"), max_length=12, choices=PromiseState, default=PromiseState.RUNNING, editable=False
     )
     breached_at = models.DateTimeField(_("missed on"), null=True, editable=False)
     met_at = models.DateTimeField(_("kept on"), null=True, editable=False)
     met_by = models.ForeignKey(Interaction, models.PROTECT, null=True, editable=False, related_name="+")
+    reason = models.CharField(_("why it was missed"), max_length=24, choices=MissReason, blank=True, editable=False)
+    explanation = models.CharField(_("in words"), max_length=300, blank=True, editable=False)
+    explained_at = models.DateTimeField(_("explained on"), null=True, editable=False)
+    explained_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", editable=False, db_index=False
+    )
 
     objects = PromiseQuerySet.as_manager()
 
@@ -54,10 +70,25 @@ class Promise(models.Model):
                 condition=~Q(state__in=[PromiseState.BREACHED, PromiseState.MET_LATE]) | Q(breached_at__isnull=False),
                 name="promise_missed_has_time",
             ),
+            models.CheckConstraint(
+                condition=~Q(state=PromiseState.RELEASED) | ~Q(explanation=""), name="promise_released_has_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(explanation="") | Q(explained_at__isnull=False, explained_by__isnull=False),
+                name="promise_explained_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(warn_at__gte=F("starts_at")) & Q(warn_at__lte=F("due_at")), name="promise_warned_before_due"
+            ),
             models.UniqueConstraint(fields=["conversation", "kind", "given_by"], name="promise_given_once"),
         ]
         indexes = [
             models.Index(fields=["due_at"], name="promise_due", condition=Q(state=PromiseState.RUNNING)),
+            models.Index(
+                fields=["warn_at"],
+                name="promise_warn",
+                condition=Q(state=PromiseState.RUNNING, warned_at__isnull=True),
+            ),
             models.Index(fields=["due_at", "state"], name="promise_by_day"),
         ]
 

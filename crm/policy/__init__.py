@@ -4,6 +4,7 @@ Nothing here knows a channel, a model, a queue or the network; times are argumen
 """
 
 from crm.policy.alerts import AlertKind
+from crm.policy.calendars import ALWAYS, Calendar, UnusableCalendar
 from crm.policy.conversations import (
     CONVERSATION_NEXT,
     ConversationState,
@@ -22,6 +23,7 @@ from crm.policy.promises import (
     CONFIRMATION_WITHIN,
     FIRST_RESPONSE_WITHIN,
     NEXT_UPDATE_WITHIN,
+    MissReason,
     PromiseDue,
     PromiseKind,
     PromiseState,
@@ -29,8 +31,10 @@ from crm.policy.promises import (
     default_promises,
     earliest,
     may_close,
+    named_moment,
     next_answer_promise,
     next_news_promise,
+    promised,
     promises_an_answer_keeps,
 )
 from crm.policy.queue import (
@@ -50,6 +54,7 @@ from crm.policy.work import (
 )
 
 __all__ = [
+    "ALWAYS",
     "ATTEMPTS_BEFORE_PARKING",
     "CONFIRMATION_WITHIN",
     "CONVERSATION_NEXT",
@@ -58,9 +63,11 @@ __all__ = [
     "OUTGOING_NEXT",
     "SENDING_GIVEN_UP_AFTER",
     "AlertKind",
+    "Calendar",
     "ConversationState",
     "Direction",
     "MessageKind",
+    "MissReason",
     "OutgoingState",
     "PromiseDue",
     "PromiseKind",
@@ -68,6 +75,7 @@ __all__ = [
     "QueueClass",
     "Role",
     "StopFacts",
+    "UnusableCalendar",
     "WorkState",
     "after_failure",
     "after_unknown_outcome",
@@ -75,10 +83,12 @@ __all__ = [
     "default_promises",
     "earliest",
     "may_close",
+    "named_moment",
     "next_answer_promise",
     "next_attempt_at",
     "next_news_promise",
     "owner_for",
+    "promised",
     "promises_an_answer_keeps",
     "queue_due",
     "queue_key",

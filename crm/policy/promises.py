@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
+
+from crm.policy import calendars
+from crm.policy.calendars import ALWAYS, Calendar
 
 
 class PromiseKind(TextChoices):
@@ -27,43 +30,93 @@ class PromiseState(TextChoices):
     MET = "met", _("kept")
     BREACHED = "breached", _("missed")
     MET_LATE = "met_late", _("kept late")
+    RELEASED = "released", _("no longer wanted by the customer")
+
+
+class MissReason(TextChoices):
+    """Why a promise was missed, as the one who explains it sees it. All of it is our time."""
+
+    TOO_FEW_PEOPLE = "too_few_people", _("too few people were there")
+    OTHER_DEPARTMENT = "other_department", _("we waited for another department")
+    SUPPLIER = "supplier", _("we waited for a supplier")
+    NOT_SEEN = "not_seen", _("we did not see it in time")
+    MISTAKE = "mistake", _("we made a mistake")
+    SYSTEM = "system", _("our systems failed")
+    TOO_SHORT = "too_short", _("we promised more than could be done")
 
 
 FIRST_RESPONSE_WITHIN = timedelta(hours=8)
 CONFIRMATION_WITHIN = timedelta(hours=1)
-NEXT_UPDATE_WITHIN = timedelta(days=3)
+NEXT_UPDATE_WITHIN = timedelta(hours=24)
+WARNED_AFTER = 0.75
+"""The share of a promise's time after which its owner is warned, while there is still time to keep it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromiseDue:
-    """One promise: what, counted from when, due when (both aware)."""
+    """One promise: what, counted from when, due when, when its owner is warned (all aware).
+
+    within: how much service time was promised; None when a moment was named. calendar: the stored version it was
+    computed with, None for all day, every day. From within, calendar and starts_at the due time can be computed again.
+    """
 
     kind: PromiseKind
     starts_at: datetime
     due_at: datetime
+    warn_at: datetime
+    within: timedelta | None
+    calendar: int | None
 
 
-def default_promises(spoke_at: datetime, *, spoken: bool) -> tuple[PromiseDue, ...]:
+def promised(kind: PromiseKind, *, starts_at: datetime, within: timedelta, calendar: Calendar) -> PromiseDue:
+    """Make a promise of service time: due when `within` of it has passed since starts_at (aware), in UTC.
+
+    What the law sets runs on when nobody is there. Source: domain.md C.5, one calendar a region for all channels.
+    """
+    if kind == PromiseKind.STATUTORY:
+        calendar = ALWAYS
+    starts_at = starts_at.astimezone(UTC)
+    return PromiseDue(
+        kind,
+        starts_at,
+        due_at=calendars.after(calendar, starts_at, within),
+        warn_at=calendars.after(calendar, starts_at, within * WARNED_AFTER),
+        within=within,
+        calendar=calendar.number,
+    )
+
+
+def named_moment(kind: PromiseKind, *, starts_at: datetime, due_at: datetime) -> PromiseDue:
+    """Make a promise for a moment that somebody named (both aware)."""
+    warn_at = starts_at + (due_at - starts_at) * WARNED_AFTER
+    return PromiseDue(kind, starts_at, due_at, warn_at, within=None, calendar=None)
+
+
+def default_promises(spoke_at: datetime, *, spoken: bool, calendar: Calendar) -> tuple[PromiseDue, ...]:
     """Say what everybody who addresses us is promised, counted from when they spoke.
 
     spoken: the customer talked to a person of ours (phone, counter), so nothing is in writing yet; they get a written
     confirmation too, which every written channel has by its nature.
-    Returns aware due times. Source: docs/policy.md "What everybody is promised"; elapsed hours, the same for everyone.
+    Returns aware due times. Source: docs/policy.md "What everybody is promised"; service time, the same for everyone.
     """
-    promises = [PromiseDue(PromiseKind.FIRST_RESPONSE, spoke_at, spoke_at + FIRST_RESPONSE_WITHIN)]
+    promises = [
+        promised(PromiseKind.FIRST_RESPONSE, starts_at=spoke_at, within=FIRST_RESPONSE_WITHIN, calendar=calendar)
+    ]
     if spoken:
-        promises.append(PromiseDue(PromiseKind.CONFIRMATION, spoke_at, spoke_at + CONFIRMATION_WITHIN))
+        promises.append(
+            promised(PromiseKind.CONFIRMATION, starts_at=spoke_at, within=CONFIRMATION_WITHIN, calendar=calendar)
+        )
     return tuple(promises)
 
 
-def next_answer_promise(spoke_at: datetime) -> PromiseDue:
+def next_answer_promise(spoke_at: datetime, *, calendar: Calendar) -> PromiseDue:
     """Say what somebody who writes again after our answer is promised: an answer within the same time as the first."""
-    return PromiseDue(PromiseKind.NEXT_UPDATE, spoke_at, spoke_at + FIRST_RESPONSE_WITHIN)
+    return promised(PromiseKind.NEXT_UPDATE, starts_at=spoke_at, within=FIRST_RESPONSE_WITHIN, calendar=calendar)
 
 
-def next_news_promise(at: datetime) -> PromiseDue:
+def next_news_promise(at: datetime, *, calendar: Calendar) -> PromiseDue:
     """Say by when there is news for somebody whose matter stays with us after an answer (R007)."""
-    return PromiseDue(PromiseKind.NEXT_UPDATE, at, at + NEXT_UPDATE_WITHIN)
+    return promised(PromiseKind.NEXT_UPDATE, starts_at=at, within=NEXT_UPDATE_WITHIN, calendar=calendar)
 
 
 def appended(existing_due_at: datetime | None, *, due_at: datetime) -> bool:

@@ -12,7 +12,7 @@ from crm import history
 from crm.actions import desk, holds, promises
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
-from crm.policy import PromiseDue, PromiseKind
+from crm.policy import PromiseKind
 from recovery import policy
 from recovery.models import Case, Decision, PolicyVersion
 from recovery.policy import NEXT, Facts, Outcome, Severity, Status
@@ -120,11 +120,14 @@ def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decis
     )
     case.severity, case.complaint_type = entitlement.severity, facts.complaint_type
     case.save(update_fields=["severity", "complaint_type"])
-    due = [
-        PromiseDue(PromiseKind(kind), start, due_at)
-        for kind, start, due_at in policy.due_times(entitlement, spoke_at=case.spoke_at)
-    ]
-    promises.append(case.conversation_id, due, given_by=f"decision:{decision.pk}", critical=entitlement.critical, at=at)
+    promises.append(
+        case.conversation_id,
+        [(PromiseKind(kind), within) for kind, within in sorted(entitlement.within.items())],
+        starts_at=case.spoke_at,
+        given_by=f"decision:{decision.pk}",
+        critical=entitlement.critical,
+        at=at,
+    )
     history.record(
         case.customer,
         "case.decided",
@@ -175,7 +178,7 @@ def confirm(event: str, ref: str, at: datetime) -> None:
         conversation = Conversation.objects.select_for_update(of=("self",)).get(pk=case.conversation_id)
         promises.meet(
             conversation,
-            [PromiseKind.RESOLUTION, PromiseKind.OWNERSHIP, PromiseKind.CONFIRMATION],
+            [PromiseKind.RESOLUTION, PromiseKind.OWNERSHIP, PromiseKind.CONFIRMATION, PromiseKind.STATUTORY],
             at=at,
             interaction=None,
         )

@@ -157,7 +157,7 @@ def _show(
     refused: str,
 ) -> HttpResponse:
     at = timezone.now()
-    promises = Promise.objects.filter(conversation=found.conversation_id).order_by("due_at", "id")
+    promises = list(Promise.objects.filter(conversation=found.conversation_id).order_by("due_at", "id"))
     return pages.render(
         request,
         "admin/recovery/case.html",
@@ -166,8 +166,8 @@ def _show(
         tone=TONES[found.severity],
         because=[str(words_said) for words_said in found.seen_because],
         complaint=ComplaintType(found.complaint_type).label,
-        newest=_in_words(decisions[0], found) if decisions else None,
-        earlier=[_in_words(decision, found) for decision in decisions[1:]],
+        newest=_in_words(decisions[0], promises) if decisions else None,
+        earlier=[_in_words(decision, promises) for decision in decisions[1:]],
         promises=[(given, words.due(given.due_at, at=at), words.promise_tone(given, at=at)) for given in promises],
         facts=facts,
         resolution=resolution,
@@ -181,10 +181,11 @@ def _show(
     )
 
 
-def _in_words(decision: Decision, found: Case) -> dict[str, Any]:
+def _in_words(decision: Decision, promises: list[Promise]) -> dict[str, Any]:
     """One decision as the page shows it: what is owed, by when, and why."""
     owed, facts = decision.entitlement, decision.facts
     kinds = dict(PromiseKind.choices)
+    earliest = {promise.kind: promise.due_at for promise in reversed(promises)}
     return {
         "decision": decision,
         "severity": Severity(owed["severity"]).label,
@@ -193,7 +194,7 @@ def _in_words(decision: Decision, found: Case) -> dict[str, Any]:
         "currency": owed["currency"],
         "remedies": [REMEDIES.get(code, code.replace("_", " ")) for code in owed["remedies"]],
         "due": [
-            (kinds.get(kind, kind), found.spoke_at + within, words.duration(within))
+            (kinds.get(kind, kind), earliest.get(kind), words.service_time(within))
             for kind, within in sorted(
                 ((kind, timedelta(minutes=minutes)) for kind, minutes in owed["within_minutes"].items()),
                 key=lambda item: item[1],

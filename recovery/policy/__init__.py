@@ -14,7 +14,6 @@ from recovery.policy.entitlement import (
     Rule,
     Severity,
     canonical,
-    due_times,
     entitlement_for,
     fingerprint,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "Severity",
     "Status",
     "canonical",
-    "due_times",
     "entitlement_for",
     "fingerprint",
 ]

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -187,11 +187,6 @@ def entitlement_for(facts: Facts, policy: Policy) -> Entitlement:
         within=within,
         explanation=tuple((rule.code, rule.because) for rule in applying),
     )
-
-
-def due_times(entitlement: Entitlement, *, spoke_at: datetime) -> tuple[tuple[str, datetime, datetime], ...]:
-    """Turn the durations into (kind, counted from, due at), counted from when the customer spoke (aware)."""
-    return tuple((kind, spoke_at, spoke_at + duration) for kind, duration in sorted(entitlement.within.items()))
 
 
 def canonical(data: Mapping[str, Any]) -> str:

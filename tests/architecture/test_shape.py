@@ -346,7 +346,9 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
     assert desk.NoWayBack.code == "no_way_back"
 
 
-NOT_AT_THE_API = {"EvidenceMissing", "UnknownLink"}
+NOT_AT_THE_API = {
+    "EvidenceMissing", "NoSuchRegion", "NotAMoment", "NotMissed", "NotReleasable", "StartsTooSoon", "UnknownLink", "WordsMissing",
+}  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
 

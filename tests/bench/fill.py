@@ -50,8 +50,9 @@ SELECT %(first)s + n, uuidv7(), %(first)s + n, 'in', 'email', %(first)s + n / %(
 FROM generate_series(%(start)s + 1, %(stop)s) n
 """
 PROMISES = """
-INSERT INTO crm_promise (id, conversation_id, kind, given_by, starts_at, due_at, state, met_at)
-SELECT id, id, 'first_response', 'everybody', spoke_at, spoke_at + interval '8 hours',
+INSERT INTO crm_promise (id, conversation_id, kind, given_by, starts_at, due_at, warn_at, within_seconds, reason,
+                         explanation, state, met_at)
+SELECT id, id, 'first_response', 'everybody', spoke_at, spoke_at + interval '8 hours', spoke_at + interval '6 hours', 28800, '', '',
        CASE WHEN state = 'open' THEN 'running' ELSE 'met' END, first_answer_at
 FROM crm_conversation WHERE id > %(first)s + %(start)s AND id <= %(first)s + %(stop)s
 """

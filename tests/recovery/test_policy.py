@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from recovery import policy
 from recovery.policy import ComplaintType, Facts, Policy, Rule, Severity, entitlement_for
-from tests.conftest import NOON, ROOT
+from tests.conftest import ROOT
 
 
 def starter() -> Policy:
@@ -149,13 +149,6 @@ def test_impossible_facts_are_refused_G11(impossible):
 def test_stored_facts_with_another_field_are_refused_E06():
     with pytest.raises(ValueError, match="no facts"):
         Facts.from_data({**Facts().as_data(), "channel": "social_public"})
-
-
-def test_due_times_count_from_when_the_customer_spoke():
-    earned = entitlement_for(Facts(), RULES)
-    due = {kind: due_at for kind, _start, due_at in policy.due_times(earned, spoke_at=NOON)}
-    assert due["first_response"] == NOON + timedelta(hours=8)
-    assert due["resolution"] == NOON + timedelta(days=10)
 
 
 def test_every_status_has_its_line_in_the_table_of_moves():

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from crm.actions import customers, desk, intake, outgoing, promises, staff
+from crm.actions import customers, deadlines, desk, intake, outgoing, staff
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
 from crm.policy import Role
@@ -117,7 +117,8 @@ def _fill(now: datetime) -> None:
         by=ada,
         text="Dear Amina, what a kind message. I have read it to the whole workshop.",
     )
-    promises.breach_batch(at=now)
+    while deadlines.tick(at=now):
+        pass
     for name, day in (("Rosa Diaz", now), ("Amina B.", now), ("Sam Lee", now + timedelta(days=9))):
         customer = Customer.objects.get(display_name=name)
         customers.tell_birthday(

@@ -32,7 +32,8 @@ def page(version: PolicyVersion) -> str:
         "",
         "## What everybody is promised",
         "",
-        "Counted from when the customer spoke, in elapsed hours, the same on every channel.",
+        "Counted from when the customer spoke, in service hours: by the one calendar of the customer's region, the same on every channel.",
+        "Where nobody has stated any hours, that is all day, every day.",
         "",
         "| promise | within | kept when |",
         "| --- | --- | --- |",
@@ -74,6 +75,4 @@ def _row(rule: Rule) -> str:
 
 def _duration(duration: timedelta) -> str:
     minutes = int(duration.total_seconds() // 60)
-    if minutes % 1440 == 0:
-        return f"{minutes // 1440} d"
     return f"{minutes // 60} h" if minutes % 60 == 0 else f"{minutes} min"

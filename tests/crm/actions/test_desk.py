@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 
-from crm.actions import desk, identity, intake, outgoing, promises
+from crm.actions import deadlines, desk, identity, intake, outgoing
 from crm.models import ContactPoint, Conversation, Customer, HistoryEntry, Interaction, OutgoingMessage, Promise
 from crm.policy import ConversationState, PromiseKind
 from tests.conftest import NOON
@@ -45,7 +45,7 @@ def test_an_answer_leaves_by_mail_threaded_signed_and_keeps_the_promise_when_acc
 
 def test_late_is_late_E08():
     owner, conversation = colleague(), told()
-    promises.breach_batch(at=NOON + timedelta(hours=9))
+    deadlines.miss_batch(at=NOON + timedelta(hours=9))
     desk.answer(conversation.pk, text="Sorry for the wait.", by=owner, at=NOON + timedelta(hours=10))
     outgoing.send_batch(at=NOON + timedelta(hours=10))
     promise = Promise.objects.get()
@@ -56,8 +56,8 @@ def test_breaches_are_written_once_and_kept(django_assert_max_num_queries):
     for _ in range(20):
         told()
     with django_assert_max_num_queries(6):
-        assert promises.breach_batch(at=NOON + timedelta(hours=9)) == 20
-    assert promises.breach_batch(at=NOON + timedelta(hours=9)) == 0
+        assert deadlines.miss_batch(at=NOON + timedelta(hours=9)) == 20
+    assert deadlines.miss_batch(at=NOON + timedelta(hours=9)) == 0
     assert HistoryEntry.objects.filter(verb="promise.missed").count() == 20
 
 
@@ -93,7 +93,7 @@ def test_what_stays_with_us_is_promised_news_R007():
     outgoing.send_batch(at=NOON)
     conversation.refresh_from_db()
     assert conversation.state == ConversationState.OPEN
-    assert conversation.due_at == NOON + timedelta(days=3)
+    assert conversation.due_at == NOON + timedelta(hours=24)
     assert Promise.objects.unmet().get().kind == PromiseKind.NEXT_UPDATE
 
 
