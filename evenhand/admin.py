@@ -18,10 +18,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from crm.admin import alerts as alert_pages
 from crm.admin import pages, words
 from crm.admin import talk as crm_pages
 from crm.admin.base import ReadOnlyAdmin
-from crm.models import Conversation, DutyRun, OutgoingMessage, Promise, RawItem, User, WorkItem
+from crm.models import Alert, Conversation, DutyRun, OutgoingMessage, Promise, RawItem, User, WorkItem
 from crm.policy import MessageKind, OutgoingState, PromiseState, WorkState
 from evenhand import mailbox
 from loyalty.models import Gesture
@@ -96,6 +97,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             False,
             [
                 (_("Today"), "today", "index", "", ()),
+                (_("To look at"), "notifications", "alerts", "crm.view_conversation", ()),
                 (_("Inbox"), "inbox", "inbox", "crm.view_conversation", ("conversation",)),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),
@@ -124,6 +126,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _("Under the bonnet"),
             True,
             [
+                (_("Service hours"), "calendar_month", "hours", "crm.view_servicecalendar", ()),
                 (_("Promises"), "handshake", "crm_promise_changelist", "crm.view_promise", ()),
                 (_("What came in"), "move_to_inbox", "crm_rawitem_changelist", "crm.view_rawitem", ()),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),
@@ -203,6 +206,7 @@ def numbers(user: User, *, at: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {"at": at, "tiles": []}
     if talks:
         found |= _promises(user, at=at)
+        found["promise_tiles"].append(_alerts(user))
     if cases:
         found |= _cases(user)
     for part in ("promise_tiles", "case_tiles"):
@@ -251,6 +255,11 @@ def _promises(user: User, *, at: datetime) -> dict[str, Any]:
         ],
         "next_up": [(found, words.due(found.due_at, at=at)) for found in next_up if found.due_at],
     }
+
+
+def _alerts(user: User) -> Tile:
+    number = Alert.objects.filter(alert_pages.unseen_by(user)).count()
+    return Tile(number, _("to look at"), reverse("admin:alerts"), "soon" if number else "good")
 
 
 def _cases(user: User) -> dict[str, Any]:

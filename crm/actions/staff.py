@@ -15,7 +15,7 @@ from crm.policy import Role
 _READS = (
     "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
-    "crm.view_consent",
+    "crm.view_consent", "crm.view_servicecalendar",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _ANSWERS = ("crm.answer_conversation", "crm.log_call", "recovery.open_case", "recovery.resolve_case")
@@ -26,11 +26,12 @@ _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
 RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _ANSWERS,
-    Role.LEAD: _READS + _ANSWERS + _LOOKS_AFTER_WORK + _GESTURES,
+    Role.LEAD: (*_READS, *_ANSWERS, *_LOOKS_AFTER_WORK, *_GESTURES, "crm.add_servicecalendar"),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: _READS + _LOOKS_AFTER_WORK[2:] + _GESTURES,
     Role.ADMINISTRATOR: (
-        *_READS, *_LOOKS_AFTER_WORK, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user", "auth.view_group",
+        *_READS, *_LOOKS_AFTER_WORK, *_GESTURES, "crm.add_servicecalendar", "crm.view_user", "crm.add_user", "crm.change_user",
+        "auth.view_group",
     ),
 }  # fmt: skip
 

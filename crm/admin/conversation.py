@@ -15,10 +15,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_deny
 
 from crm.actions import desk
-from crm.admin import pages, panels, words
-from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage, Promise
+from crm.admin import pages, panels, promises, words
+from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage
 from crm.models.talk import AttachmentState
-from crm.policy import ConversationState, Direction
+from crm.policy import ConversationState, Direction, MissReason
 
 SHOWN_AT_ONCE = 60
 FOLDED_FROM = 3000
@@ -136,7 +136,6 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
     at = timezone.now()
     key = pages.read_key(request, datetime, int, name="before")
     thread, earlier = _thread(found, key)
-    promises = list(Promise.objects.filter(conversation=found).order_by("due_at", "id"))
     points = list(ContactPoint.objects.filter(customer=found.customer, unlinked_at=None).order_by("id"))
     return pages.render(
         request,
@@ -146,9 +145,9 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
         thread=thread,
         earlier=earlier,
         is_newest=key is None,
-        promises=[
-            (promise, words.due(promise.due_at, at=at), words.promise_tone(promise, at=at)) for promise in promises
-        ],
+        promises=promises.shown(found, at=at),
+        personal=promises.PersonalForm(initial={"key": pages.fresh_key()}),
+        miss_reasons=MissReason.choices,
         due=words.due(found.due_at, at=at) if found.due_at and found.state == ConversationState.OPEN else None,
         points=points,
         sides=[side(request, found) for side in panels.sides],

@@ -17,13 +17,17 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from crm.actions import consent, customers, desk, identity, intake, outgoing, work
+from crm.actions import calendars, consent, customers, desk, identity, intake, outgoing, promises, work
 from crm.models import User
+from crm.policy import UnusableCalendar
 
 Result = TypeVar("Result")
 View = Callable[..., HttpResponseBase]
 
 REFUSALS: tuple[type[Exception], ...] = (
+    UnusableCalendar,
+    calendars.NoSuchRegion,
+    calendars.StartsTooSoon,
     consent.EvidenceMissing,
     customers.NoSuchDay,
     desk.AlreadyOwned,
@@ -36,6 +40,10 @@ REFUSALS: tuple[type[Exception], ...] = (
     intake.NothingSaid,
     outgoing.DifferentContent,
     outgoing.WrongState,
+    promises.NotAMoment,
+    promises.NotMissed,
+    promises.NotReleasable,
+    promises.WordsMissing,
     work.NotParked,
 )
 """What crm's actions may answer instead of acting; each says in its words what stands in the way."""

@@ -10,20 +10,26 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import outgoing
+from crm.admin import alerts, hours, outgoing
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
 from crm.admin.customer import customer
 from crm.admin.inbox import inbox
+from crm.admin.promises import promise
 from crm.models import Conversation, HistoryEntry, Promise, RawItem
 
 urlpatterns: list[URLPattern] = [
     path("inbox/", inbox, name="inbox"),
     path("conversation/<uuid:public_id>/", conversation, name="conversation"),
+    path("conversation/<uuid:public_id>/promise/", promise, name="promise"),
     path("attachment/<uuid:public_id>/", attachment, name="attachment"),
     path("call/", log_call, name="log_call"),
     path("customer/<uuid:public_id>/", customer, name="customer"),
+    path("alerts/", alerts.alert_list, name="alerts"),
+    path("alerts/<int:number>/", alerts.see, name="see_alert"),
+    path("hours/", hours.hours, name="hours"),
+    path("hours/new/", hours.publish, name="hours_new"),
     path("outgoing/", outgoing.outgoing_mailbox, name="outgoing"),
     path("outgoing/<uuid:public_id>/release/", outgoing.release, name="release"),
     path("outgoing/<uuid:public_id>/cancel/", outgoing.cancel, name="cancel"),

@@ -130,6 +130,9 @@ def key_in(content: str) -> str:
 
 PAGES: list[tuple[str, Iterable[str]]] = [
     ("inbox", STAFF),
+    ("alerts", STAFF),
+    ("hours", STAFF),
+    ("hours_new", [Role.LEAD, Role.ADMINISTRATOR]),
     ("log_call", [Role.AGENT, Role.LEAD]),
     ("outgoing", STAFF),
     ("crm_customer_changelist", STAFF),

@@ -122,7 +122,7 @@ def test_a_closed_conversation_opens_again_with_a_promise_and_the_same_owner():
     desk.reopen(conversation.pk, by=owner, at=NOON + timedelta(days=1))
     conversation.refresh_from_db()
     assert (conversation.state, conversation.owner) == (ConversationState.OPEN, owner)
-    assert conversation.due_at == NOON + timedelta(days=4)
+    assert conversation.due_at == NOON + timedelta(days=2)
 
 
 def test_the_same_note_twice_is_one_note():
