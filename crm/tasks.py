@@ -8,7 +8,7 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from crm.actions import calendars, deadlines, desk, duties, intake, outgoing
+from crm.actions import calendars, deadlines, desk, duties, intake, order, outgoing
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: intake.ingest_batch(at=at),
@@ -22,6 +22,12 @@ def run_due(*, lane: str) -> None:
     """Empty one lane: claim due rows in batches under a lease until none is left."""
     while BATCHES[lane](timezone.now()):
         pass
+
+
+@shared_task
+def reprioritise_queue() -> None:
+    """Bring every open matter to the place its promises give it."""
+    duties.once_per_slot("reprioritise_queue", order.put_right, at=timezone.now())
 
 
 @shared_task

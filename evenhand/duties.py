@@ -72,6 +72,11 @@ DUTIES: dict[str, Duty] = {
     "sweep_orphans": Duty(
         "crm.tasks.sweep_orphans", timedelta(minutes=1), "every minute: give unowned conversations an owner"
     ),
+    "reprioritise_queue": Duty(
+        "crm.tasks.reprioritise_queue",
+        timedelta(minutes=5),
+        "every 5 minutes: see that every open matter stands where its promises place it",
+    ),
     "extend_calendars": Duty(
         "crm.tasks.extend_calendars",
         timedelta(days=1),

@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _
 from crm.actions import alerts
 from crm.admin import pages
 from crm.models import Alert, User
-from crm.policy import AlertKind
+from crm.policy import AlertKind, PromiseKind
 
 PAGE_SIZE = 50
 LEADS = "crm.release_outgoing"
 """Who looks after work is told what is for every lead."""
+PROMISES = dict(PromiseKind.choices)
 GRAVE = {
     AlertKind.PROMISE_MISSED, AlertKind.NO_OWNER, AlertKind.CALL_DROPPED, AlertKind.DECISION_DIFFERS, AlertKind.ORDER_DIFFERS,
     AlertKind.PLACE_WRONG, AlertKind.CRITICAL_SHARE,
@@ -43,7 +44,10 @@ def alert_list(request: HttpRequest) -> HttpResponse:
         request,
         "admin/desk/alerts.html",
         _("To look at"),
-        alerts=[(alert, "late" if alert.kind in GRAVE else "soon") for alert in found],
+        alerts=[
+            (alert, "late" if alert.kind in GRAVE else "soon", PROMISES.get(alert.detail.get("promise")))
+            for alert in found
+        ],
         next_key=pages.write_key(found[-1].pk) if more else "",
     )
 

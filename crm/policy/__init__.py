@@ -39,6 +39,7 @@ from crm.policy.promises import (
 )
 from crm.policy.queue import (
     QueueClass,
+    critical_share_is_high,
     owner_for,
     queue_due,
     queue_key,
@@ -80,6 +81,7 @@ __all__ = [
     "after_failure",
     "after_unknown_outcome",
     "appended",
+    "critical_share_is_high",
     "default_promises",
     "earliest",
     "may_close",

@@ -51,3 +51,15 @@ def queue_due(unmet: Iterable[tuple[str, datetime]]) -> datetime | None:
     by_kind = list(unmet)
     matter = [due_at for kind, due_at in by_kind if kind != PromiseKind.CONFIRMATION]
     return min(matter or [due_at for _kind, due_at in by_kind], default=None)
+
+
+MOST_CRITICAL = 0.15
+JUDGED_FROM = 20
+
+
+def critical_share_is_high(*, critical: int, waiting: int) -> bool:
+    """Whether so much counts as critical harm that the rest may starve: more than 15 % of at least 20 matters.
+
+    Source: domain.md C.6, proposition 2: no starvation needs the critical load to fit.
+    """
+    return waiting >= JUDGED_FROM and critical > MOST_CRITICAL * waiting

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from crm.actions import customers, deadlines, desk, intake, outgoing, staff
+from crm.actions import calendars, customers, deadlines, desk, intake, outgoing, staff
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
 from crm.policy import Role
@@ -81,6 +82,15 @@ class Command(BaseCommand):
 
 
 def _fill(now: datetime) -> None:
+    open_on_weekdays = ((9 * 60, 18 * 60),)
+    hours = calendars.Draft(
+        region="",
+        zone=settings.EVENHAND_ZONE,
+        week=(open_on_weekdays,) * 5 + (((10 * 60, 16 * 60),), ()),
+        holidays_of="DE-BE",
+        note="The demo shop",
+    )
+    calendars.publish(hours, effective_from=now - timedelta(days=59), by=None, at=now - timedelta(days=60))
     team = {
         email: staff.enrol(
             email, role=role, name=name, password=PASSWORD, at=now - timedelta(days=30), takes_conversations=takes
