@@ -104,7 +104,7 @@ def _measure(told: argparse.Namespace, places: servers.Places, console: Console)
                 connection.close()
                 _copy(goals.SMALL)
         fill.settle()
-        for number in sorted(chosen, reverse=True):  # the one that writes comes last
+        for number in sorted(chosen, key=lambda number: (goals.WRITES.get(number, 0), -number)):
             step(f"measuring goal {number}")
             run.people.log_in()
             try:

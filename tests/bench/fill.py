@@ -18,8 +18,8 @@ A_CUSTOMER = 4
 TABLES = ("customer", "contactpoint", "conversation", "interaction", "promise", "historyentry")
 
 CUSTOMERS = """
-INSERT INTO crm_customer (id, public_id, display_name, language, zone, status, created_at)
-SELECT %(first)s + n, uuidv7(), 'Customer ' || n, 'en', '', 'active', timestamptz '2026-01-01' + n * interval '1 minute'
+INSERT INTO crm_customer (id, public_id, display_name, language, zone, region, status, created_at)
+SELECT %(first)s + n, uuidv7(), 'Customer ' || n, 'en', '', '', 'active', timestamptz '2026-01-01' + n * interval '1 minute'
 FROM generate_series(%(start)s / %(each)s + 1, %(stop)s / %(each)s + 1) n ON CONFLICT DO NOTHING
 """
 CONTACT_POINTS = """
