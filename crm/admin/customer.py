@@ -17,9 +17,9 @@ from django.utils.dates import MONTHS
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.actions import customers
+from crm.actions import calendars, customers
 from crm.admin import pages, panels, timeline
-from crm.models import ContactPoint, Customer, Hold, LifeEvent
+from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
 from crm.models.people import ContactKind, CustomerStatus, LifeEventKind
 
 CAN_NOTE_A_BIRTHDAY = "crm.answer_conversation"
@@ -70,9 +70,25 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         form=form,
         may_note=may_note,
         is_active=found.status == CustomerStatus.ACTIVE,
+        regions=list(
+            ServiceCalendar.objects.exclude(region="").order_by("region").values_list("region", flat=True).distinct()
+        ),
         refused=refused,
         status=409 if refused else 200,
     )
+
+
+@pages.page(CAN_NOTE_A_BIRTHDAY, methods=["POST"])
+def region(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Note which region's service hours count for a customer."""
+    at = timezone.now()
+    found = _found(request, public_id, at=at)
+    told = request.POST.get("region", "")
+    _customer, refused = pages.tried(
+        lambda: calendars.set_region(found.pk, region=told, by=pages.colleague(request), at=at)
+    )
+    pages.say(request, refused, _("Noted. It counts for what is promised from now on."))
+    return redirect("admin:customer", public_id=public_id)
 
 
 def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Customer:

@@ -14,7 +14,7 @@ from crm.admin import alerts, hours, outgoing
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
-from crm.admin.customer import customer
+from crm.admin.customer import customer, region
 from crm.admin.inbox import inbox
 from crm.admin.promises import promise
 from crm.models import Conversation, HistoryEntry, Promise, RawItem
@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern] = [
     path("attachment/<uuid:public_id>/", attachment, name="attachment"),
     path("call/", log_call, name="log_call"),
     path("customer/<uuid:public_id>/", customer, name="customer"),
+    path("customer/<uuid:public_id>/region/", region, name="customer_region"),
     path("alerts/", alerts.alert_list, name="alerts"),
     path("alerts/<int:number>/", alerts.see, name="see_alert"),
     path("hours/", hours.hours, name="hours"),

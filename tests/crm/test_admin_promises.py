@@ -179,3 +179,18 @@ def test_the_page_of_hours_costs_the_same_for_one_and_for_twenty_regions():
     for number in range(20):
         publish(f"R{number}")
     assert statements(lead, reverse("admin:hours")) == cost
+
+
+def test_a_customers_region_is_noted_on_their_page_X25():
+    agent, customer = browser(colleague()), heard().customer
+    url, page = (reverse(f"admin:{name}", args=[customer.public_id]) for name in ("customer_region", "customer"))
+    assert "Service hours" not in agent.get(page).content.decode().partition("eh-desk-side")[2]
+    at = timezone.now()
+    draft = calendars.Draft(region="NY", zone="America/New_York", week=(((540, 1020),),) * 7)
+    calendars.publish(draft, effective_from=at + HOUR, by=None, at=at)
+    assert agent.post(url, {"region": "NY"}).status_code == 302
+    assert agent.post(url, {"region": "Mars"}).status_code == 302
+    customer.refresh_from_db()
+    assert customer.region == "NY"
+    assert "<option selected>NY</option>" in agent.get(page).content.decode()
+    assert browser(colleague(Role.AUDITOR, takes=False)).post(url, {"region": ""}).status_code == 403
