@@ -70,9 +70,7 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         form=form,
         may_note=may_note,
         is_active=found.status == CustomerStatus.ACTIVE,
-        regions=list(
-            ServiceCalendar.objects.exclude(region="").order_by("region").values_list("region", flat=True).distinct()
-        ),
+        regions=found.regions,  # type: ignore[attr-defined]
         refused=refused,
         status=409 if refused else 200,
     )
@@ -107,6 +105,9 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
                 Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
                 .order_by("id")
                 .values("reason")
+            ),
+            regions=ArraySubquery(
+                ServiceCalendar.objects.exclude(region="").order_by("region").values("region").distinct()
             ),
             birthdays=ArraySubquery(
                 LifeEvent.objects.filter(customer=mine, kind=LifeEventKind.BIRTHDAY)
