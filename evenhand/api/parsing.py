@@ -8,27 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
-from rest_framework.request import Request
-
-JSON = JSONRenderer.media_type
-ANYTHING = frozenset({"", "*/*", JSON})
-"""What programs accept that leave the form to us, or name ours."""
-
-
-class Negotiation(DefaultContentNegotiation):
-    """Answers a request that takes what we have without weighing what it accepts."""
-
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        plain = not format_suffix and request.META.get("HTTP_ACCEPT", "") in ANYTHING
-        if plain and not request.META["QUERY_STRING"] and [one.media_type for one in renderers] == [JSON]:
-            return renderers[0], JSON
-        found: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
-        return found
 
 
 class StrictJSONParser(JSONParser):
