@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log10
 from xml.sax.saxutils import escape
 
-from tests.calibrate.tables import NAMES, SHARES, Line, Lines, cases, share
+from tests.calibrate.tables import NAMES, SHARES, Line, Lines, cases, only, share
 
 WIDE = 860
 LEFT, RIGHT = 250, 830
@@ -45,10 +45,6 @@ def drawn(found: Lines) -> str:
     )
 
 
-def _section(found: Lines, name: str) -> Lines:
-    return {line: each for line, each in found.items() if line.section == name}
-
-
 def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(text)}</text>'
 
@@ -85,7 +81,7 @@ def _head(parts: list[str], top: float, title: str, under: str) -> float:
 
 
 def _equality(found: Lines, parts: list[str], top: float) -> float:
-    lines = _section(found, "equality")
+    lines = only(found, "equality")
     if not lines:
         return top
     top = _head(
@@ -98,7 +94,7 @@ def _equality(found: Lines, parts: list[str], top: float) -> float:
 
 
 def _real(found: Lines, parts: list[str], top: float) -> float:
-    lines = _section(found, "real")
+    lines = only(found, "real")
     if not lines:
         return top
     top = _head(
@@ -111,7 +107,7 @@ def _real(found: Lines, parts: list[str], top: float) -> float:
 
 
 def _margin(found: Lines, parts: list[str], top: float) -> float:
-    lines = _section(found, "margin")
+    lines = only(found, "margin")
     if not lines:
         return top
     top = _head(
@@ -137,7 +133,7 @@ def _margin(found: Lines, parts: list[str], top: float) -> float:
 
 
 def _power(found: Lines, parts: list[str], top: float) -> float:
-    lines = _section(found, "power")
+    lines = only(found, "power")
     if not lines:
         return top
     top = _head(parts, top, "Planted in one channel: chance of red", "by the number of cases in the file")

@@ -70,8 +70,13 @@ def written(found: Lines) -> str:
     return "\n\n".join(part for part in (*made, _public(found)) if part)
 
 
+def only(found: Lines, section: str) -> Lines:
+    """The lines of one section."""
+    return {line: each for line, each in found.items() if line.section == section}
+
+
 def _audits(found: Lines, section: str) -> str:
-    lines = {line: each for line, each in found.items() if line.section == section}
+    lines = only(found, section)
     if not lines:
         return ""
     compared = next(iter(lines.values()))
@@ -94,7 +99,7 @@ def _audits(found: Lines, section: str) -> str:
 
 
 def _margin(found: Lines) -> str:
-    lines = {line: each for line, each in found.items() if line.section == "margin"}
+    lines = only(found, "margin")
     if not lines:
         return ""
     replications = next(iter(lines.values()))[0]
@@ -106,7 +111,7 @@ def _margin(found: Lines) -> str:
 
 
 def _power(found: Lines) -> str:
-    lines = {line: each for line, each in found.items() if line.section == "power"}
+    lines = only(found, "power")
     if not lines:
         return ""
     replications = next(iter(lines.values()))[0]
@@ -117,7 +122,7 @@ def _power(found: Lines) -> str:
 
 
 def _themselves(found: Lines) -> str:
-    lines = {line: each for line, each in found.items() if line.section == "themselves"}
+    lines = only(found, "themselves")
     if not lines:
         return ""
     columns = ["wait significant", "share significant", "wait red", "share red"]
@@ -129,7 +134,7 @@ def _themselves(found: Lines) -> str:
 
 
 def _public(found: Lines) -> str:
-    lines = {line: each for line, each in found.items() if line.section == "public"}
+    lines = only(found, "public")
     if not lines:
         return ""
     names = ("significant", "red", "inside")
