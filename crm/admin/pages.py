@@ -17,7 +17,20 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from crm.actions import consent, customers, desk, identity, intake, outgoing, work
+from crm.actions import (
+    consent,
+    customers,
+    desk,
+    handoffs,
+    identity,
+    intake,
+    outgoing,
+    owners,
+    queue,
+    rota,
+    routing,
+    work,
+)
 from crm.models import User
 
 Result = TypeVar("Result")
@@ -26,7 +39,16 @@ View = Callable[..., HttpResponseBase]
 REFUSALS: tuple[type[Exception], ...] = (
     consent.EvidenceMissing,
     customers.NoSuchDay,
-    desk.AlreadyOwned,
+    owners.AlreadyOwned,
+    queue.NotNext,
+    queue.InWork,
+    queue.NotHeld,
+    routing.Refused,
+    handoffs.NotYours,
+    handoffs.HandOffLocked,
+    handoffs.AlreadyOffered,
+    handoffs.NotOffered,
+    rota.NotPossible,
     desk.NoWayBack,
     desk.NotYet,
     desk.StillPromised,
