@@ -8,7 +8,7 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from crm.actions import calendars, deadlines, desk, duties, intake, order, outgoing
+from crm.actions import calendars, deadlines, duties, intake, order, outgoing, owners, queue, rota
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: intake.ingest_batch(at=at),
@@ -37,6 +37,36 @@ def extend_calendars() -> None:
 
 
 @shared_task
-def sweep_orphans() -> None:
+def give_owners() -> None:
     """Give unowned conversations an owner."""
-    duties.once_per_slot("sweep_orphans", desk.give_orphans_an_owner, at=timezone.now())
+    duties.once_per_slot("give_owners", owners.give_orphans_an_owner, at=timezone.now())
+
+
+@shared_task
+def sweep_orphans() -> None:
+    """Tell the leads of matters that nobody looks after, that stand still, or that are passed around."""
+    duties.once_per_slot("sweep_orphans", owners.escalate_orphans, at=timezone.now())
+
+
+@shared_task
+def reassign_owner() -> None:
+    """Move what cannot wait until its owner is back."""
+    duties.once_per_slot("reassign_owner", owners.reassign_owner, at=timezone.now())
+
+
+@shared_task
+def tick_availability() -> None:
+    """Note who is here and who has room."""
+    duties.once_per_slot("tick_availability", rota.tick_availability, at=timezone.now())
+
+
+@shared_task
+def sweep_idle() -> None:
+    """Give back to the queue what somebody took and then left."""
+    duties.once_per_slot("sweep_idle", queue.sweep_idle, at=timezone.now())
+
+
+@shared_task
+def warn_of_certificates() -> None:
+    """Tell of certificates that run out soon."""
+    duties.once_per_slot("warn_of_certificates", rota.warn_of_ending_certificates, at=timezone.now())

@@ -69,8 +69,30 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
 }
 
 DUTIES: dict[str, Duty] = {
+    "tick_availability": Duty(
+        "crm.tasks.tick_availability", timedelta(minutes=1), "every minute: note who is here and who has room"
+    ),
+    "give_owners": Duty(
+        "crm.tasks.give_owners", timedelta(minutes=1), "every minute: give unowned conversations an owner"
+    ),
+    "sweep_idle": Duty(
+        "crm.tasks.sweep_idle", timedelta(minutes=1), "every minute: give back to the queue what somebody took and left"
+    ),
+    "reassign_owner": Duty(
+        "crm.tasks.reassign_owner",
+        timedelta(minutes=10),
+        "every 10 minutes: move what cannot wait until its owner is back",
+    ),
     "sweep_orphans": Duty(
-        "crm.tasks.sweep_orphans", timedelta(minutes=1), "every minute: give unowned conversations an owner"
+        "crm.tasks.sweep_orphans",
+        timedelta(minutes=15),
+        "every 15 minutes: tell the leads of matters without an owner or a next step, or with three owners in a week",
+    ),
+    "warn_of_certificates": Duty(
+        "crm.tasks.warn_of_certificates",
+        timedelta(days=1),
+        "every morning at 05:10 UTC: tell of certificates that run out within 30 days",
+        offset=timedelta(hours=5, minutes=10),
     ),
     "reprioritise_queue": Duty(
         "crm.tasks.reprioritise_queue",

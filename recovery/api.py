@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from crm import money
 from crm.api.hot import read
 from crm.api.paging import PAGE_SIZE, read_cursor, write_cursor
-from crm.api.shapes import StrictIn
+from crm.api.shapes import StrictIn, out_of_order
 from crm.api.views import CURSOR, asking, get_or_404, may
 from crm.models import Conversation
 from recovery import actions
@@ -48,6 +48,7 @@ class FactsIn(StrictIn):
 class ResolveIn(StrictIn):
     outcome = serializers.ChoiceField(Outcome.choices)
     explanation = serializers.CharField(max_length=20_000, help_text="What the customer is told, in writing.")
+    out_of_order = out_of_order()
 
 
 class EntitlementOut(serializers.Serializer[Any]):
@@ -200,6 +201,7 @@ class ResolveCase(APIView):
             case.pk,
             outcome=Outcome(given["outcome"]),
             explanation=given["explanation"],
+            out_of_order=given["out_of_order"],
             by=asking(request),
             at=timezone.now(),
         )

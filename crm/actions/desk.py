@@ -1,19 +1,21 @@
-"""What colleagues do at their desk: answer, write down a call, leave a note, close, take on."""
+"""What colleagues do at their desk: answer, write down a call, leave a note, close."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import identity, intake, outgoing, promises
+from crm.actions import identity, intake, outgoing, promises, queue, routing
 from crm.channels import Channel, Message
 from crm.channels.smtp import message_id
 from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, Promise, User
@@ -23,14 +25,15 @@ from crm.policy import (
     ConversationState,
     Direction,
     MessageKind,
+    OutOfOrder,
     PromiseKind,
+    PullEnd,
+    WorkMode,
     may_close,
-    owner_for,
     promises_an_answer_keeps,
 )
 from crm.together import insert_together
 
-ORPHANS_AT_ONCE = 200
 THREAD_IDS_SENT = 10
 """How many Message-IDs stand in References; clients thread by the last ones."""
 
@@ -57,12 +60,6 @@ class NotYet(ValueError):
     """A stated time lies in the future, or was stated without saying how it is known."""
 
     code = "time_not_credible"
-
-
-class AlreadyOwned(Exception):
-    """Somebody else has taken the conversation on."""
-
-    code = "already_owned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +95,15 @@ def answer(
     origin: str = "admin",
     concerns: str = "",
     stays_open: bool = False,
+    out_of_order: str = "",
 ) -> OutgoingMessage:
     """Answer a customer the way they came. The promise is kept once the answer is accepted for delivery, not before.
 
     key: the same key twice is one answer. concerns: what to tell when it is accepted, e.g. "case:<public id>".
-    stays_open: the next step is ours, so the conversation keeps waiting for us.
-    Raises Conversation.DoesNotExist, NoWayBack, WrongState, intake.NothingSaid, outgoing.DifferentContent; then nothing
-    has changed and nothing leaves.
+    stays_open: the next step is ours, so the conversation keeps waiting for us. out_of_order: an OutOfOrder, needed when
+    it waits for us and others stand before it.
+    Raises Conversation.DoesNotExist, NoWayBack, WrongState, intake.NothingSaid, outgoing.DifferentContent, queue.NotNext,
+    queue.InWork, routing.NotCertified; then nothing has changed and nothing leaves.
     """
     if not text.strip():
         raise intake.NothingSaid(_("There are no words in this answer yet."))
@@ -120,8 +119,9 @@ def answer(
                 origin=origin,
                 concerns=concerns,
                 stays_open=stays_open,
+                out_of_order=out_of_order,
             )
-    except IntegrityError:
+    except (IntegrityError, queue.NotNext, queue.InWork):  # the second press of the same button is no second answer
         standing = OutgoingMessage.objects.select_related("interaction").filter(key=key).first()
         if standing is None or standing.interaction is None:
             raise
@@ -131,7 +131,16 @@ def answer(
 
 
 def _answer(
-    conversation_id: int, *, text: str, by: User, at: datetime, key: str, origin: str, concerns: str, stays_open: bool
+    conversation_id: int,
+    *,
+    text: str,
+    by: User,
+    at: datetime,
+    key: str,
+    origin: str,
+    concerns: str,
+    stays_open: bool,
+    out_of_order: str,
 ) -> OutgoingMessage:
     conversation = (
         Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
@@ -144,6 +153,9 @@ def _answer(
         .order_by("-spoke_at", "-id")[:THREAD_IDS_SENT]
     )
     channel, point = _way_back(conversation.customer, heard)
+    if channel in routing.PUBLIC:
+        routing.check_public(by, at=at)
+    beside = queue.answered(conversation, by=by, at=at, out_of_order=out_of_order)
     message = _say(
         conversation,
         text=text,
@@ -158,8 +170,8 @@ def _answer(
         meets=promises_an_answer_keeps(),
         template="answer",
         thread=[i.message_id for i in reversed(heard) if i.message_id],
+        beside=beside,
     )
-    conversation.owner_id = conversation.owner_id or by.pk
     conversation.state = ConversationState.OPEN if stays_open else ConversationState.WAITING
     conversation.save(update_fields=["owner", "state"])
     return message
@@ -180,8 +192,9 @@ def _say(
     meets: list[PromiseKind],
     template: str,
     thread: list[str],
+    beside: Sequence[Model] = (),
 ) -> OutgoingMessage:
-    """Write what we say, its outgoing message and its history in one statement, and ring after commit."""
+    """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit."""
     interaction = Interaction(
         conversation=conversation,
         direction=Direction.OUTBOUND,
@@ -235,9 +248,42 @@ def _say(
         origin=origin,
         detail={"message": str(message.public_id), "channel": channel},
     )
-    insert_together(interaction, message, entry)
+    insert_together(interaction, message, entry, *beside)
     dispatch.after_commit("outgoing.ready")
     return message
+
+
+def tell(
+    conversation: Conversation, *, text: str, template: str, by: User, at: datetime, key: str
+) -> OutgoingMessage | None:
+    """Tell a customer something about their matter that is no answer and keeps no promise; None without an address.
+
+    template: of templates/email/crm. The conversation is locked by the caller, with its customer.
+    """
+    heard = list(
+        Interaction.objects.filter(conversation=conversation, direction=Direction.INBOUND)
+        .select_related("contact_point")
+        .order_by("-spoke_at", "-id")[:THREAD_IDS_SENT]
+    )
+    try:
+        channel, point = _way_back(conversation.customer, heard)
+    except NoWayBack:
+        return None
+    return _say(
+        conversation,
+        text=text,
+        channel=channel,
+        address=point.address,
+        contact_point=point,
+        by=by,
+        at=at,
+        key=key,
+        origin="",
+        concerns="",
+        meets=[],
+        template=template,
+        thread=[i.message_id for i in reversed(heard) if i.message_id],
+    )
 
 
 def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, ContactPoint]:
@@ -318,9 +364,10 @@ def _confirm(conversation: Conversation, call: Call, *, by: User, at: datetime, 
         meets=[PromiseKind.FIRST_RESPONSE, PromiseKind.CONFIRMATION],
         template="confirmation",
         thread=[],
+        beside=queue.answered(conversation, by=by, at=at, out_of_order=OutOfOrder.ON_THE_LINE, mode=WorkMode.TALK),
     )
     conversation.state = ConversationState.WAITING
-    conversation.save(update_fields=["state"])
+    conversation.save(update_fields=["state", "owner"])
     return message
 
 
@@ -349,6 +396,7 @@ def note(conversation_id: int, *, text: str, by: User, at: datetime, key: str = 
         spoke_at=at,
         ingested_at=at,
     )
+    queue.goes_on(conversation, by=by, at=at)
     history.record(
         conversation.customer, "conversation.noted", ref=f"conversation:{conversation.public_id}", by=by, at=at
     )
@@ -372,6 +420,7 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
         raise StillPromised(_("Something promised is still open: %(what)s.") % {"what": what})
     before, conversation.state = conversation.state, ConversationState.CLOSED
     conversation.save(update_fields=["state"])
+    queue.ended(conversation, PullEnd.CLOSED, at=at)
     history.record(
         conversation.customer,
         "conversation.closed",
@@ -407,49 +456,3 @@ def reopen(conversation_id: int, *, by: User, at: datetime, origin: str = "admin
         origin=origin,
     )
     return conversation
-
-
-@transaction.atomic
-def take(conversation_id: int, *, by: User, at: datetime) -> Conversation:
-    """Become the owner of a conversation that has none. Raises Conversation.DoesNotExist, AlreadyOwned."""
-    conversation = (
-        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
-    )
-    if conversation.owner_id == by.pk:
-        return conversation
-    if conversation.owner_id is not None:
-        raise AlreadyOwned(_("A colleague already has this conversation."))
-    _give(conversation, by.pk, by=by, at=at)
-    return conversation
-
-
-def _give(conversation: Conversation, owner_id: int, *, by: User | None, at: datetime) -> None:
-    conversation.owner_id = owner_id
-    conversation.save(update_fields=["owner"])
-    history.record(
-        conversation.customer,
-        "conversation.owned",
-        ref=f"conversation:{conversation.public_id}",
-        by=by,
-        at=at,
-        detail={"owner": owner_id},
-    )
-
-
-def give_orphans_an_owner(at: datetime) -> int:
-    """Give every open conversation without an owner to somebody who takes conversations now. Returns how many were given."""
-    staff = list(User.objects.taking_conversations().order_by("pk").values_list("pk", flat=True))
-    given = 0
-    with transaction.atomic():
-        orphans = (
-            Conversation.objects.unowned()
-            .select_for_update(skip_locked=True, of=("self",))
-            .select_related("customer")
-            .order_by("id")[:ORPHANS_AT_ONCE]
-        )
-        for conversation in orphans if staff else ():
-            owner = owner_for(str(conversation.public_id), staff=staff, previous_owner=None)
-            if owner is not None:
-                _give(conversation, owner, by=None, at=at)
-                given += 1
-    return given

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_deny
 
-from crm.actions import desk
+from crm.actions import desk, queue
 from crm.admin import pages, panels, promises, words
 from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage
 from crm.models.talk import AttachmentState
@@ -119,7 +119,7 @@ def _act(request: HttpRequest, conversation: Conversation) -> str:
             _("The conversation is open again."),
         ),
         "take": (
-            lambda: desk.take(conversation.pk, by=pages.colleague(request), at=at),
+            lambda: queue.take(conversation.pk, by=pages.colleague(request), at=at),
             _("This conversation is yours now."),
         ),
     }

@@ -17,7 +17,22 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from crm.actions import calendars, consent, customers, desk, identity, intake, outgoing, promises, work
+from crm.actions import (
+    calendars,
+    consent,
+    customers,
+    desk,
+    handoffs,
+    identity,
+    intake,
+    outgoing,
+    owners,
+    promises,
+    queue,
+    rota,
+    routing,
+    work,
+)
 from crm.models import User
 from crm.policy import UnusableCalendar
 
@@ -30,7 +45,16 @@ REFUSALS: tuple[type[Exception], ...] = (
     calendars.StartsTooSoon,
     consent.EvidenceMissing,
     customers.NoSuchDay,
-    desk.AlreadyOwned,
+    owners.AlreadyOwned,
+    queue.NotNext,
+    queue.InWork,
+    queue.NotHeld,
+    routing.Refused,
+    handoffs.NotYours,
+    handoffs.HandOffLocked,
+    handoffs.AlreadyOffered,
+    handoffs.NotOffered,
+    rota.NotPossible,
     desk.NoWayBack,
     desk.NotYet,
     desk.StillPromised,

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from crm.channels import Channel
-from crm.policy import ConversationState, Direction, OutgoingState, PromiseKind, PromiseState
+from crm.policy import ConversationState, Direction, OutgoingState, OutOfOrder, PromiseKind, PromiseState
 
 WORDS_AT_MOST = 100_000
 """Characters of one message; longer ones come as a file."""
@@ -38,10 +38,22 @@ class MessageIn(StrictIn):
     )
 
 
+def out_of_order() -> serializers.ChoiceField:
+    """The field in which somebody says why a matter is taken out of order."""
+    return serializers.ChoiceField(
+        OutOfOrder.choices,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Why this one comes before others that stand before it; refused as `not_next` when it is needed and missing.",
+    )
+
+
 class AnswerIn(StrictIn):
     text = serializers.CharField(max_length=WORDS_AT_MOST)
     key = serializers.CharField(max_length=80, required=False, help_text="The same key twice is one answer.")
     stays_open = serializers.BooleanField(default=False, help_text="The next step is ours.")
+    out_of_order = out_of_order()
 
 
 class NoteIn(StrictIn):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import views
+from crm.api import queue, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -13,6 +13,13 @@ urlpatterns = [
     path("conversations/<uuid:public_id>/answers/", views.Answers.as_view()),
     path("conversations/<uuid:public_id>/notes/", views.Notes.as_view()),
     path("conversations/<uuid:public_id>/close/", views.Close.as_view()),
+    path("conversations/<uuid:public_id>/take/", queue.Take.as_view()),
+    path("conversations/<uuid:public_id>/put-back/", queue.GiveBack.as_view()),
+    path("conversations/<uuid:public_id>/hand-offs/", queue.HandOffs.as_view()),
+    path("hand-offs/<uuid:public_id>/accept/", queue.Accept.as_view()),
+    path("hand-offs/<uuid:public_id>/decline/", queue.Decline.as_view()),
+    path("hand-offs/<uuid:public_id>/withdraw/", queue.Withdraw.as_view()),
+    path("queue/next/", queue.Next.as_view()),
     path("inbox/", views.Inbox.as_view()),
     path("calls/", views.Calls.as_view()),
     path("customers/<uuid:public_id>/timeline/", views.Timeline.as_view()),

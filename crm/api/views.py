@@ -353,6 +353,7 @@ class Answers(APIView):
             key=given.get("key", ""),
             origin="api",
             stays_open=given["stays_open"],
+            out_of_order=given["out_of_order"],
         )
         return Response({"id": message.public_id, "state": message.state, "channel": message.channel}, status=201)
 

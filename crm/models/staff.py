@@ -10,12 +10,17 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.ids import uuid7
+from crm.policy import LineOfWork
 
 
 class UserQuerySet(models.QuerySet["User"]):
     def taking_conversations(self) -> UserQuerySet:
-        """Colleagues to whom a conversation can be given now."""
-        return self.filter(is_active=True, takes_conversations=True)
+        """Colleagues to whom a conversation can be given now; asks columns of the account alone."""
+        return self.filter(is_active=True, takes_conversations=True, is_available=True, is_full=False)
+
+    def colleagues(self) -> UserQuerySet:
+        """Everybody who works here now."""
+        return self.filter(is_active=True, is_staff=True)
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
@@ -48,6 +53,19 @@ class User(AbstractUser):
     takes_conversations = models.BooleanField(
         _("takes conversations"), default=False, help_text=_("New conversations are given to this colleague.")
     )
+    line_of_work = models.CharField(
+        _("line of work"), max_length=12, choices=LineOfWork, default=LineOfWork.SERVICE, db_default=LineOfWork.SERVICE
+    )
+    is_vendor = models.BooleanField(_("works for a vendor"), default=False, db_default=False)
+    customer_service_share = models.PositiveSmallIntegerField(
+        _("share of customer service, percent"), default=100, db_default=100
+    )
+    capacity_points = models.PositiveSmallIntegerField(_("effort points at full share"), default=120, db_default=120)
+    chats_at_once = models.PositiveSmallIntegerField(_("chats at once"), default=3, db_default=3)
+    written_at_once = models.PositiveSmallIntegerField(_("written matters at once"), default=5, db_default=5)
+    # Kept by tick_availability every minute and by the actions, so that intake reads this row alone.
+    is_available = models.BooleanField(_("is here now"), default=True, db_default=True, editable=False)
+    is_full = models.BooleanField(_("has a full desk"), default=False, db_default=False, editable=False)
     customer = models.OneToOneField(
         "crm.Customer", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("customer")
     )
@@ -68,9 +86,15 @@ class User(AbstractUser):
                 condition=Q(takes_conversations=False) | Q(is_staff=True),
                 name="user_only_colleagues_take_conversations",
             ),
+            models.CheckConstraint(condition=Q(customer_service_share__lte=100), name="user_share_in_percent"),
+            models.CheckConstraint(condition=Q(chats_at_once__lte=3), name="user_at_most_three_chats"),
         ]
         indexes = [
-            models.Index(fields=["id"], name="user_taking", condition=Q(is_active=True, takes_conversations=True)),
+            models.Index(
+                fields=["id"],
+                name="user_taking",
+                condition=Q(is_active=True, takes_conversations=True, is_available=True, is_full=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -97,6 +97,8 @@ class Conversation(models.Model):
     last_outbound_at = models.DateTimeField(null=True, editable=False)
     first_answer_at = models.DateTimeField(null=True, editable=False)
     imported = models.BooleanField(default=False, editable=False)
+    # What it takes to settle it: a complaint type; asked for only where a RequiredSkill says so.
+    skill = models.CharField(_("skill"), max_length=40, blank=True, default="", db_default="", editable=False)
 
     objects = ConversationQuerySet.as_manager()
 
@@ -119,6 +121,11 @@ class Conversation(models.Model):
                 fields=["owner", "queue_class", "due_at"],
                 name="conversation_of_owner",
                 condition=Q(state=ConversationState.OPEN),
+            ),
+            models.Index(
+                fields=["owner", "last_outbound_at"],
+                name="conversation_waits_for_them",
+                condition=Q(state=ConversationState.WAITING),
             ),
             models.Index(
                 fields=["id"], name="conversation_unowned", condition=Q(state=ConversationState.OPEN, owner=None)

@@ -4,11 +4,31 @@ Nothing here knows a channel, a model, a queue or the network; times are argumen
 """
 
 from crm.policy.alerts import AlertKind
+from crm.policy.availability import Away, Rota, WeeklyShift, is_away, is_on_shift, is_present, returns_at
 from crm.policy.calendars import ALWAYS, Calendar, UnusableCalendar
+from crm.policy.capacity import (
+    LIVE_FOR,
+    WAITING_COUNTS_FOR,
+    Matter,
+    Person,
+    RefusalReason,
+    WorkMode,
+    effort,
+    is_small_team,
+    may_take,
+)
 from crm.policy.conversations import (
     CONVERSATION_NEXT,
     ConversationState,
     Direction,
+)
+from crm.policy.handoffs import (
+    OWNERS_WITHIN_A_WEEK,
+    HandOffReason,
+    HandOffState,
+    OwnerChangeReason,
+    goes_in_a_circle,
+    is_locked,
 )
 from crm.policy.outgoing import (
     OUTGOING_NEXT,
@@ -38,15 +58,20 @@ from crm.policy.promises import (
     promises_an_answer_keeps,
 )
 from crm.policy.queue import (
+    COUNTED_AT_MOST,
+    IDLE_AFTER,
+    IDLE_AFTER_ASKING,
+    OutOfOrder,
+    PullEnd,
+    PutBack,
     QueueClass,
     critical_share_is_high,
+    needs_a_reason,
     owner_for,
     queue_due,
     queue_key,
 )
-from crm.policy.staff import (
-    Role,
-)
+from crm.policy.staff import PUBLIC_WRITING, LineOfWork, Role, may_write_publicly
 from crm.policy.work import (
     ATTEMPTS_BEFORE_PARKING,
     WorkState,
@@ -59,24 +84,45 @@ __all__ = [
     "ATTEMPTS_BEFORE_PARKING",
     "CONFIRMATION_WITHIN",
     "CONVERSATION_NEXT",
+    "COUNTED_AT_MOST",
     "FIRST_RESPONSE_WITHIN",
+    "IDLE_AFTER",
+    "IDLE_AFTER_ASKING",
+    "LIVE_FOR",
     "NEXT_UPDATE_WITHIN",
     "OUTGOING_NEXT",
+    "OWNERS_WITHIN_A_WEEK",
+    "PUBLIC_WRITING",
     "SENDING_GIVEN_UP_AFTER",
+    "WAITING_COUNTS_FOR",
     "AlertKind",
+    "Away",
     "Calendar",
     "ConversationState",
     "Direction",
+    "HandOffReason",
+    "HandOffState",
+    "LineOfWork",
+    "Matter",
     "MessageKind",
     "MissReason",
+    "OutOfOrder",
     "OutgoingState",
+    "OwnerChangeReason",
+    "Person",
     "PromiseDue",
     "PromiseKind",
     "PromiseState",
+    "PullEnd",
+    "PutBack",
     "QueueClass",
+    "RefusalReason",
     "Role",
+    "Rota",
     "StopFacts",
     "UnusableCalendar",
+    "WeeklyShift",
+    "WorkMode",
     "WorkState",
     "after_failure",
     "after_unknown_outcome",
@@ -84,8 +130,18 @@ __all__ = [
     "critical_share_is_high",
     "default_promises",
     "earliest",
+    "effort",
+    "goes_in_a_circle",
+    "is_away",
+    "is_locked",
+    "is_on_shift",
+    "is_present",
+    "is_small_team",
     "may_close",
+    "may_take",
+    "may_write_publicly",
     "named_moment",
+    "needs_a_reason",
     "next_answer_promise",
     "next_attempt_at",
     "next_news_promise",
@@ -95,4 +151,5 @@ __all__ = [
     "queue_due",
     "queue_key",
     "reason_to_stop",
+    "returns_at",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import IntegerChoices
+from django.db.models import IntegerChoices, TextChoices
 from django.utils.translation import gettext_lazy as _
 
 from crm.policy.promises import PromiseKind
@@ -19,6 +19,44 @@ class QueueClass(IntegerChoices):
     ORDINARY = 1, _("ordinary")
 
 
+IDLE_AFTER = timedelta(minutes=30)
+"""Work on a matter with which nothing happens for so long is given back to the queue."""
+IDLE_AFTER_ASKING = timedelta(hours=8)
+"""The same while somebody waits for a colleague's word."""
+COUNTED_AT_MOST = 1000
+"""Matters that were passed over are counted up to here; more is “very many” all the same."""
+
+
+class OutOfOrder(TextChoices):
+    """Why a matter is taken before others that stand in front of it (E09)."""
+
+    ON_THE_LINE = "on_the_line", _("the customer is on the line")
+    SAME_MATTER = "same_matter", _("it belongs to what I am working on")
+    KNOWS_IT = "knows_it", _("I know this matter")
+    ASKED_BY_LEAD = "asked_by_lead", _("a lead asked me to")
+    LANGUAGE = "language", _("I speak the customer's language")
+    TRAINING = "training", _("for training")
+
+
+class PutBack(TextChoices):
+    """Why a matter goes back to the queue unanswered."""
+
+    MISSING = "missing", _("something is missing that comes later")
+    NOT_ABLE = "not_able", _("somebody else knows better")
+    LEAVING = "leaving", _("I have to go")
+    BY_MISTAKE = "by_mistake", _("taken by mistake")
+
+
+class PullEnd(TextChoices):
+    """How work on a matter ended."""
+
+    ANSWERED = "answered", _("answered")
+    PUT_BACK = "put_back", _("put back")
+    IDLE = "idle", _("nothing happened")
+    HANDED_OVER = "handed_over", _("handed over")
+    CLOSED = "closed", _("closed")
+
+
 def queue_key(
     *, queue_class: int, due_at: datetime, spoke_at: datetime, number: int
 ) -> tuple[int, datetime, datetime, int]:
@@ -27,6 +65,11 @@ def queue_key(
     Times are aware. Source: critical first, then earliest due date, not pre-emptive (docs/adr/0014).
     """
     return (queue_class, due_at, spoke_at, number)
+
+
+def needs_a_reason(*, ahead: int, is_theirs_to_take: bool) -> bool:
+    """Say whether taking a matter now has to be explained: others stand before it, or it is somebody else's."""
+    return ahead > 0 or not is_theirs_to_take
 
 
 def owner_for(conversation_key: str, *, staff: Sequence[int], previous_owner: int | None) -> int | None:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from crm.actions import customers, desk, identity, intake, outgoing, work
+from crm.actions import customers, desk, handoffs, identity, intake, outgoing, owners, queue, rota, routing, work
 from recovery import actions as recovery_actions
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,16 @@ REFUSALS: dict[type[Exception], int] = {
     desk.NoWayBack: 409,
     desk.StillPromised: 409,
     desk.NotYet: 400,
-    desk.AlreadyOwned: 409,
+    owners.AlreadyOwned: 409,
+    queue.NotNext: 409,
+    queue.InWork: 409,
+    queue.NotHeld: 409,
+    routing.Refused: 409,
+    handoffs.NotYours: 403,
+    handoffs.HandOffLocked: 409,
+    handoffs.AlreadyOffered: 409,
+    handoffs.NotOffered: 409,
+    rota.NotPossible: 400,
     work.NotParked: 409,
     customers.NoSuchDay: 400,
     recovery_actions.WrongStatus: 409,

@@ -9,13 +9,13 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import desk, holds, promises
+from crm.actions import desk, holds, promises, routing
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
 from crm.policy import PromiseKind
 from recovery import policy
 from recovery.models import Case, Decision, PolicyVersion
-from recovery.policy import NEXT, Facts, Outcome, Severity, Status
+from recovery.policy import NEXT, ComplaintType, Facts, Outcome, Severity, Status
 
 
 class WrongStatus(Exception):
@@ -120,6 +120,8 @@ def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decis
     )
     case.severity, case.complaint_type = entitlement.severity, facts.complaint_type
     case.save(update_fields=["severity", "complaint_type"])
+    is_sorted = facts.complaint_type != ComplaintType.UNSORTED
+    routing.require(case.conversation_id, facts.complaint_type.value if is_sorted else "", at=at)
     promises.append(
         case.conversation_id,
         [(PromiseKind(kind), within) for kind, within in sorted(entitlement.within.items())],
@@ -145,11 +147,14 @@ def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decis
 
 
 @transaction.atomic
-def resolve(case_id: int, *, outcome: Outcome, explanation: str, by: User, at: datetime) -> Case:
+def resolve(
+    case_id: int, *, outcome: Outcome, explanation: str, by: User, at: datetime, out_of_order: str = ""
+) -> Case:
     """Settle a decided case and confirm it to the customer in writing.
 
-    The case counts as confirmed once that message is accepted for delivery.
-    Raises Case.DoesNotExist, WrongStatus, ExplanationMissing, desk.NoWayBack, desk.WrongState; then nothing has changed.
+    The case counts as confirmed once that message is accepted for delivery. out_of_order: a policy.OutOfOrder, needed
+    when its conversation waits for us and others stand before it.
+    Raises Case.DoesNotExist, WrongStatus, ExplanationMissing, and what desk.answer raises; then nothing has changed.
     """
     case = _locked(case_id)
     if not explanation.strip():
@@ -157,7 +162,15 @@ def resolve(case_id: int, *, outcome: Outcome, explanation: str, by: User, at: d
     _move(case, Status.RESOLVED)
     case.outcome, case.explanation, case.resolved_at = outcome, explanation, at
     case.save(update_fields=["status", "outcome", "explanation", "resolved_at"])
-    desk.answer(case.conversation_id, text=explanation, by=by, at=at, key=f"resolved:{case.pk}", concerns=ref_of(case))
+    desk.answer(
+        case.conversation_id,
+        text=explanation,
+        by=by,
+        at=at,
+        key=f"resolved:{case.pk}",
+        concerns=ref_of(case),
+        out_of_order=out_of_order,
+    )
     history.record(case.customer, "case.resolved", ref=ref_of(case), by=by, at=at, detail={"outcome": outcome})
     return case
 

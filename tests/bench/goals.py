@@ -71,7 +71,12 @@ def asks(run: Run) -> dict[str, Callable[[], Ask]]:
         "reply": lambda: Ask(
             f"/api/v1/conversations/{longest}/answers/",
             agent,
-            {"text": "We look into it.", "key": f"{next(_numbers)}", "stays_open": True},
+            {
+                "text": "We look into it.",
+                "key": f"{next(_numbers)}",
+                "stays_open": True,
+                "out_of_order": "knows_it",
+            },
         ),
         **pages,
     }

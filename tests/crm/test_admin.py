@@ -21,7 +21,7 @@ from django.utils import timezone
 from crm.actions import desk, intake, staff
 from crm.channels import Channel, Message, Part
 from crm.models import Attachment, Conversation, HistoryEntry, Interaction, LifeEvent, OutgoingMessage, User, WorkItem
-from crm.policy import ConversationState, Direction, OutgoingState, Role, WorkState
+from crm.policy import ConversationState, Direction, OutgoingState, OutOfOrder, Role, WorkState
 from evenhand.admin_settings import UNFOLD
 from tests.conftest import NOON
 
@@ -522,7 +522,9 @@ def test_a_list_costs_the_same_for_one_row_and_for_twenty() -> None:
 
     def one_more(key: str) -> None:
         conversation = told(key, address=f"{key}@example.org")
-        desk.answer(conversation.pk, text="Tomorrow.", by=lead, at=NOON, stays_open=True)
+        desk.answer(
+            conversation.pk, text="Tomorrow.", by=lead, at=NOON, stays_open=True, out_of_order=OutOfOrder.KNOWS_IT
+        )
         intake.keep_raw(key.encode(), source="mail:test", label=key, at=NOON)
 
     one_more("first")

@@ -166,14 +166,18 @@ def test_the_same_failure_told_by_mail_form_phone_and_app_gets_its_case_its_answ
         rig.wait(lambda: promise(rig, by_phone, "confirmation")[0] == "met", "the confirmation counts", within=15)
 
         # A colleague answers the app; the customer reads it there.
-        assert staff.post(f"/api/v1/conversations/{by_app}/answers/", json={"text": "We are on it."}).status_code == 201
+        url, words_back = f"/api/v1/conversations/{by_app}/answers/", {"text": "We are on it."}
+        refused = staff.post(url, json=words_back)  # the mail and the form came first
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_next")
+        assert staff.post(url, json={**words_back, "out_of_order": "same_matter"}).status_code == 201
         rig.wait(lambda: promise(rig, by_app, "first_response")[0] == "met", "the answer in the app counts", within=15)
         shown = carla.get(f"/api/v1/conversations/{by_app}/").json()
         assert [said["text"] for said in shown["interactions"]] == [words, "We are on it."]
 
     # A colleague settles the case; it is confirmed when the other side has accepted the words, and not a moment before.
     rig.sink.behave("mira@home.example", "accept and wait")
-    settled = {"outcome": "upheld", "explanation": "You were right. A new lamp is on its way, and your money too."}
+    words_back = "You were right. A new lamp is on its way, and your money too."
+    settled = {"outcome": "upheld", "explanation": words_back, "out_of_order": "knows_it"}
     assert staff.post(f"/api/v1/cases/{cases['mail']}/resolve/", json=settled).status_code == 200
     rig.sink.wait_until_holding("mira@home.example")
     confirmed = "SELECT confirmed_at FROM recovery_case WHERE public_id = %s"
@@ -197,10 +201,8 @@ def test_an_answer_arrives_in_the_thread_of_the_customer_s_own_mail_and_a_reply_
     with Border(rig) as border:
         border.send(question)
         conversation = conversation_with(rig, "nora@home.example")
-        assert (
-            staff.post(f"/api/v1/conversations/{conversation}/answers/", json={"text": "The small one."}).status_code
-            == 201
-        )
+        answer = {"text": "The small one.", "out_of_order": "knows_it"}
+        assert staff.post(f"/api/v1/conversations/{conversation}/answers/", json=answer).status_code == 201
         rig.wait(lambda: rig.sink.deliveries("nora@home.example"), "the answer arrives", within=15)
         (delivered,) = rig.sink.deliveries("nora@home.example")
         assert delivered["in_reply_to"] == "<nora.1@home.example>"

@@ -521,7 +521,11 @@ class Rig:
 
     def answer(self, staff: httpx.Client, conversation: str, *, within: float = 60) -> str:
         """Answer a conversation through the API, with one key until it is acknowledged. Returns the message's id."""
-        words = {"text": "We are sorry. A new lamp leaves today.", "key": "the answer"}
+        words = {
+            "text": "We are sorry. A new lamp leaves today.",
+            "key": "the answer",
+            "out_of_order": "knows_it",
+        }
         answers: list[httpx.Response] = []
 
         def once() -> httpx.Response:

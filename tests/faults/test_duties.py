@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 
 from crm.actions import customers, deadlines, desk, intake, outgoing
 from crm.channels import Channel
-from crm.models import DutyRun, Promise
+from crm.models import Conversation, DutyRun, Promise
 from crm.policy import Role
 from recovery import actions as recovery_actions
 from recovery.policy import ComplaintType, Facts
@@ -139,9 +139,7 @@ def test_six_hours_of_promises_are_worked_off_by_due_time_when_the_scheduler_is_
     missed = Promise.objects.filter(state="breached").count()
     assert missed == Promise.objects.filter(due_at__lt=late, met_at=None).count()
     assert deadlines.tick(at=late) == 0
-    answered = desk.answer(
-        Promise.objects.filter(state="breached").values_list("conversation_id", flat=True)[0],
-        text="We are sorry. It is on its way.", by=owner, at=late,
-    )  # fmt: skip
+    head = Conversation.objects.waiting_for_us().in_due_order()[0]
+    answered = desk.answer(head.pk, text="We are sorry. It is on its way.", by=owner, at=late)
     outgoing.send_batch(at=late)
     assert Promise.objects.filter(conversation=answered.conversation_id, state="met_late").exists()

@@ -17,7 +17,7 @@ from rich.table import Table
 from crm.actions import calendars, customers, deadlines, desk, intake, outgoing, staff
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
-from crm.policy import Role
+from crm.policy import OutOfOrder, Role
 from evenhand.settings.base import PLACES
 from loyalty import actions as loyalty_actions
 from recovery import actions as recovery_actions
@@ -193,7 +193,7 @@ def _tell(
 
 
 def _answer(conversation: Conversation, *, now: datetime, by: User, text: str) -> None:
-    desk.answer(conversation.pk, text=text, by=by, at=now)
+    desk.answer(conversation.pk, text=text, by=by, at=now, out_of_order=OutOfOrder.KNOWS_IT)
     outgoing.send_batch(at=now)
 
 

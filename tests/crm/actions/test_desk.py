@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 
-from crm.actions import deadlines, desk, identity, intake, outgoing
+from crm.actions import deadlines, desk, identity, intake, outgoing, queue
 from crm.models import ContactPoint, Conversation, Customer, HistoryEntry, Interaction, OutgoingMessage, Promise
 from crm.policy import ConversationState, PromiseKind
 from tests.conftest import NOON
@@ -142,10 +142,10 @@ def test_a_note_never_leaves_X22():
 def test_taking_on_is_for_one():
     conversation = told()
     ada, ben = colleague(name="Ada"), colleague(name="Ben")
-    desk.take(conversation.pk, by=ada, at=NOON)
-    desk.take(conversation.pk, by=ada, at=NOON)
-    with pytest.raises(desk.AlreadyOwned):
-        desk.take(conversation.pk, by=ben, at=NOON)
+    queue.take(conversation.pk, by=ada, at=NOON)
+    queue.take(conversation.pk, by=ada, at=NOON)
+    with pytest.raises(queue.InWork):
+        queue.take(conversation.pk, by=ben, at=NOON)
     assert HistoryEntry.objects.filter(verb="conversation.owned").count() == 1
 
 

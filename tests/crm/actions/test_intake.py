@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from crm import dispatch
-from crm.actions import desk, identity, intake, outgoing
+from crm.actions import desk, identity, intake, outgoing, owners
 from crm.channels import Channel, Part
 from crm.models import (
     Attachment,
@@ -111,9 +111,9 @@ def test_a_claim_about_the_future_moves_no_clock_E14():
 def test_nobody_free_means_no_owner_until_the_sweep_finds_one_R012():
     new = received()
     assert new.conversation.owner is None
-    assert desk.give_orphans_an_owner(NOON) == 0
+    assert owners.give_orphans_an_owner(NOON) == 0
     owner = colleague()
-    assert desk.give_orphans_an_owner(NOON) == 1
+    assert owners.give_orphans_an_owner(NOON) == 1
     new.conversation.refresh_from_db()
     assert new.conversation.owner == owner
 
