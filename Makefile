@@ -10,7 +10,7 @@ BIN := .venv/bin
 export EVENHAND_STARTED_AT := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench calibrate migrations lock clean-data help
+.PHONY: run test check bench calibrate simulate metamorphic migrations lock clean-data help
 
 run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -31,6 +31,12 @@ bench: .venv/.ok-test  ## measure; the results go to bench.json
 
 calibrate: .venv/.ok-test  ## simulate how often the parity report is wrong (ARGS="--help" says what can be chosen)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibrate $(ARGS)
+
+simulate: .venv/.ok-test  ## play the same people through several orders of the queue; renews its section in docs/policy.md
+	DJANGO_SETTINGS_MODULE=evenhand.settings.test OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulate $(ARGS)
+
+metamorphic: .venv/.ok-test  ## 100,000 random stories per promise: the channel, the audience and the tone change nothing
+	EVENHAND_STORIES=100000 $(BIN)/python -m pytest -p no:cacheprovider --timeout=7200 -m metamorphic $(ARGS)
 
 migrations: .venv/.ok  ## write migrations for changed models
 	$(BIN)/python manage.py makemigrations

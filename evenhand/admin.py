@@ -28,6 +28,7 @@ from evenhand import mailbox
 from loyalty.models import Gesture
 from loyalty.policy import GestureState
 from recovery import admin as recovery_pages
+from recovery.admin.queue import CAN_SEE as CAN_SEE_QUEUE
 from recovery.models import Case
 from recovery.policy import Severity, Status
 
@@ -127,6 +128,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             True,
             [
                 (_("Service hours"), "calendar_month", "hours", "crm.view_servicecalendar", ()),
+                (_("Order of the queue"), "sort", "queue_days", CAN_SEE_QUEUE, ("queue-order",)),
                 (_("Promises"), "handshake", "crm_promise_changelist", "crm.view_promise", ()),
                 (_("What came in"), "move_to_inbox", "crm_rawitem_changelist", "crm.view_rawitem", ()),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),

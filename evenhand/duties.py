@@ -113,6 +113,12 @@ DUTIES: dict[str, Duty] = {
         "every night at 02:40 UTC: decide every open case again and compare byte for byte",
         offset=timedelta(hours=2, minutes=40),
     ),
+    "channel_swap_shadow": Duty(
+        "recovery.tasks.channel_swap_shadow",
+        timedelta(days=1),
+        "every night at 03:10 UTC: serve yesterday's queue again with other channels; the order must be the same",
+        offset=timedelta(hours=3, minutes=10),
+    ),
 }
 
 RUNG_AT_LEAST = timedelta(seconds=60)

@@ -20,3 +20,9 @@ def run_due(*, lane: str) -> None:
 def replay_decisions() -> None:
     """Decide every live case again and compare."""
     duties.once_per_slot("replay_decisions", actions.replay_decisions, at=timezone.now())
+
+
+@shared_task
+def channel_swap_shadow() -> None:
+    """Serve yesterday again with other channels, and explain who was served out of order."""
+    duties.once_per_slot("channel_swap_shadow", actions.channel_swap_shadow, at=timezone.now())

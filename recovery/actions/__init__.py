@@ -21,12 +21,16 @@ from recovery.actions.replay import (
     logger,
     replay_decisions,
 )
+from recovery.actions.shadow import (
+    channel_swap_shadow,
+)
 
 __all__ = [
     "REPLAYED_AT_ONCE",
     "ExplanationMissing",
     "UnusableFacts",
     "WrongStatus",
+    "channel_swap_shadow",
     "confirm",
     "decide",
     "facts_from",

@@ -1,5 +1,5 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases
+from recovery.admin import cases, queue
 
-urlpatterns = [*cases.urlpatterns]
+urlpatterns = [*cases.urlpatterns, *queue.urlpatterns]

@@ -11,6 +11,9 @@ from recovery.models.policy import (
     PolicyVersion,
     PolicyVersionQuerySet,
 )
+from recovery.models.shadow import (
+    QueueDay,
+)
 
 __all__ = [
     "LIVE",
@@ -20,4 +23,5 @@ __all__ = [
     "PolicyRule",
     "PolicyVersion",
     "PolicyVersionQuerySet",
+    "QueueDay",
 ]

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from math import log10
-from xml.sax.saxutils import escape
 
 from tests.calibrate.tables import NAMES, SHARES, Line, Lines, cases, only, share
+from tests.drawing import head, scale, sheet, text
 
-WIDE = 860
 LEFT, RIGHT = 250, 830
-STYLE = """
-text { font: 13px system-ui, sans-serif; fill: #1b1f24; }
-.paper { fill: #ffffff; } .head { font-weight: 600; font-size: 15px; } .small { font-size: 11px; } .soft { fill: #59636e; }
-.axis { stroke: #c4cad1; } .limit { stroke: #b3261e; stroke-dasharray: 4 3; } .band { fill: #59636e; opacity: .16; }
-.mark { fill: #0b5cad; } .other { fill: none; stroke: #8a5a00; stroke-width: 2; }
-.line { fill: none; stroke-width: 2; } .s0 { stroke: #0b5cad; } .s1 { stroke: #8a5a00; } .s2 { stroke: #7a1fa2; }
-@media (prefers-color-scheme: dark) {
-text { fill: #e6e9ec; } .paper { fill: #14181c; } .soft { fill: #a3adb8; } .axis { stroke: #46505b; }
-.limit { stroke: #ff8a80; } .mark { fill: #6cb6ff; } .other { stroke: #e3b341; } .band { fill: #a3adb8; }
-.s0 { stroke: #6cb6ff; } .s1 { stroke: #e3b341; } .s2 { stroke: #d8a6ff; }
-}
-"""
 DASHES = ("", "7 4", "2 3")
 GROUPS = {  # row of the power curves -> what its lines are
     "response": [("response", 1.25), ("response", 1.5), ("response", 2.0)],
@@ -37,16 +24,7 @@ def drawn(found: Lines) -> str:
     top = 16
     for draw in (_equality, _real, _margin, _power):
         top = draw(found, parts, top)
-    title = "How often the parity report is wrong, and what it finds"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {top}" role="img" aria-label="{title}">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n"
-        f'<rect class="paper" width="{WIDE}" height="{top}"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
-
-
-def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" text-anchor="{anchor}">{escape(text)}</text>'
+    return sheet("How often the parity report is wrong, and what it finds", parts, top)
 
 
 def _bars(parts: list[str], top: float, lines: Lines, marks: tuple[str, str], most: float) -> float:
@@ -59,32 +37,21 @@ def _bars(parts: list[str], top: float, lines: Lines, marks: tuple[str, str], mo
     parts.append(
         f'<rect class="band" x="{x(0.03):.1f}" y="{top}" width="{x(0.07) - x(0.03):.1f}" height="{rows * 24}"/>'
     )
-    _scale(parts, top, top + rows * 24, [(x(most * each / 4), f"{most * each / 4:.2f}") for each in range(5)])
+    scale(parts, top, top + rows * 24, [(x(most * each / 4), f"{most * each / 4:.2f}") for each in range(5)])
     for row, (line, each) in enumerate(lines.items()):
         y = top + row * 24 + 12
-        parts.append(_text(LEFT - 12, y + 4, f"{cases(line)} cases", anchor="end"))
+        parts.append(text(LEFT - 12, y + 4, f"{cases(line)} cases", anchor="end"))
         for place, name in enumerate(marks):
             style = "other" if place else "mark"
             parts.append(f'<circle class="{style}" cx="{x(share(each, name)):.1f}" cy="{y:.1f}" r="{5 + place}"/>')
     return top + rows * 24 + 20
 
 
-def _scale(parts: list[str], top: float, bottom: float, ticks: list[tuple[float, str]]) -> None:
-    for x, label in ticks:
-        parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
-        parts.append(_text(x, bottom + 14, label, "small soft", "middle"))
-
-
-def _head(parts: list[str], top: float, title: str, under: str) -> float:
-    parts.extend((_text(16, top + 14, title, "head"), _text(16, top + 32, under, "small soft")))
-    return top + 44
-
-
 def _equality(found: Lines, parts: list[str], top: float) -> float:
     lines = only(found, "equality")
     if not lines:
         return top
-    top = _head(
+    top = head(
         parts,
         top,
         "Nobody is treated differently: chance of any red",
@@ -97,7 +64,7 @@ def _real(found: Lines, parts: list[str], top: float) -> float:
     lines = only(found, "real")
     if not lines:
         return top
-    top = _head(
+    top = head(
         parts,
         top,
         "Channels of a real export dealt anew inside types",
@@ -110,7 +77,7 @@ def _margin(found: Lines, parts: list[str], top: float) -> float:
     lines = only(found, "margin")
     if not lines:
         return top
-    top = _head(
+    top = head(
         parts,
         top,
         "A gap exactly at the margin, called alike",
@@ -122,11 +89,11 @@ def _margin(found: Lines, parts: list[str], top: float) -> float:
         return LEFT + (RIGHT - LEFT) * min(value, 0.1) / 0.1
 
     bottom = top + len(metrics) * 22
-    _scale(parts, top, bottom, [(x(each / 50), f"{each / 50:.2f}") for each in range(6)])
+    scale(parts, top, bottom, [(x(each / 50), f"{each / 50:.2f}") for each in range(6)])
     parts.append(f'<line class="limit" x1="{x(0.05):.1f}" x2="{x(0.05):.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
     for row, metric in enumerate(metrics):
         y = top + row * 22 + 11
-        parts.append(_text(LEFT - 12, y + 4, NAMES[metric], anchor="end"))
+        parts.append(text(LEFT - 12, y + 4, NAMES[metric], anchor="end"))
         own = [share(each, "green") for line, each in lines.items() if line.metric == metric]
         parts += [f'<circle class="mark" fill-opacity=".55" cx="{x(each):.1f}" cy="{y:.1f}" r="4"/>' for each in own]
     return bottom + 40
@@ -136,17 +103,17 @@ def _power(found: Lines, parts: list[str], top: float) -> float:
     lines = only(found, "power")
     if not lines:
         return top
-    top = _head(parts, top, "Planted in one channel: chance of red", "by the number of cases in the file")
+    top = head(parts, top, "Planted in one channel: chance of red", "by the number of cases in the file")
     channels = list(dict.fromkeys(line.channel for line in lines))
     sizes = sorted({line.n for line in lines})
     wide, high, first = 190, 110, 220
     for row, (title, wanted) in enumerate(GROUPS.items()):
         here = top + row * (high + 46)
-        parts.append(_text(16, here + 14, title))
+        parts.append(text(16, here + 14, title))
         for which, (metric, size) in enumerate(wanted):
             y = here + 34 + which * 18
             parts.append(_curve([(16, y - 4), (44, y - 4)], which))
-            parts.append(_text(52, y, _label(metric, size), "small"))
+            parts.append(text(52, y, _label(metric, size), "small"))
         for column, channel in enumerate(channels):
             left = first + column * (wide + 22)
 
@@ -157,15 +124,15 @@ def _power(found: Lines, parts: list[str], top: float) -> float:
                 return here + high - (high - 8) * value
 
             if row == 0:
-                parts.append(_text(left + wide, here - 6, channel, "small", "end"))
+                parts.append(text(left + wide, here - 6, channel, "small", "end"))
             for value in (0, 0.5, 1):
                 y = y_of(value)
                 parts.append(f'<line class="axis" x1="{left}" x2="{left + wide}" y1="{y:.1f}" y2="{y:.1f}"/>')
                 if column == 0:
-                    parts.append(_text(left - 6, y + 4, f"{value:g}", "small soft", "end"))
+                    parts.append(text(left - 6, y + 4, f"{value:g}", "small soft", "end"))
             for n in sizes:
                 anchor = "start" if n == sizes[0] else "end" if n == sizes[-1] else "middle"
-                parts.append(_text(x(n), here + high + 14, _short(n), "small soft", anchor))
+                parts.append(text(x(n), here + high + 14, _short(n), "small soft", anchor))
             for which, (metric, size) in enumerate(wanted):
                 points = [
                     (x(n), y_of(share(lines[Line("power", n, metric, size, channel)], "red")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
@@ -12,6 +13,9 @@ from crm import policy as crm_policy
 from crm.policy import PromiseKind
 from recovery.models import PolicyVersion
 from recovery.policy import ComplaintType, Rule, Severity
+
+QUEUE_SIMULATION = settings.BASE_DIR / "docs/queue-simulation.md"
+"""What the order of the queue does, as `make simulate` kept it."""
 
 
 class Command(BaseCommand):
@@ -54,6 +58,8 @@ def page(version: PolicyVersion) -> str:
         *(_row(rule) for rule in rules),
         "",
         "Complaint types: " + ", ".join(f"`{kind.value}` ({kind.label})" for kind in ComplaintType) + ".",
+        "",
+        QUEUE_SIMULATION.read_text(encoding="utf-8").rstrip("\n"),
         "",
     ]
     return "\n".join(lines)
