@@ -45,6 +45,17 @@ class FactsIn(StrictIn):
         return currency
 
 
+def facts_of(given: dict[str, Any]) -> Facts:
+    """Translate what was noted; amounts come in the smallest unit. Raises actions.UnusableFacts."""
+    return actions.facts_from(
+        {
+            **given,
+            "complaint_type": ComplaintType(given["complaint_type"]),
+            "loss": money.from_minor(given["loss"], given["currency"]),
+        }
+    )
+
+
 class ResolveIn(StrictIn):
     outcome = serializers.ChoiceField(Outcome.choices)
     explanation = serializers.CharField(max_length=20_000, help_text="What the customer is told, in writing.")
@@ -179,10 +190,7 @@ class CaseFacts(APIView):
 
     @extend_schema(request=FactsIn, responses=CaseOut, operation_id="case_decide")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given = read(FactsIn, request.data)
-        given["complaint_type"] = ComplaintType(given["complaint_type"])
-        given["loss"] = money.from_minor(given["loss"], given["currency"])
-        facts = actions.facts_from(given)
+        facts = facts_of(read(FactsIn, request.data))
         case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
         actions.decide(case.pk, facts=facts, by=asking(request), at=timezone.now())
         return Response(case_out(case.pk))

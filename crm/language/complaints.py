@@ -43,6 +43,7 @@ _FAILURES = (
     r"never (?:arrived|came|received|delivered|answered|showed|worked|shipped)",
     r"(?:stopped|stops|not|isn't|doesn't|didn't|don't|won't|aren't|wasn't|never) work\w*",
     r"(?:want|need|demand|give me|where's|where is|owe me) (?:a |my |our |the )?(?:full )?refund", r"money back",
+    r"(?:not|never|n't)(?: been)? paid",
     r"compensat(?:e|ion) (?:me|us|for)", r"want (?:some )?compensation", r"reimburse\w*", r"kaputt\w*",
     r"beschädigt\w*", r"defekte?\w*", r"zerbrochen\w*", r"zerkratzt\w*", r"fehlerhaft\w*",
     r"funktioniert (?:\w+ ){0,3}nicht",
@@ -213,6 +214,36 @@ _ASKING = (
     r"http\S{0,200}",
 )  # fmt: skip
 
+# Who listens, what is threatened, how soon an answer is wanted: a clause about nothing else tells of no failure, and
+# whoever says so gets neither more nor less than whoever does not (R075, E04, E05).
+_LOUD = (
+    r"followers?", r"subscribers?", r"influencers?", r"viral", r"(?:my|our) (?:channel|blog|audience|fans|readers)",
+    r"celebrit(?:y|ies)", r"vip", r"blue tick", r"do you (?:even )?know who i am", r"lawyers?", r"attorneys?",
+    r"solicitors?", r"sue", r"suing", r"lawsuit", r"legal (?:action|steps|department)", r"(?:to|in|before) court",
+    r"ombuds\w+", r"regulators?", r"consumer protection", r"trading standards", r"the (?:press|media|papers|news)",
+    r"journalists?", r"reporters?", r"newspapers?", r"social (?:media|networks?)", r"(?:one|1)[- ]star",
+    r"(?:tell|show|share|post|tweet) (?:\w+ ){0,2}(?:everyone|everybody|the (?:whole )?world|everywhere|online|it all over)",
+    r"(?:answer|reply|respond|react|act|call me|do something) (?:me |us |to me )?(?:now|at once|immediately|today|"
+    r"right (?:now|away)|straight away|this (?:minute|instant))",
+    r"(?:want|need|demand|expect) (?:an? )?(?:\w+ )?(?:answer|reply|response)(?: \w+){0,3}",
+    r"anwalt\w*", r"anwält\w*", r"verklag\w*", r"vor gericht", r"presse", r"zeitung\w*", r"verbraucherschutz\w*",
+    r"(?:antworte\w*|melde\w*) (?:sie )?(?:mir |sich |dich )?(?:sofort|umgehend|heute)", r"abonnés", r"avocate?s?",
+    r"tribunal", r"journa(?:l|listes?|ux)", r"répondez (?:-?moi )?(?:immédiatement|tout de suite)", r"seguidores",
+    r"abogad[oa]s?", r"prensa", r"periodistas?", r"(?:respond|contest)\w+ (?:ya|de inmediato)",
+)  # fmt: skip
+_IF: Final = re.compile(r"\W*(?:if|unless|or|otherwise|before|until|wenn|sonst|si|sinon)\b")
+_PRESSING: Final = re.compile(
+    r"(?<!\w)(?:urgent(?:ly)?|very urgent|asap|high(?:est)? priority|top priority|priority|dringend|eilt|urgente?)(?!\w)"
+)
+# How a letter ends, and who signed it: no praise and no complaint.
+_SIGNED: Final = re.compile(
+    r"\n[ \t>]*(?:--|(?:(?:with )?(?:kind(?:est)?|best|warm(?:est)?|many|all my)[ \t]+(?:regards|wishes|thanks|greetings)|"
+    r"all the best|best|regards|cheers|(?:yours )?(?:sincerely|faithfully|truly)|thanks|thank you|"
+    r"mit freundlichen grüßen|mit freundlichen grüssen|(?:viele|liebe|beste|schöne) grü(?:ß|ss)e|"
+    r"bien cordialement|cordialement|(?:un )?saludos?(?: cordial(?:es)?)?|atentamente|sent from my \w+)[ \t]*[,.!]*)[ \t]*"
+    r"(?:\n[^\n]{0,80}){0,6}\s*\Z"
+)
+
 
 def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(r"(?<!\w)(?:" + "|".join(patterns) + r")(?!\w)")
@@ -221,6 +252,10 @@ def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
 _FAILED, _LEFT, _RAGED, _FELT, _HINTED, _THANKED, _ASKED = map(
     _one_of, (_FAILURES, _LET_DOWN, _OUTRAGE, _DISPLEASED, _SIGNS, _KIND, _ASKING)
 )
+
+_BOASTED = _one_of(_LOUD)
+_SENTENCE: Final = re.compile(r"[^.!?\n]+")
+_BREAK: Final = re.compile(r"[,;:–]|(?<=\s)(?:and|but|because|so|und|aber|et|mais|y|pero)(?=\s)")
 
 # What each list is worth: points for one phrase, and how many different phrases count.
 _WORTH = (
@@ -252,13 +287,17 @@ def spot(text: str) -> Spotted:
     """Say whether a text tells of a failure of ours. Never raises; the same words always give the same result.
 
     text: any length, the first 5,000 characters are read; time grows with the length alone. Capitals, exclamation
-    marks, threats and audience change nothing: only what happened and how it felt is looked for.
+    marks, audience, threats of lawyers or press, haste and how a letter is signed change nothing: only what happened
+    and how it felt is looked for.
     Source of the worth of each list: the head of this file.
     """
-    written = " ".join(text.replace("’", "'").replace("!", " ").split())[:READ_AT_MOST]
-    text = written.lower()
-    if len(text) != len(written):  # a few letters have no small form of the same length
-        written = text
+    written = text.replace("’", "'")[:READ_AT_MOST]
+    small = _small(written)
+    signed = _SIGNED.search(small)
+    if signed and small[: signed.start()].strip():
+        written, small = written[: signed.start()], small[: signed.start()]
+    spans = _noise(small)
+    written, text = (" ".join(_without(each, spans).replace("!", " ").split()) for each in (written, small))
     points = 0
     because: list[str] = []
     for number, (phrases, worth, counted) in enumerate(_WORTH):
@@ -267,3 +306,38 @@ def spot(text: str) -> Spotted:
         if number < _TELLING:
             because += found.values()
     return Spotted(is_complaint=points >= COMPLAINT_FROM, because=tuple(dict.fromkeys(because))[:10])
+
+
+def _small(text: str) -> str:
+    """The text in small letters, letter by letter: a few have no small form of the same length."""
+    small = text.lower()
+    return small if len(small) == len(text) else "".join(low if len(low := one.lower()) == 1 else one for one in text)
+
+
+def _noise(small: str) -> list[tuple[int, int]]:
+    """Where a text speaks of nothing but audience, threats and haste."""
+    spans = [match.span() for match in _PRESSING.finditer(small)]
+    if not _BOASTED.search(small):
+        return spans
+    for sentence in _SENTENCE.finditer(small):
+        begins, boasted = sentence.start(), False
+        parts: list[tuple[int, int, bool]] = []
+        for end in [*(match.start() for match in _BREAK.finditer(small, *sentence.span())), sentence.end()]:
+            clause = small[begins:end]
+            tells = bool(_FAILED.search(clause) or _LEFT.search(clause))
+            loud = not tells and bool(_BOASTED.search(clause))
+            boasted = boasted or loud
+            # What goes with a boast or a threat falls with it: "if you do not …", "and they all read this".
+            parts.append((begins, end, loud or (boasted and not tells) or bool(_IF.match(clause))))
+            begins = end
+        spans += [(begins, end) for begins, end, falls in parts if boasted and falls]
+    return sorted(spans)
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text with these places left out, a full stop in place of each."""
+    kept, at = [], 0
+    for begins, end in spans:
+        kept.append(text[at:begins])
+        at = max(at, end)
+    return " . ".join([*kept, text[at:]])

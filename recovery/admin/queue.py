@@ -22,7 +22,7 @@ from recovery.parity.shadow import Cause
 
 CAN_SEE = "recovery.view_queueday"
 DAYS_SHOWN = 50
-PAIRS_SHOWN = 30
+PAIRS_SHOWN = 12
 
 MEANING: dict[str, Any] = {
     Cause.UNEXPLAINED: gettext_lazy("Please ask how this came about; it may be a slip, or a habit worth talking about."),

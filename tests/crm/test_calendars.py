@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 
 from crm.policy import calendars
 from crm.policy.calendars import ALWAYS, Calendar, UnusableCalendar, read_windows
+from tests.metamorphic import STORIES, many, metamorphic
 
-STORIES = int(os.environ.get("EVENHAND_STORIES", "1000"))
+pytestmark = metamorphic
 MINUTE = timedelta(minutes=1)
 ZONES = [
     "Europe/Berlin", "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Africa/Cairo", "America/Santiago",
@@ -66,7 +66,7 @@ def promises(draw: st.DrawFn) -> tuple[Calendar, datetime, int]:
     return draw(service(near)), start, draw(st.sampled_from([1, 15, 30, 60, 240, 480, 600]))
 
 
-@settings(max_examples=2 * STORIES, deadline=None)
+@settings(many, max_examples=max(STORIES, 2000))
 @given(promises())
 def test_due_times_equal_a_walk_minute_by_minute_over_clock_changes_Q6_F21(promise):
     calendar, start, minutes = promise
@@ -76,7 +76,7 @@ def test_due_times_equal_a_walk_minute_by_minute_over_clock_changes_Q6_F21(promi
     assert due.tzinfo is UTC
 
 
-@settings(max_examples=max(200, STORIES // 5), deadline=None)
+@settings(many, max_examples=max(200, STORIES // 5))
 @given(promises(), st.integers(0, 3 * 1440))
 def test_service_time_between_two_moments_and_whether_somebody_is_there_equal_the_walk_F21(promise, minutes):
     calendar, start, _within = promise

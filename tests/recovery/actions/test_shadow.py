@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from crm.actions import desk, duties, intake, outgoing, queue
+from crm.actions import desk, duties, intake, outgoing, promises, queue
 from crm.channels import Channel
-from crm.models import Alert, Conversation, HistoryEntry, Pull, User
-from crm.policy import AlertKind, OutOfOrder
+from crm.models import Alert, Conversation, HistoryEntry, Interaction, Promise, Pull, User
+from crm.policy import ALWAYS, AlertKind, OutOfOrder, default_promises
 from recovery import actions
 from recovery.actions import shadow
 from recovery.models import QueueDay
@@ -233,3 +234,56 @@ def test_a_day_takes_as_many_statements_whether_few_or_many_came(ada):
     for number in range(30):
         answered(heard(60 * 24 + number), 60 * 24 + 60 + number, by=ada)
     assert statements(1) == few
+
+
+@pytest.mark.slow
+def test_ten_thousand_matters_of_a_day_are_looked_at_within_seconds(ada):
+    """Stored in bulk as intake stores them: one message, one promise, and an answer for most of them."""
+    number, team = 10_000, [ada, *(colleague(name=f"C{n}") for n in range(20))]
+    customer = heard(0).customer
+    channels = list(Channel)
+    spoke = [NOON - timedelta(hours=10) + timedelta(seconds=6 * n) for n in range(number)]
+    talks = Conversation.objects.bulk_create(
+        Conversation(
+            customer=customer,
+            owner=team[n % 21],
+            channel=channels[n % 14],
+            state="open",
+            spoke_at=at,
+            due_at=at + timedelta(hours=8),
+        )
+        for n, at in enumerate(spoke)
+    )
+    Promise.objects.bulk_create(
+        promises.row(talk, due, given_by="everybody")
+        for talk in talks
+        for due in default_promises(talk.spoke_at, spoken=False, calendar=ALWAYS)
+    )
+    Interaction.objects.bulk_create(
+        Interaction(
+            conversation=talk,
+            direction="in",
+            channel=talk.channel,
+            source="bulk",
+            external_id=str(n),
+            text="…",
+            spoke_at=talk.spoke_at,
+            ingested_at=talk.spoke_at + timedelta(minutes=n % 7),
+        )
+        for n, talk in enumerate(talks)
+    )
+    Interaction.objects.bulk_create(
+        Interaction(
+            conversation=talk, direction="out", channel=talk.channel, source="desk", external_id=f"a{n}", text="…",
+                author=team[n * 7 % 21],
+            spoke_at=(at := talk.spoke_at + timedelta(minutes=20 + n * 37 % 90)), ingested_at=at,
+        )
+        for n, talk in enumerate(talks[: number * 9 // 10])
+    )  # fmt: skip
+    began = time.perf_counter()
+    day = look()
+    spent = time.perf_counter() - began
+    print(f"{day.arrivals:,} matters, {day.out_of_order:,} pairs out of order, looked at in {spent:.1f} s")
+    assert day.arrivals > 9_000
+    assert day.same_order
+    assert spent < 60
