@@ -22,15 +22,16 @@ _ANSWERS = ("crm.answer_conversation", "crm.log_call", "recovery.open_case", "re
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
 )  # fmt: skip
+_RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
 RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _ANSWERS,
-    Role.LEAD: _READS + _ANSWERS + _LOOKS_AFTER_WORK + _GESTURES,
+    Role.LEAD: _READS + _ANSWERS + _LOOKS_AFTER_WORK + _RULES + _GESTURES,
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: _READS + _LOOKS_AFTER_WORK[2:] + _GESTURES,
     Role.ADMINISTRATOR: (
-        *_READS, *_LOOKS_AFTER_WORK, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user", "auth.view_group",
+        *_READS, *_LOOKS_AFTER_WORK, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user", "auth.view_group",
     ),
 }  # fmt: skip
 
