@@ -14,13 +14,29 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from django.db.models import Count, Max
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Case as If
+from django.db.models import DecimalField, F, Func, IntegerField, JSONField, Max, Min, TextField, Value, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
 from crm import money
 from crm.channels import Channel
 from recovery import obtainable
 from recovery.models import Decision
-from recovery.policy import FACT_NAMES, Difference, Entitlement, Facts, Policy, difference, entitlement_for, sentences
+from recovery.policy import (
+    FACT_NAMES,
+    REFUNDS,
+    Difference,
+    Entitlement,
+    Facts,
+    Policy,
+    canonical,
+    difference,
+    entitlement_for,
+    sentences,
+)
 
 WINDOW = timedelta(days=365)
 FLIPPED = 1000
@@ -30,15 +46,25 @@ EXAMPLES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Cases on one channel with the same facts and the same newest decision."""
+class _Decided:
+    """One decision as it was made, and its case, for a link."""
 
-    channel: str
-    cases: int
-    facts_hash: str
     facts: Facts
     before: Entitlement
     example: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Cases of one channel that are equal in everything that counts but, at most, in how much above a threshold their loss lies.
+
+    cases: how many. matter: what the facts of two groups share when they differ in their channel only. decided: one of them.
+    """
+
+    channel: str
+    cases: int
+    matter: tuple[str, int]
+    decided: _Decided
 
 
 @dataclass(slots=True)
@@ -92,11 +118,11 @@ def tried_on_cases(draft: Policy, *, at: datetime) -> dict[str, Any]:
         "winners": defaultdict(_Kind),
     }
     earned = _SameFacts()
-    for group in _groups(at - WINDOW):
-        after = entitlement_for(group.facts, draft)
-        earned.met(group.facts_hash, after)
-        found = difference(group.before, after)
-        currency = group.facts.currency
+    for group in _groups(at - WINDOW, draft):
+        facts, before = group.decided.facts, group.decided.before
+        after = entitlement_for(facts, draft)
+        earned.met(group.matter, after, facts=facts)
+        found, currency = difference(before, after), facts.currency
         for tally in (everybody, channels[group.channel]):
             tally.add(found, currency=currency, cases=group.cases)
         for what in _changes(found):
@@ -105,8 +131,8 @@ def tried_on_cases(draft: Policy, *, at: datetime) -> dict[str, Any]:
             kind = kinds["losers" if found.gives_less else "winners"][_kind(found)]
             kind.cases += group.cases
             if len(kind.examples) < EXAMPLES_SHOWN:
-                said = {"facts": sentences.known(group.facts), "changes": sentences.changes(found, currency=currency)}
-                kind.examples.append({**group.example, **said})
+                said = {"facts": sentences.known(facts), "changes": sentences.changes(found, currency=currency)}
+                kind.examples.append({**group.decided.example, **said})
     return {
         "since": (at - WINDOW).isoformat(),
         "cases": everybody.cases,
@@ -138,18 +164,19 @@ def tried_on_cases(draft: Policy, *, at: datetime) -> dict[str, Any]:
 
 
 class _SameFacts:
-    """Whether equal facts earned the same on each channel they came by; groups come in the order of their facts."""
+    """Whether equal matters earned the same on each channel they came by; groups come in the order of their matters."""
 
     def __init__(self) -> None:
-        self.facts = self.on_several = self.differing = 0
-        self._hash, self._first, self._times = "", None, 0
+        self.matters = self.on_several = self.differing = self._times = 0
+        self._matter: tuple[str, int] | None = None
+        self._first = ""
 
-    _first: Entitlement | None
-
-    def met(self, facts_hash: str, earned: Entitlement) -> None:
-        if facts_hash != self._hash:
-            self._hash, self._first, self._times = facts_hash, earned, 1
-            self.facts += 1
+    def met(self, matter: tuple[str, int], after: Entitlement, *, facts: Facts) -> None:
+        """Note what one group earned: everything but the loss itself."""
+        earned = canonical({**after.as_data(), "owed": str(after.owed - _paid_back(after, facts.loss))})
+        if matter != self._matter:
+            self._matter, self._first, self._times = matter, earned, 1
+            self.matters += 1
             return
         self._times += 1
         self.on_several += self._times == 2
@@ -157,40 +184,92 @@ class _SameFacts:
 
     def as_data(self) -> dict[str, Any]:
         return {
-            "facts": self.facts,
+            "matters": self.matters,
             "decided_more_than_once": self.on_several,
             "differing": self.differing,
             "read": list(FACT_NAMES),
         }
 
 
-def _groups(since: datetime) -> Iterator[_Group]:
-    """Read the newest decision of each case since then, grouped by what was known, what was owed, and the first channel."""
+def _paid_back(entitlement: Entitlement, loss: Decimal) -> Decimal:
+    return loss if REFUNDS.intersection(entitlement.remedies) else Decimal(0)
+
+
+_AMOUNT: DecimalField[Any, Any] = DecimalField(max_digits=24, decimal_places=4)
+
+
+class _Without(Func):
+    """A JSON object without some of its keys."""
+
+    arg_joiner = " - "
+    template = "(%(expressions)s)"
+    output_field = JSONField()
+
+
+def _groups(since: datetime, draft: Policy) -> Iterator[_Group]:
+    """Read the newest decision of each case since then, grouped in the database.
+
+    Cases whose losses lie between the same two thresholds of the draft are one group, unless what happens to them depends on the
+    loss itself (it is paid back by one set of rules and not by the other): those are read one by one.
+    """
+    thresholds = sorted(
+        {Decimal(str(wanted)) for rule in draft.rules for wanted in rule.when.get("loss", {}).values()} | {Decimal(0)}
+    )
     newest = Decision.objects.filter(decided_at__gte=since).order_by("case_id", "-id").distinct("case_id").values("pk")
     rows = (
         Decision.objects.filter(pk__in=newest)
-        .values("facts_hash", "entitlement_hash", "case__conversation__channel")
-        .annotate(number=Count("pk"), example=Max("pk"))
-        .order_by("facts_hash", "entitlement_hash", "case__conversation__channel")
+        .annotate(
+            amount=Cast(KeyTextTransform("loss", "facts"), _AMOUNT),
+            paid_back=If(
+                When(entitlement__remedies__contains=sorted(REFUNDS), then=F("amount")), default=Value(Decimal(0))
+            ),
+            bare=_Without("facts", Cast(Value("loss"), TextField())),
+            cell=Func(
+                "amount",
+                Value(thresholds, output_field=ArrayField(_AMOUNT)),
+                function="width_bucket",
+                output_field=IntegerField(),
+            ),
+            before=_Without("entitlement", Cast(Value("owed"), TextField()), Cast(Value("explanation"), TextField())),
+            on_top=Cast(KeyTextTransform("owed", "entitlement"), _AMOUNT) - F("paid_back"),
+        )
+        .values("bare", "cell", "before", "on_top", "case__conversation__channel")
+        .annotate(members=ArrayAgg("pk"), least=Min("amount"), most=Max("amount"))
+        .order_by("bare", "cell", "before", "on_top", "case__conversation__channel")
         .iterator(chunk_size=READ_AT_ONCE)
     )
     while batch := list(islice(rows, READ_AT_ONCE)):
-        decisions = {
-            row["pk"]: row
-            for row in Decision.objects.filter(pk__in=[row["example"] for row in batch]).values(
-                "pk", "facts", "entitlement", "case_id", "case__public_id"
-            )
-        }
+        ones = _read([row["members"][0] for row in batch])
         for row in batch:
-            decision = decisions[row["example"]]
-            yield _Group(
-                channel=row["case__conversation__channel"],
-                cases=row["number"],
-                facts_hash=row["facts_hash"],
-                facts=Facts.from_data(decision["facts"]),
-                before=Entitlement.from_data(decision["entitlement"]),
-                example={"case": str(decision["case__public_id"]), "number": decision["case_id"]},
-            )
+            members, one = row["members"], ones[row["members"][0]]
+            after = entitlement_for(one.facts, draft)
+            depends = bool(REFUNDS.intersection(one.before.remedies)) != bool(REFUNDS.intersection(after.remedies))
+            alone = depends and row["least"] != row["most"]
+            for found in _one_by_one(members) if alone else (one,):
+                yield _Group(
+                    channel=row["case__conversation__channel"],
+                    cases=1 if alone else len(members),
+                    matter=(canonical(row["bare"]), row["cell"]),
+                    decided=found,
+                )
+
+
+def _one_by_one(numbers: list[int]) -> Iterator[_Decided]:
+    for start in range(0, len(numbers), READ_AT_ONCE):
+        yield from _read(numbers[start : start + READ_AT_ONCE]).values()
+
+
+def _read(numbers: list[int]) -> dict[int, _Decided]:
+    return {
+        row["pk"]: _Decided(
+            facts=Facts.from_data(row["facts"]),
+            before=Entitlement.from_data(row["entitlement"]),
+            example={"case": str(row["case__public_id"]), "number": row["case_id"]},
+        )
+        for row in Decision.objects.filter(pk__in=numbers)
+        .order_by("id")
+        .values("pk", "facts", "entitlement", "case_id", "case__public_id")
+    }
 
 
 def _changes(found: Difference) -> Iterator[str]:

@@ -1,5 +1,5 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases
+from recovery.admin import cases, policies, rules
 
-urlpatterns = [*cases.urlpatterns]
+urlpatterns = [*cases.urlpatterns, *policies.urlpatterns, *rules.urlpatterns]

@@ -1,4 +1,4 @@
-"""The case's page, what cases add to crm's pages, and the rules to read."""
+"""The case's page, and what cases add to crm's pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
 from crm.policy import ConversationState, PromiseKind
 from recovery import actions
-from recovery.models import LIVE, Case, Decision, PolicyRule, PolicyVersion
+from recovery.models import LIVE, Case, Decision
 from recovery.policy import ComplaintType, Facts, Outcome, RemedyKind, Severity, Status
 
 CAN_OPEN = "recovery.open_case"
@@ -310,17 +310,3 @@ class CaseAdmin(ReadOnlyAdmin):
     def page(self, found: Case) -> SafeString:
         """The case's name, as the way to its page."""
         return format_html('<a class="eh-link" href="{}">{}</a>', reverse("admin:case", args=[found.public_id]), found)
-
-
-@admin.register(PolicyVersion)
-class PolicyVersionAdmin(ReadOnlyAdmin):
-    list_display = ("number", "effective_from", "note", "content_hash")
-    ordering = ("-number",)
-
-
-@admin.register(PolicyRule)
-class PolicyRuleAdmin(ReadOnlyAdmin):
-    list_display = ("version", "position", "code", "because", "goodwill", "severity")
-    list_display_links = ("code",)
-    list_select_related = ("version",)
-    ordering = ("-version_id", "position")
