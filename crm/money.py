@@ -19,6 +19,7 @@ _PLACES = {
     **dict.fromkeys(_TWO_PLACES.split(), 2),
     **dict.fromkeys(_THREE_PLACES.split(), 3),
 }
+CURRENCIES: tuple[str, ...] = tuple(sorted(_PLACES))
 
 
 def places(currency: str) -> int:

@@ -136,8 +136,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("History"), "history", "crm_historyentry_changelist", "crm.view_historyentry", ()),
                 (_("Holds"), "pan_tool", "crm_hold_changelist", "crm.view_hold", ()),
                 (_("Contact points"), "alternate_email", "crm_contactpoint_changelist", "crm.view_contactpoint", ()),
-                (_("Policy"), "gavel", "recovery_policyversion_changelist", "recovery.view_policyversion", ()),
-                (_("Rules"), "rule", "recovery_policyrule_changelist", "recovery.view_policyrule", ()),
+                (_("Rules"), "gavel", "policies", "recovery.view_policyversion", ("policies",)),
             ],
         ),
         (

@@ -110,7 +110,7 @@ DUTIES: dict[str, Duty] = {
     "replay_decisions": Duty(
         "recovery.tasks.replay_decisions",
         timedelta(days=1),
-        "every night at 02:40 UTC: decide every open case again and compare byte for byte",
+        "every night at 02:40 UTC: decide every open case and a sample of settled ones again, compare byte for byte",
         offset=timedelta(hours=2, minutes=40),
     ),
     "channel_swap_shadow": Duty(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -61,9 +62,22 @@ def _starter_rows(request: pytest.FixtureRequest) -> None:
         from recovery.models import PolicyVersion
 
         if not PolicyVersion.objects.exists():
-            importlib.import_module("recovery.migrations.0003_starter_policy").write(apps, None)
+            _write_starter_pack()
         if not Programme.objects.exists():
             importlib.import_module("loyalty.migrations.0002_birthday_programme").write(apps, None)
+
+
+def _write_starter_pack() -> None:
+    from recovery.models import PolicyRule, PolicyVersion
+    from recovery.policy import VersionState, content_hash
+
+    version = PolicyVersion.objects.create(number=1, is_starter=True, note="The starter pack.")
+    for position, row in enumerate(json.loads((ROOT / "recovery/starter_policy.json").read_text("utf-8")), start=1):
+        PolicyRule.objects.create(version=version, position=position, **row)
+    version.refresh_from_db()
+    version.content_hash = content_hash(version.as_policy().rules)
+    version.state, version.effective_from = VersionState.APPROVED, datetime(2000, 1, 1, tzinfo=UTC)
+    version.save()
 
 
 @pytest.fixture(autouse=True)

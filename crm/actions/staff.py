@@ -24,15 +24,16 @@ _LOOKS_AFTER_WORK = (
 )  # fmt: skip
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = ("recovery.view_queueday",)
+_RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
 RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _ANSWERS,
-    Role.LEAD: (*_READS, *_ANSWERS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_GESTURES),
+    Role.LEAD: (*_READS, *_ANSWERS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: _READS + _LOOKS_AFTER_WORK[2:] + _AUDITS + _GESTURES,
     Role.ADMINISTRATOR: (
-        *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
+        *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
         "auth.view_group",
     ),
 }  # fmt: skip

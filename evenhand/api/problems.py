@@ -48,6 +48,14 @@ REFUSALS: dict[type[Exception], int] = {
     recovery_actions.WrongStatus: 409,
     recovery_actions.ExplanationMissing: 400,
     recovery_actions.UnusableFacts: 400,
+    recovery_actions.WrongVersionState: 409,
+    recovery_actions.UnusableRule: 400,
+    recovery_actions.NoSuchRule: 404,
+    recovery_actions.DraftNotChecked: 409,
+    recovery_actions.DraftFailedChecks: 409,
+    recovery_actions.DraftChangedSinceCheck: 409,
+    recovery_actions.NeedsSecondPerson: 409,
+    recovery_actions.MustStartInFuture: 400,
 }
 """Every refusal an action may give, and the HTTP status it has at this door; the code is the refusal's own."""
 

@@ -1,5 +1,5 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, queue
+from recovery.admin import cases, policies, queue, rules
 
-urlpatterns = [*cases.urlpatterns, *queue.urlpatterns]
+urlpatterns = [*cases.urlpatterns, *policies.urlpatterns, *queue.urlpatterns, *rules.urlpatterns]

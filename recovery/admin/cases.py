@@ -1,4 +1,4 @@
-"""The case's page, what cases add to crm's pages, and the rules to read."""
+"""The case's page, and what cases add to crm's pages."""
 
 from __future__ import annotations
 
@@ -25,27 +25,14 @@ from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
 from crm.policy import ConversationState, PromiseKind
 from recovery import actions
-from recovery.models import LIVE, Case, Decision, PolicyRule, PolicyVersion
-from recovery.policy import ComplaintType, Facts, Outcome, Severity, Status
+from recovery.models import LIVE, Case, Decision
+from recovery.policy import ComplaintType, Facts, Outcome, RemedyKind, Severity, Status
 
 CAN_OPEN = "recovery.open_case"
 CAN_SETTLE = "recovery.resolve_case"
 REFUSALS = (*pages.REFUSALS, actions.WrongStatus, actions.ExplanationMissing, actions.UnusableFacts)
 
-REMEDIES = {
-    "acknowledgement": gettext_lazy("We say that we have heard it"),
-    "named_owner": gettext_lazy("A named person looks after it"),
-    "explanation": gettext_lazy("An explanation of what happened"),
-    "written_confirmation": gettext_lazy("A confirmation in writing"),
-    "recourse": gettext_lazy("The way to a second look"),
-    "refund_loss": gettext_lazy("The loss is paid back"),
-    "apology_by_name": gettext_lazy("An apology, signed by a person"),
-    "reverse_change": gettext_lazy("What was changed is undone"),
-    "repair_or_replace": gettext_lazy("Repair, replacement or payment"),
-    "independent_review": gettext_lazy("Somebody else looks at what happened"),
-    "easier_way": gettext_lazy("Help in the way that is easiest for them"),
-    "same_day_relief": gettext_lazy("Relief on the same day"),
-}
+REMEDIES: dict[str, Any] = dict(RemedyKind.choices)
 TONES: dict[str, str] = {
     Severity.LOW: "calm",
     Severity.MEDIUM: "busy",
@@ -324,17 +311,3 @@ class CaseAdmin(ReadOnlyAdmin):
     def page(self, found: Case) -> SafeString:
         """The case's name, as the way to its page."""
         return format_html('<a class="eh-link" href="{}">{}</a>', reverse("admin:case", args=[found.public_id]), found)
-
-
-@admin.register(PolicyVersion)
-class PolicyVersionAdmin(ReadOnlyAdmin):
-    list_display = ("number", "effective_from", "note", "content_hash")
-    ordering = ("-number",)
-
-
-@admin.register(PolicyRule)
-class PolicyRuleAdmin(ReadOnlyAdmin):
-    list_display = ("version", "position", "code", "because", "goodwill", "severity")
-    list_display_links = ("code",)
-    list_select_related = ("version",)
-    ordering = ("-version_id", "position")

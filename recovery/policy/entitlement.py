@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db.models import TextChoices
@@ -36,11 +36,29 @@ class ComplaintType(TextChoices):
     CONDUCT = "conduct", _("how somebody was treated")
 
 
+class RemedyKind(TextChoices):
+    """What can be owed besides money on top; rules use these names and no others."""
+
+    ACKNOWLEDGEMENT = "acknowledgement", _("We say that we have heard it")
+    NAMED_OWNER = "named_owner", _("A named person looks after it")
+    EXPLANATION = "explanation", _("An explanation of what happened")
+    WRITTEN_CONFIRMATION = "written_confirmation", _("A confirmation in writing")
+    RECOURSE = "recourse", _("The way to a second look")
+    REFUND_LOSS = "refund_loss", _("The loss is paid back")
+    APOLOGY_BY_NAME = "apology_by_name", _("An apology, signed by a person")
+    REVERSE_CHANGE = "reverse_change", _("What was changed is undone")
+    REPAIR_OR_REPLACE = "repair_or_replace", _("Repair, replacement or payment")
+    INDEPENDENT_REVIEW = "independent_review", _("Somebody else looks at what happened")
+    EASIER_WAY = "easier_way", _("Help in the way that is easiest for them")
+    SAME_DAY_RELIEF = "same_day_relief", _("Relief on the same day")
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the policy may know about one failure. The list of fields is pinned by a test.
 
-    loss: money the customer lost, >= 0, in `currency` (ISO 4217). days_without: days without what they paid for.
+    loss: money the customer lost, >= 0, in `currency` (ISO 4217), kept in whole smallest units, so that what is stored is
+    what was decided on. days_without: days without what they paid for.
     our_failures: failures of ours in this matter, the first one included. safety: somebody is or was in danger.
     essential: money or service they need to live. vulnerable: told, or clearly evident and noted; only ever helps.
     Every fact can be told on every channel in one sentence and noted by staff in one field.
@@ -58,7 +76,10 @@ class Facts:
     def __post_init__(self) -> None:
         if not self.loss.is_finite() or self.loss < 0:
             raise ValueError("The loss cannot be less than nothing.")
-        money.places(self.currency)
+        try:
+            object.__setattr__(self, "loss", money.rounded(self.loss, self.currency))
+        except InvalidOperation as mistake:
+            raise ValueError("The loss cannot be that large.") from mistake
         if self.days_without < 0 or self.our_failures < 0:
             raise ValueError("Days and failures cannot be less than nothing.")
 
@@ -67,7 +88,7 @@ class Facts:
         return {
             **asdict(self),
             "complaint_type": self.complaint_type.value,
-            "loss": str(money.rounded(self.loss, self.currency)),
+            "loss": str(self.loss),
         }
 
     @classmethod
@@ -79,11 +100,31 @@ class Facts:
         return cls(**{**data, "complaint_type": ComplaintType(data["complaint_type"]), "loss": Decimal(data["loss"])})
 
 
+def _holds(condition: Mapping[str, Any], value: Any) -> bool:
+    """Whether a fact's value passes every test of its condition. Raises ValueError for a test that is not understood."""
+    for test, wanted in condition.items():
+        if test == "is":
+            passes = value == wanted
+        elif test == "one_of":
+            passes = value in wanted
+        elif test == "at_least":
+            passes = value >= (Decimal(str(wanted)) if isinstance(value, Decimal) else wanted)
+        else:
+            raise ValueError(f"“{test}” is no test; only “is”, “one_of” and “at_least” are understood.")
+        if not passes:
+            return False
+    return True
+
+
+FACT_NAMES: tuple[str, ...] = tuple(field.name for field in fields(Facts))
+"""All that a rule may ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: when these conditions hold, this is owed.
 
-    when: fact name to condition; {"is": value} or {"at_least": number}. Empty: always.
+    when: fact name to condition; {"is": value}, {"one_of": [values]} or {"at_least": number}. Empty: always.
     remedies: what is owed, e.g. "refund_loss", "apology_by_name". goodwill: money on top, in the facts' currency.
     within: promise kind to minutes from when the customer spoke. critical: goes before everybody else.
     because: the reason in words one could say in public.
@@ -97,23 +138,33 @@ class Rule:
     severity: Severity = Severity.LOW
     because: str = ""
 
+    def allows(self, name: str, value: Any) -> bool:
+        """Whether this rule may apply when one fact has this value. Raises ValueError for a test that is not understood."""
+        try:
+            return _holds(self.when.get(name, {}), value)
+        except ValueError as mistake:
+            raise ValueError(f"Rule {self.code}: {mistake}") from mistake
+
     def applies(self, facts: Facts) -> bool:
         """Whether every condition holds. Raises ValueError for a condition about something that is no fact."""
-        known = {field.name for field in fields(facts)}
-        for name, condition in self.when.items():
-            if name not in known:
+        for name in self.when:
+            if name not in FACT_NAMES:
                 raise ValueError(f"Rule {self.code} asks for “{name}”, which is no fact.")
-            value = getattr(facts, name)
-            for test, wanted in condition.items():
-                if test == "is":
-                    if value != wanted:
-                        return False
-                elif test == "at_least":
-                    if value < (Decimal(str(wanted)) if isinstance(value, Decimal) else wanted):
-                        return False
-                else:
-                    raise ValueError(f"Rule {self.code} uses “{test}”; only “is” and “at_least” are understood.")
+            if not self.allows(name, getattr(facts, name)):
+                return False
         return True
+
+    def as_data(self) -> dict[str, Any]:
+        """The rule as JSON values, the same bytes for the same rule."""
+        return {
+            "code": self.code,
+            "when": {name: dict(condition) for name, condition in self.when.items()},
+            "remedies": list(self.remedies),
+            "goodwill": f"{self.goodwill:.2f}",
+            "within_minutes": dict(self.within),
+            "severity": str(self.severity),
+            "because": self.because,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +201,24 @@ class Entitlement:
             "explanation": [list(reason) for reason in self.explanation],
         }
 
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Entitlement:
+        """Read an entitlement back from `as_data`. Raises ValueError or KeyError for anything else."""
+        return cls(
+            severity=Severity(data["severity"]),
+            remedies=tuple(data["remedies"]),
+            owed=Decimal(data["owed"]),
+            currency=data["currency"],
+            within={kind: timedelta(minutes=minutes) for kind, minutes in data["within_minutes"].items()},
+            explanation=tuple((code, because) for code, because in data["explanation"]),
+        )
+
     @property
     def critical(self) -> bool:
         return self.severity == Severity.CRITICAL
 
 
-REFUNDS = frozenset({"refund_loss"})
+REFUNDS: frozenset[str] = frozenset({RemedyKind.REFUND_LOSS.value})
 """Remedies that owe the loss itself."""
 
 
@@ -168,9 +231,13 @@ def entitlement_for(facts: Facts, policy: Policy) -> Entitlement:
     Raises ValueError when a rule asks for something that is no fact.
     Source: the rule rows of `policy`, printed in docs/policy.md.
     """
-    applying = [rule for rule in policy.rules if rule.applies(facts)]
+    return combined([rule for rule in policy.rules if rule.applies(facts)], loss=facts.loss, currency=facts.currency)
+
+
+def combined(applying: Sequence[Rule], *, loss: Decimal, currency: str) -> Entitlement:
+    """Add up what these rules give to somebody who lost this much; see `entitlement_for`."""
     remedies = tuple(dict.fromkeys(remedy for rule in applying for remedy in rule.remedies))
-    owed = facts.loss if REFUNDS.intersection(remedies) else Decimal(0)
+    owed = loss if REFUNDS.intersection(remedies) else Decimal(0)
     owed += max((rule.goodwill for rule in applying), default=Decimal(0))
     within: dict[str, timedelta] = {}
     for rule in applying:
@@ -182,8 +249,8 @@ def entitlement_for(facts: Facts, policy: Policy) -> Entitlement:
     return Entitlement(
         severity=severity,
         remedies=remedies,
-        owed=money.rounded(owed, facts.currency),
-        currency=facts.currency,
+        owed=money.rounded(owed, currency),
+        currency=currency,
         within=within,
         explanation=tuple((rule.code, rule.because) for rule in applying),
     )
@@ -197,3 +264,8 @@ def canonical(data: Mapping[str, Any]) -> str:
 def fingerprint(data: Mapping[str, Any]) -> str:
     """The SHA-256 of the canonical text, 64 hexadecimal digits."""
     return hashlib.sha256(canonical(data).encode()).hexdigest()
+
+
+def content_hash(rules: Sequence[Rule]) -> str:
+    """The fingerprint of a set of rules in their order; the same rules have the same one wherever they are stored."""
+    return fingerprint({"rules": [rule.as_data() for rule in rules]})

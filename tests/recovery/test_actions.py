@@ -148,7 +148,7 @@ def test_every_live_case_is_decided_again_and_a_difference_is_an_alarm(monkeypat
     rule = PolicyRule.objects.get(code="days_without")
     with connection.cursor() as cursor:  # somebody gets past the guard of the table
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE recovery_policyrule DISABLE TRIGGER policy_rule_append_only")
+        cursor.execute("ALTER TABLE recovery_policyrule DISABLE TRIGGER policy_rule_stands")
         cursor.execute("UPDATE recovery_policyrule SET goodwill = 5 WHERE id = %s", [rule.pk])
     assert actions.replay_decisions(NOON) == 1
     assert HistoryEntry.objects.filter(verb="decision.differs").count() == 1

@@ -153,3 +153,23 @@ def test_stored_facts_with_another_field_are_refused_E06():
 
 def test_every_status_has_its_line_in_the_table_of_moves():
     assert set(policy.NEXT) == set(policy.Status)
+
+
+@given(st.decimals(min_value=0, max_value=1000, places=3), st.sampled_from(["EUR", "JPY", "BHD"]))
+def test_what_is_stored_is_what_was_decided_on(loss, currency):
+    known = Facts(loss=loss, currency=currency)
+    again = Facts.from_data(known.as_data())
+    assert policy.canonical(entitlement_for(again, RULES).as_data()) == policy.canonical(
+        entitlement_for(known, RULES).as_data()
+    )
+
+
+def test_a_rule_may_be_for_several_types_of_complaint():
+    either = Rule("either", {"complaint_type": {"one_of": ["conduct", "wrong_charge"]}}, because="x")
+    applying = {kind for kind in ComplaintType if either.applies(Facts(kind))}
+    assert applying == {ComplaintType.CONDUCT, ComplaintType.WRONG_CHARGE}
+
+
+def test_a_loss_too_large_to_be_written_is_refused():
+    with pytest.raises(ValueError, match="that large"):
+        Facts(loss=Decimal("1e40"))

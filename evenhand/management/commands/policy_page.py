@@ -12,6 +12,7 @@ from django.utils import timezone
 from crm import policy as crm_policy
 from crm.policy import PromiseKind
 from recovery.models import PolicyVersion
+from recovery.obtainable import GROUPS, MATRIX
 from recovery.policy import ComplaintType, Rule, Severity
 
 QUEUE_SIMULATION = settings.BASE_DIR / "docs/queue-simulation.md"
@@ -61,13 +62,35 @@ def page(version: PolicyVersion) -> str:
         "",
         QUEUE_SIMULATION.read_text(encoding="utf-8").rstrip("\n"),
         "",
+        *_matrix(),
     ]
     return "\n".join(lines)
 
 
+def _matrix() -> list[str]:
+    """How each fact is told on each channel; channels on which it is told in the same way share a column."""
+    lines = [
+        "## How a fact is told, on every channel",
+        "",
+        "A rule may only read what every channel can tell with the same effort; `recovery/obtainable.py` declares it for each fact",
+        "and each channel, and a draft that reads anything else fails its checks.",
+        "",
+        "| fact | "
+        + " | ".join(" · ".join(str(channel.label) for channel in group) for group in GROUPS)
+        + " | effort |",
+        "| --- |" + " --- |" * (len(GROUPS) + 1),
+    ]
+    for name, ways in MATRIX.items():
+        told = [" / ".join(sorted({str(ways[channel].how) for channel in group})) for group in GROUPS]
+        effort = " / ".join(sorted({str(way.effort.label) for way in ways.values()}))
+        lines.append(f"| `{name}` | " + " | ".join(told) + f" | {effort} |")
+    return [*lines, ""]
+
+
 def _row(rule: Rule) -> str:
+    tests = {"is": "is", "one_of": "is one of", "at_least": "at least"}
     when = " and ".join(
-        f"`{name}` {'is' if test == 'is' else 'at least'} `{value}`"
+        f"`{name}` {tests[test]} `{value}`"
         for name, condition in rule.when.items()
         for test, value in condition.items()
     )

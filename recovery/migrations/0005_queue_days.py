@@ -13,7 +13,7 @@ BACK = "DROP TRIGGER queue_day_append_only ON recovery_queueday;"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0003_starter_policy'),
+        ('recovery', '0004_policy_drafts'),
     ]
 
     operations = [
