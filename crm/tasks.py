@@ -8,7 +8,7 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from crm.actions import desk, duties, intake, outgoing, promises
+from crm.actions import desk, duties, endings, intake, outgoing, promises
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: intake.ingest_batch(at=at),
@@ -28,3 +28,9 @@ def run_due(*, lane: str) -> None:
 def sweep_orphans() -> None:
     """Give unowned conversations an owner."""
     duties.once_per_slot("sweep_orphans", desk.give_orphans_an_owner, at=timezone.now())
+
+
+@shared_task
+def sample_dismissals() -> None:
+    """Draw last month's dismissals that somebody else looks at again."""
+    duties.once_per_slot("sample_dismissals", endings.sample_dismissals, at=timezone.now())

@@ -79,6 +79,18 @@ DUTIES: dict[str, Duty] = {
         "every night at 02:40 UTC: decide every open case again and compare byte for byte",
         offset=timedelta(hours=2, minutes=40),
     ),
+    "refresh_ledger": Duty(
+        "recovery.tasks.refresh_ledger",
+        timedelta(days=1),
+        "every night at 03:10 UTC: sum again what was given and owed, by first channel and week",
+        offset=timedelta(hours=3, minutes=10),
+    ),
+    "sample_dismissals": Duty(
+        "crm.tasks.sample_dismissals",
+        timedelta(days=1),
+        "every night at 03:20 UTC: draw one in ten of last month's dismissals for a second person, the same every time",
+        offset=timedelta(hours=3, minutes=20),
+    ),
 }
 
 RUNG_AT_LEAST = timedelta(seconds=60)

@@ -20,3 +20,9 @@ def run_due(*, lane: str) -> None:
 def replay_decisions() -> None:
     """Decide every live case again and compare."""
     duties.once_per_slot("replay_decisions", actions.replay_decisions, at=timezone.now())
+
+
+@shared_task
+def refresh_ledger() -> None:
+    """Sum the last weeks of the special-treatment ledger again."""
+    duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

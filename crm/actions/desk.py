@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import identity, intake, outgoing, promises
+from crm.actions import endings, identity, intake, outgoing, statements
 from crm.channels import Channel, Message
 from crm.channels.smtp import message_id
 from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, Promise, User
@@ -22,6 +23,7 @@ from crm.policy import (
     CONVERSATION_NEXT,
     ConversationState,
     Direction,
+    HowClosed,
     MessageKind,
     PromiseKind,
     may_close,
@@ -35,10 +37,8 @@ THREAD_IDS_SENT = 10
 """How many Message-IDs stand in References; clients thread by the last ones."""
 
 
-class WrongState(Exception):
-    """The conversation cannot go from its state to the wanted one."""
-
-    code = "wrong_state"
+WrongState = endings.WrongState
+"""The conversation cannot go from its state to the wanted one."""
 
 
 class NoWayBack(Exception):
@@ -98,13 +98,16 @@ def answer(
     origin: str = "admin",
     concerns: str = "",
     stays_open: bool = False,
+    meets: Sequence[PromiseKind] = (),
+    correction: str = "",
 ) -> OutgoingMessage:
     """Answer a customer the way they came. The promise is kept once the answer is accepted for delivery, not before.
 
     key: the same key twice is one answer. concerns: what to tell when it is accepted, e.g. "case:<public id>".
-    stays_open: the next step is ours, so the conversation keeps waiting for us.
-    Raises Conversation.DoesNotExist, NoWayBack, WrongState, intake.NothingSaid, outgoing.DifferentContent; then nothing
-    has changed and nothing leaves.
+    stays_open: the next step is ours, so the conversation keeps waiting for us. meets: the promises it keeps; those that
+    every answer keeps when empty. correction: why it is otherwise than we said before, in words of the answer itself.
+    Raises Conversation.DoesNotExist, NoWayBack, WrongState, intake.NothingSaid, outgoing.DifferentContent,
+    statements.Contradicts; then nothing has changed and nothing leaves.
     """
     if not text.strip():
         raise intake.NothingSaid(_("There are no words in this answer yet."))
@@ -120,6 +123,8 @@ def answer(
                 origin=origin,
                 concerns=concerns,
                 stays_open=stays_open,
+                meets=list(meets) or promises_an_answer_keeps(),
+                correction=correction,
             )
     except IntegrityError:
         standing = OutgoingMessage.objects.select_related("interaction").filter(key=key).first()
@@ -131,7 +136,17 @@ def answer(
 
 
 def _answer(
-    conversation_id: int, *, text: str, by: User, at: datetime, key: str, origin: str, concerns: str, stays_open: bool
+    conversation_id: int,
+    *,
+    text: str,
+    by: User,
+    at: datetime,
+    key: str,
+    origin: str,
+    concerns: str,
+    stays_open: bool,
+    meets: list[PromiseKind],
+    correction: str,
 ) -> OutgoingMessage:
     conversation = (
         Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
@@ -155,9 +170,10 @@ def _answer(
         key=key,
         origin=origin,
         concerns=concerns,
-        meets=promises_an_answer_keeps(),
+        meets=meets,
         template="answer",
         thread=[i.message_id for i in reversed(heard) if i.message_id],
+        correction=correction,
     )
     conversation.owner_id = conversation.owner_id or by.pk
     conversation.state = ConversationState.OPEN if stays_open else ConversationState.WAITING
@@ -180,8 +196,10 @@ def _say(
     meets: list[PromiseKind],
     template: str,
     thread: list[str],
+    correction: str = "",
 ) -> OutgoingMessage:
     """Write what we say, its outgoing message and its history in one statement, and ring after commit."""
+    taken_back = statements.compare(conversation, text=text, correction=correction, at=at)
     interaction = Interaction(
         conversation=conversation,
         direction=Direction.OUTBOUND,
@@ -235,7 +253,10 @@ def _say(
         origin=origin,
         detail={"message": str(message.public_id), "channel": channel},
     )
-    insert_together(interaction, message, entry)
+    rows: list[models.Model] = [interaction, message, entry]
+    if taken_back:
+        rows.append(statements.taken_back(interaction, earlier=taken_back, reason=correction, by=by, at=at))
+    insert_together(*rows)
     dispatch.after_commit("outgoing.ready")
     return message
 
@@ -356,10 +377,12 @@ def note(conversation_id: int, *, text: str, by: User, at: datetime, key: str = 
 
 
 @transaction.atomic
-def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin") -> Conversation:
+def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin", reason: str = "") -> Conversation:
     """Close a conversation in which nothing is promised any more.
 
-    Raises Conversation.DoesNotExist, WrongState, StillPromised; then nothing has changed.
+    reason: why it is settled now, needed when it came back within two weeks; then another person closes it.
+    Raises Conversation.DoesNotExist, WrongState, StillPromised, endings.SamePerson,
+    endings.ReasonMissing; then nothing has changed.
     """
     conversation = (
         Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
@@ -370,8 +393,12 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
     if not may_close(unmet):
         what = ", ".join(str(PromiseKind(kind).label) for kind in sorted(unmet))
         raise StillPromised(_("Something promised is still open: %(what)s.") % {"what": what})
-    before, conversation.state = conversation.state, ConversationState.CLOSED
-    conversation.save(update_fields=["state"])
+    if endings.is_silent(conversation):
+        raise WrongState(
+            _("The customer fell silent, so nobody knows whether it is settled. It can end as gone quiet.")
+        )
+    before = conversation.state
+    endings.closed(conversation, HowClosed.CLOSED, reason=reason, by=by, at=at)
     history.record(
         conversation.customer,
         "conversation.closed",
@@ -384,29 +411,13 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
     return conversation
 
 
-@transaction.atomic
 def reopen(conversation_id: int, *, by: User, at: datetime, origin: str = "admin") -> Conversation:
     """Open a closed conversation again, with the same owner; the customer is promised news.
 
+    One closed over two weeks ago goes on in a new conversation, which is returned (X18).
     Raises Conversation.DoesNotExist, WrongState; then nothing has changed.
     """
-    conversation = (
-        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
-    )
-    if conversation.state != ConversationState.CLOSED:
-        raise WrongState(_("This conversation is open."))
-    conversation.state = ConversationState.OPEN
-    promises.keep_running(conversation, at=at)
-    conversation.save(update_fields=["state", "due_at"])
-    history.record(
-        conversation.customer,
-        "conversation.reopened",
-        ref=f"conversation:{conversation.public_id}",
-        by=by,
-        at=at,
-        origin=origin,
-    )
-    return conversation
+    return endings.open_again(conversation_id, by=by, at=at, origin=origin)
 
 
 @transaction.atomic

@@ -17,13 +17,16 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from crm.actions import consent, customers, desk, identity, intake, outgoing, work
+from crm.actions import adverse, consent, customers, desk, endings, identity, intake, outgoing, statements, waits, work
 from crm.models import User
 
 Result = TypeVar("Result")
 View = Callable[..., HttpResponseBase]
 
 REFUSALS: tuple[type[Exception], ...] = (
+    adverse.Involved,
+    adverse.NeedsSecondPerson,
+    adverse.WrongStep,
     consent.EvidenceMissing,
     customers.NoSuchDay,
     desk.AlreadyOwned,
@@ -31,11 +34,17 @@ REFUSALS: tuple[type[Exception], ...] = (
     desk.NotYet,
     desk.StillPromised,
     desk.WrongState,
+    endings.NotTriedEnough,
+    endings.ReasonMissing,
+    endings.SamePerson,
     identity.UnusableAddress,
     intake.DifferentContent,
     intake.NothingSaid,
     outgoing.DifferentContent,
     outgoing.WrongState,
+    statements.Contradicts,
+    waits.AlreadyWaiting,
+    waits.NotWaiting,
     work.NotParked,
 )
 """What crm's actions may answer instead of acting; each says in its words what stands in the way."""

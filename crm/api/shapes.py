@@ -42,6 +42,15 @@ class AnswerIn(StrictIn):
     text = serializers.CharField(max_length=WORDS_AT_MOST)
     key = serializers.CharField(max_length=80, required=False, help_text="The same key twice is one answer.")
     stays_open = serializers.BooleanField(default=False, help_text="The next step is ours.")
+    correction = serializers.CharField(
+        max_length=500, default="", help_text="Why it is otherwise than we said before, in words of the text itself."
+    )
+
+
+class CloseIn(StrictIn):
+    reason = serializers.CharField(
+        max_length=1000, default="", help_text="Why it is settled now; needed when it came back within two weeks."
+    )
 
 
 class NoteIn(StrictIn):

@@ -3,11 +3,24 @@
 Nothing here knows a channel, a model, a queue or the network; times are arguments.
 """
 
+from crm.policy.adverse import ADVERSE_NEXT, SPEECH_PROTECTED_FOR, AdverseKind, AdverseState
 from crm.policy.alerts import AlertKind
 from crm.policy.conversations import (
     CONVERSATION_NEXT,
     ConversationState,
     Direction,
+)
+from crm.policy.endings import (
+    MEDIA_BEFORE_QUIET,
+    REOPENED_WITHIN,
+    TRIES_BEFORE_QUIET,
+    DismissalReason,
+    HowClosed,
+    Verdict,
+    has_fallen_silent,
+    is_the_same_matter,
+    sample,
+    still_wanted,
 )
 from crm.policy.outgoing import (
     OUTGOING_NEXT,
@@ -42,6 +55,7 @@ from crm.policy.queue import (
 from crm.policy.staff import (
     Role,
 )
+from crm.policy.waits import Department
 from crm.policy.work import (
     ATTEMPTS_BEFORE_PARKING,
     WorkState,
@@ -50,16 +64,26 @@ from crm.policy.work import (
 )
 
 __all__ = [
+    "ADVERSE_NEXT",
     "ATTEMPTS_BEFORE_PARKING",
     "CONFIRMATION_WITHIN",
     "CONVERSATION_NEXT",
     "FIRST_RESPONSE_WITHIN",
+    "MEDIA_BEFORE_QUIET",
     "NEXT_UPDATE_WITHIN",
     "OUTGOING_NEXT",
+    "REOPENED_WITHIN",
     "SENDING_GIVEN_UP_AFTER",
+    "SPEECH_PROTECTED_FOR",
+    "TRIES_BEFORE_QUIET",
+    "AdverseKind",
+    "AdverseState",
     "AlertKind",
     "ConversationState",
+    "Department",
     "Direction",
+    "DismissalReason",
+    "HowClosed",
     "MessageKind",
     "OutgoingState",
     "PromiseDue",
@@ -68,12 +92,15 @@ __all__ = [
     "QueueClass",
     "Role",
     "StopFacts",
+    "Verdict",
     "WorkState",
     "after_failure",
     "after_unknown_outcome",
     "appended",
     "default_promises",
     "earliest",
+    "has_fallen_silent",
+    "is_the_same_matter",
     "may_close",
     "next_answer_promise",
     "next_attempt_at",
@@ -83,4 +110,6 @@ __all__ = [
     "queue_due",
     "queue_key",
     "reason_to_stop",
+    "sample",
+    "still_wanted",
 ]

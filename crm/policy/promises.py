@@ -27,6 +27,7 @@ class PromiseState(TextChoices):
     MET = "met", _("kept")
     BREACHED = "breached", _("missed")
     MET_LATE = "met_late", _("kept late")
+    RELEASED = "released", _("let go with its matter")  # dismissed or gone quiet: neither kept nor missed
 
 
 FIRST_RESPONSE_WITHIN = timedelta(hours=8)

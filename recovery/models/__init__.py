@@ -5,19 +5,29 @@ from recovery.models.cases import (
     Case,
     CaseQuerySet,
     Decision,
+    Settlement,
 )
+from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
 from recovery.models.policy import (
     PolicyRule,
     PolicyVersion,
     PolicyVersionQuerySet,
 )
+from recovery.models.reviews import CaseReview
 
 __all__ = [
     "LIVE",
     "Case",
     "CaseQuerySet",
+    "CaseReview",
     "Decision",
+    "EmpowermentGap",
+    "Grant",
+    "LedgerWeek",
+    "PolicyProposal",
     "PolicyRule",
     "PolicyVersion",
     "PolicyVersionQuerySet",
+    "Settlement",
+    "TreatmentException",
 ]

@@ -2,9 +2,13 @@
 
 from recovery.policy.cases import (
     NEXT,
+    REVIEWED_WITHIN,
     Outcome,
+    ReviewResult,
     Status,
+    is_involved,
 )
+from recovery.policy.effort import COUNTS, Effort, EffortLedger, failures_suggested
 from recovery.policy.entitlement import (
     REFUNDS,
     ComplaintType,
@@ -18,20 +22,47 @@ from recovery.policy.entitlement import (
     entitlement_for,
     fingerprint,
 )
+from recovery.policy.grants import (
+    EXCEPTIONS_BUDGET,
+    ExceptionState,
+    Grantable,
+    GrantKind,
+    ProposalState,
+    acts_owed,
+    grantable,
+    is_inside,
+    why_not_in_public,
+)
 
 __all__ = [
+    "COUNTS",
+    "EXCEPTIONS_BUDGET",
     "NEXT",
     "REFUNDS",
+    "REVIEWED_WITHIN",
     "ComplaintType",
+    "Effort",
+    "EffortLedger",
     "Entitlement",
+    "ExceptionState",
     "Facts",
+    "GrantKind",
+    "Grantable",
     "Outcome",
     "Policy",
+    "ProposalState",
+    "ReviewResult",
     "Rule",
     "Severity",
     "Status",
+    "acts_owed",
     "canonical",
     "due_times",
     "entitlement_for",
+    "failures_suggested",
     "fingerprint",
+    "grantable",
+    "is_inside",
+    "is_involved",
+    "why_not_in_public",
 ]
