@@ -260,7 +260,7 @@ def media_tried(conversation: Conversation) -> list[str]:
     """The medium of every try to reach a customer since they last spoke: accepted messages of ours and logged tries."""
     since = conversation.last_inbound_at or conversation.spoke_at
     sent = OutgoingMessage.objects.filter(
-        conversation=conversation, state=OutgoingState.ACCEPTED, accepted_at__gt=since
+        conversation=conversation, state=OutgoingState.ACCEPTED, created_at__gte=since
     ).order_by("id")
     logged = Outreach.objects.filter(conversation=conversation, at__gt=since).order_by("id")
     return [*sent.values_list("channel", flat=True), *logged.values_list("medium", flat=True)]
