@@ -8,7 +8,7 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from crm.actions import calendars, deadlines, duties, intake, order, outgoing, owners, queue, rota
+from crm.actions import calendars, deadlines, duties, endings, intake, order, outgoing, owners, queue, rota
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: intake.ingest_batch(at=at),
@@ -70,3 +70,9 @@ def sweep_idle() -> None:
 def warn_of_certificates() -> None:
     """Tell of certificates that run out soon."""
     duties.once_per_slot("warn_of_certificates", rota.warn_of_ending_certificates, at=timezone.now())
+
+
+@shared_task
+def sample_dismissals() -> None:
+    """Draw last month's dismissals that somebody else looks at again."""
+    duties.once_per_slot("sample_dismissals", endings.sample_dismissals, at=timezone.now())

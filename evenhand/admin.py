@@ -102,6 +102,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Inbox"), "inbox", "inbox", "crm.view_conversation", ("conversation",)),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),
+                (_("Second looks"), "visibility", "reviews", "recovery.view_casereview", ("review",)),
                 (_("Customers"), "group", "crm_customer_changelist", "crm.view_customer", ("customer",)),
                 (_("All conversations"), "forum", "crm_conversation_changelist", "crm.view_conversation", ()),
             ],
@@ -121,6 +122,16 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Gestures"), "redeem", "loyalty_gesture_changelist", "loyalty.view_gesture", ()),
                 (_("Programmes"), "volunteer_activism", "loyalty_programme_changelist", "loyalty.view_programme", ()),
                 (_("Permissions given"), "how_to_reg", "crm_consent_changelist", "crm.view_consent", ()),
+            ],
+        ),
+        (
+            _("Fair play"),
+            False,
+            [
+                (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
+                (_("How matters end"), "flag", "endings", "crm.view_closing", ()),
+                (_("Waiting inside the house"), "hourglass", "waits", "crm.view_internalwait", ()),
+                (_("To customers' disadvantage"), "shield", "adverse", "crm.view_adverseact", ()),
             ],
         ),
         (
@@ -236,7 +247,8 @@ def _promises(user: User, *, at: datetime) -> dict[str, Any]:
         soon=Count("pk", filter=Q(due_at__gte=at, due_at__lt=at + timedelta(hours=1))),
         unowned=Count("pk", filter=Q(owner=None)),
     )
-    past = Promise.objects.filter(due_at__gte=at - timedelta(days=DAYS), due_at__lt=at).aggregate(
+    ran_out = Promise.objects.filter(due_at__gte=at - timedelta(days=DAYS), due_at__lt=at)
+    past = ran_out.exclude(state=PromiseState.RELEASED).aggregate(
         kept=Count("pk", filter=Q(state=PromiseState.MET)), all=Count("pk")
     )
     broken = past["all"] - past["kept"]

@@ -119,6 +119,18 @@ DUTIES: dict[str, Duty] = {
         "every night at 03:10 UTC: serve yesterday's queue again with other channels; the order must be the same",
         offset=timedelta(hours=3, minutes=10),
     ),
+    "refresh_ledger": Duty(
+        "recovery.tasks.refresh_ledger",
+        timedelta(days=1),
+        "every night at 03:10 UTC: sum again what was given and owed, by first channel and week",
+        offset=timedelta(hours=3, minutes=10),
+    ),
+    "sample_dismissals": Duty(
+        "crm.tasks.sample_dismissals",
+        timedelta(days=1),
+        "every night at 03:20 UTC: draw one in ten of last month's dismissals for a second person, the same every time",
+        offset=timedelta(hours=3, minutes=20),
+    ),
 }
 
 RUNG_AT_LEAST = timedelta(seconds=60)

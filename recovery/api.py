@@ -22,7 +22,7 @@ from crm.api.views import CURSOR, asking, get_or_404, may
 from crm.models import Conversation
 from recovery import actions
 from recovery.models import Case, Decision
-from recovery.policy import ComplaintType, Facts, Outcome, Severity, Status
+from recovery.policy import ComplaintType, Facts, GrantKind, Outcome, Severity, Status
 
 
 class FactsIn(StrictIn):
@@ -60,6 +60,49 @@ class ResolveIn(StrictIn):
     outcome = serializers.ChoiceField(Outcome.choices)
     explanation = serializers.CharField(max_length=20_000, help_text="What the customer is told, in writing.")
     out_of_order = out_of_order()
+    reason = serializers.CharField(
+        max_length=2000, default="", help_text="Why no failure of ours was found; needed where the outcome says so."
+    )
+    settled_because = serializers.CharField(
+        max_length=2000, default="", help_text="Why it is settled this time; needed when it came back within two weeks."
+    )
+    correction = serializers.CharField(
+        max_length=500,
+        default="",
+        help_text="Why it is otherwise than we said before, in words of the explanation itself.",
+    )
+
+
+class OwnIn(StrictIn):
+    words = serializers.CharField(
+        max_length=5000, default="", help_text="“This is mine, I am …”, as the customer gets to read it."
+    )
+
+
+class GrantIn(StrictIn):
+    kind = serializers.ChoiceField(GrantKind.choices)
+    amount = serializers.IntegerField(
+        min_value=0, max_value=10**10, default=0, help_text="In the currency's smallest unit; 0 for what has no price."
+    )
+    currency = serializers.RegexField(r"^[A-Z]{3}$", default="EUR")
+    key = serializers.CharField(max_length=80, help_text="The same key twice is one grant.")
+    public_words = serializers.CharField(
+        max_length=2000, default="", help_text="What is said about it in public, if anything."
+    )
+
+
+class GrantOut(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(GrantKind.choices)
+    amount = serializers.IntegerField()
+    currency = serializers.CharField(allow_blank=True)
+    at = serializers.DateTimeField()
+
+
+class ReviewOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    asked_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    result = serializers.CharField(allow_blank=True)
 
 
 class EntitlementOut(serializers.Serializer[Any]):
@@ -176,10 +219,11 @@ class OwnCase(APIView):
 
     permission_classes = [may("recovery.resolve_case")]
 
-    @extend_schema(request=None, responses=CaseOut, operation_id="case_own")
+    @extend_schema(request=OwnIn, responses=CaseOut, operation_id="case_own")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(OwnIn, request.data)
         case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
-        actions.own(case.pk, by=asking(request), at=timezone.now())
+        actions.own(case.pk, by=asking(request), at=timezone.now(), words=given["words"])
         return Response(case_out(case.pk))
 
 
@@ -210,10 +254,65 @@ class ResolveCase(APIView):
             outcome=Outcome(given["outcome"]),
             explanation=given["explanation"],
             out_of_order=given["out_of_order"],
+            reason=given["reason"],
+            settled_because=given["settled_because"],
+            correction=given["correction"],
             by=asking(request),
             at=timezone.now(),
         )
         return Response(case_out(case.pk))
+
+
+class GrantRemedy(APIView):
+    """A colleague gives what was decided; nobody is asked for it. Who lacks the right leaves a note of that (R142)."""
+
+    @extend_schema(request=GrantIn, responses={201: GrantOut}, operation_id="case_grant")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given, user = read(GrantIn, request.data), asking(request)
+        case = get_or_404(Case.objects.visible_to(user), public_id)
+        kind, amount = GrantKind(given["kind"]), Decimal(0)
+        if not user.has_perm("recovery.give_remedy"):
+            if user.is_staff:
+                actions.note_gap(case.pk, kind=kind, by=user, at=timezone.now())
+            raise exceptions.PermissionDenied
+        if given["amount"]:
+            try:
+                amount = money.from_minor(given["amount"], given["currency"])
+            except ValueError as unknown:
+                raise actions.UnusableAmount(str(unknown)) from unknown
+        grant = actions.grant(
+            case.pk,
+            kind=kind,
+            amount=amount,
+            currency=given["currency"],
+            key=given["key"],
+            public_words=given["public_words"],
+            by=user,
+            at=timezone.now(),
+        )
+        minor = money.to_minor(grant.amount, grant.currency) if grant.amount else 0
+        return Response({"kind": grant.kind, "amount": minor, "currency": grant.currency, "at": grant.at}, status=201)
+
+
+class AskForReview(APIView):
+    """A customer who disagrees, or a colleague on their behalf, asks for a second look by somebody not involved."""
+
+    @extend_schema(request=None, responses={201: ReviewOut}, operation_id="case_review")
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        user = asking(request)
+        if user.is_staff and not user.has_perm("recovery.resolve_case"):
+            raise exceptions.PermissionDenied
+        case = get_or_404(Case.objects.visible_to(user), public_id)
+        review = actions.ask_for_review(case.pk, by=user, at=timezone.now())
+        return Response(
+            {
+                "id": review.public_id,
+                "asked_at": review.asked_at,
+                "ended_at": review.ended_at,
+                "result": review.result,
+            },
+            status=201,
+        )
 
 
 urlpatterns = [
@@ -222,5 +321,7 @@ urlpatterns = [
     path("cases/<uuid:public_id>/own/", OwnCase.as_view()),
     path("cases/<uuid:public_id>/facts/", CaseFacts.as_view()),
     path("cases/<uuid:public_id>/resolve/", ResolveCase.as_view()),
+    path("cases/<uuid:public_id>/grants/", GrantRemedy.as_view()),
+    path("cases/<uuid:public_id>/review/", AskForReview.as_view()),
     path("conversations/<uuid:public_id>/case/", OpenCase.as_view()),
 ]

@@ -26,3 +26,9 @@ def replay_decisions() -> None:
 def channel_swap_shadow() -> None:
     """Serve yesterday again with other channels, and explain who was served out of order."""
     duties.once_per_slot("channel_swap_shadow", actions.channel_swap_shadow, at=timezone.now())
+
+
+@shared_task
+def refresh_ledger() -> None:
+    """Sum the last weeks of the special-treatment ledger again."""
+    duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

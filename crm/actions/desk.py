@@ -15,7 +15,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import identity, intake, outgoing, promises, queue, routing
+from crm.actions import endings, identity, intake, outgoing, queue, routing, statements
 from crm.channels import Channel, Message
 from crm.channels.smtp import message_id
 from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, Promise, User
@@ -24,6 +24,7 @@ from crm.policy import (
     CONVERSATION_NEXT,
     ConversationState,
     Direction,
+    HowClosed,
     MessageKind,
     OutOfOrder,
     PromiseKind,
@@ -38,10 +39,8 @@ THREAD_IDS_SENT = 10
 """How many Message-IDs stand in References; clients thread by the last ones."""
 
 
-class WrongState(Exception):
-    """The conversation cannot go from its state to the wanted one."""
-
-    code = "wrong_state"
+WrongState = endings.WrongState
+"""The conversation cannot go from its state to the wanted one."""
 
 
 class NoWayBack(Exception):
@@ -96,14 +95,17 @@ def answer(
     concerns: str = "",
     stays_open: bool = False,
     out_of_order: str = "",
+    meets: Sequence[PromiseKind] = (),
+    correction: str = "",
 ) -> OutgoingMessage:
     """Answer a customer the way they came. The promise is kept once the answer is accepted for delivery, not before.
 
     key: the same key twice is one answer. concerns: what to tell when it is accepted, e.g. "case:<public id>".
     stays_open: the next step is ours, so the conversation keeps waiting for us. out_of_order: an OutOfOrder, needed when
-    it waits for us and others stand before it.
+    it waits for us and others stand before it. meets: the promises it keeps; those that every answer keeps when empty.
+    correction: why it is otherwise than we said before, in words of the answer itself.
     Raises Conversation.DoesNotExist, NoWayBack, WrongState, intake.NothingSaid, outgoing.DifferentContent, queue.NotNext,
-    queue.InWork, routing.NotCertified; then nothing has changed and nothing leaves.
+    queue.InWork, routing.NotCertified, statements.Contradicts; then nothing has changed and nothing leaves.
     """
     if not text.strip():
         raise intake.NothingSaid(_("There are no words in this answer yet."))
@@ -120,6 +122,8 @@ def answer(
                 concerns=concerns,
                 stays_open=stays_open,
                 out_of_order=out_of_order,
+                meets=list(meets) or promises_an_answer_keeps(),
+                correction=correction,
             )
     except (IntegrityError, queue.NotNext, queue.InWork):  # the second press of the same button is no second answer
         standing = OutgoingMessage.objects.select_related("interaction").filter(key=key).first()
@@ -141,6 +145,8 @@ def _answer(
     concerns: str,
     stays_open: bool,
     out_of_order: str,
+    meets: list[PromiseKind],
+    correction: str,
 ) -> OutgoingMessage:
     conversation = (
         Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
@@ -167,10 +173,11 @@ def _answer(
         key=key,
         origin=origin,
         concerns=concerns,
-        meets=promises_an_answer_keeps(),
+        meets=meets,
         template="answer",
         thread=[i.message_id for i in reversed(heard) if i.message_id],
         beside=beside,
+        correction=correction,
     )
     conversation.state = ConversationState.OPEN if stays_open else ConversationState.WAITING
     conversation.save(update_fields=["owner", "state"])
@@ -193,8 +200,10 @@ def _say(
     template: str,
     thread: list[str],
     beside: Sequence[Model] = (),
+    correction: str = "",
 ) -> OutgoingMessage:
     """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit."""
+    taken_back = statements.compare(conversation, text=text, correction=correction, at=at)
     interaction = Interaction(
         conversation=conversation,
         direction=Direction.OUTBOUND,
@@ -248,7 +257,10 @@ def _say(
         origin=origin,
         detail={"message": str(message.public_id), "channel": channel},
     )
-    insert_together(interaction, message, entry, *beside)
+    rows: list[Model] = [interaction, message, entry, *beside]
+    if taken_back:
+        rows.append(statements.taken_back(interaction, earlier=taken_back, reason=correction, by=by, at=at))
+    insert_together(*rows)
     dispatch.after_commit("outgoing.ready")
     return message
 
@@ -404,10 +416,12 @@ def note(conversation_id: int, *, text: str, by: User, at: datetime, key: str = 
 
 
 @transaction.atomic
-def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin") -> Conversation:
+def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin", reason: str = "") -> Conversation:
     """Close a conversation in which nothing is promised any more.
 
-    Raises Conversation.DoesNotExist, WrongState, StillPromised; then nothing has changed.
+    reason: why it is settled now, needed when it came back within two weeks; then another person closes it.
+    Raises Conversation.DoesNotExist, WrongState, StillPromised, endings.SamePerson,
+    endings.ReasonMissing; then nothing has changed.
     """
     conversation = (
         Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
@@ -418,8 +432,12 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
     if not may_close(unmet):
         what = ", ".join(str(PromiseKind(kind).label) for kind in sorted(unmet))
         raise StillPromised(_("Something promised is still open: %(what)s.") % {"what": what})
-    before, conversation.state = conversation.state, ConversationState.CLOSED
-    conversation.save(update_fields=["state"])
+    if endings.is_silent(conversation):
+        raise WrongState(
+            _("The customer fell silent, so nobody knows whether it is settled. It can end as gone quiet.")
+        )
+    before = conversation.state
+    endings.closed(conversation, HowClosed.CLOSED, reason=reason, by=by, at=at)
     queue.ended(conversation, PullEnd.CLOSED, at=at)
     history.record(
         conversation.customer,
@@ -433,26 +451,10 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
     return conversation
 
 
-@transaction.atomic
 def reopen(conversation_id: int, *, by: User, at: datetime, origin: str = "admin") -> Conversation:
     """Open a closed conversation again, with the same owner; the customer is promised news.
 
+    One closed over two weeks ago goes on in a new conversation, which is returned (X18).
     Raises Conversation.DoesNotExist, WrongState; then nothing has changed.
     """
-    conversation = (
-        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
-    )
-    if conversation.state != ConversationState.CLOSED:
-        raise WrongState(_("This conversation is open."))
-    conversation.state = ConversationState.OPEN
-    promises.keep_running(conversation, at=at)
-    conversation.save(update_fields=["state", "due_at"])
-    history.record(
-        conversation.customer,
-        "conversation.reopened",
-        ref=f"conversation:{conversation.public_id}",
-        by=by,
-        at=at,
-        origin=origin,
-    )
-    return conversation
+    return endings.open_again(conversation_id, by=by, at=at, origin=origin)

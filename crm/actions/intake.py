@@ -15,11 +15,11 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import calendars, identity, lease, promises, work
+from crm.actions import calendars, endings, identity, lease, promises, work
 from crm.channels import Channel, Message, Part
 from crm.channels import email as mail_channel
 from crm.channels.smtp import own_ids
-from crm.models import Attachment, Conversation, Interaction, OutgoingMessage, Promise, RawItem, User
+from crm.models import Attachment, Continuation, Conversation, Interaction, OutgoingMessage, Promise, RawItem, User
 from crm.models.talk import AttachmentState
 from crm.policy import (
     ATTEMPTS_BEFORE_PARKING,
@@ -128,6 +128,9 @@ def _receive(
     if conversation is None and message.in_reply_to and not speaker.is_new:
         conversation = _conversation_answered(message, customer_id=speaker.customer.pk)
     rows: list[models.Model] = [] if not speaker.is_new else [speaker.customer, speaker.contact_point]
+    continues = conversation if conversation is not None and endings.is_long_closed(conversation, at=spoke_at) else None
+    if continues is not None:
+        conversation = None
     opened = conversation is None
     if conversation is None:
         conversation = _opened(message, speaker, spoke_at=spoke_at)
@@ -135,6 +138,8 @@ def _receive(
         due = default_promises(spoke_at, spoken=message.channel in SPOKEN, calendar=calendar)
         conversation.due_at = queue_due((promise.kind, promise.due_at) for promise in due)
         rows.append(conversation)
+        if continues is not None:
+            rows.append(new(Continuation, conversation=conversation, continues=continues))
         given_by = "everybody"
     else:
         due, given_by = _goes_on(
@@ -188,6 +193,8 @@ def _goes_on(
 ) -> tuple[tuple[PromiseDue, ...], str]:
     """Open the matter again where needed; whoever was already answered is promised the next answer."""
     locked = Conversation.objects.select_for_update().get(pk=conversation.pk)
+    if locked.state == ConversationState.CLOSED:
+        endings.comes_back(locked, at=spoke_at)
     due: tuple[PromiseDue, ...] = ()
     if locked.first_answer_at is not None or locked.due_at is None:
         due = (next_answer_promise(spoke_at, calendar=calendars.in_force(region, spoke_at)),)

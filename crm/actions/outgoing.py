@@ -31,6 +31,7 @@ from crm.policy import (
     ConversationState,
     MessageKind,
     OutgoingState,
+    PromiseKind,
     StopFacts,
     WorkState,
     after_failure,
@@ -323,7 +324,8 @@ def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
         if message.meets:
             promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
         conversation.last_outbound_at = at
-        conversation.first_answer_at = conversation.first_answer_at or (at if message.meets else None)
+        answers = PromiseKind.FIRST_RESPONSE in message.meets
+        conversation.first_answer_at = conversation.first_answer_at or (at if answers else None)
         conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
     history.record(
         message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind}

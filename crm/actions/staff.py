@@ -18,7 +18,18 @@ _READS = (
     "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
-_ANSWERS = ("crm.answer_conversation", "crm.log_call", "recovery.open_case", "recovery.resolve_case")
+_GUARDS = (
+    "crm.view_adverseact", "crm.view_dismissal", "crm.view_closing", "crm.view_internalwait",
+    "recovery.view_grant", "recovery.view_treatmentexception", "recovery.view_policyproposal", "recovery.view_ledgerweek",
+    "recovery.view_empowermentgap", "recovery.view_casereview",
+)  # fmt: skip
+_ANSWERS = (
+    "crm.answer_conversation", "crm.log_call", "crm.prepare_adverse",
+    "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy", "recovery.review_case",
+)  # fmt: skip
+_SECOND_PERSON = (
+    "crm.confirm_adverse", "crm.audit_dismissal", "recovery.approve_exception", "recovery.decide_proposal",
+)  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
 )  # fmt: skip
@@ -28,10 +39,12 @@ _RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
 RIGHTS: dict[Role, tuple[str, ...]] = {
-    Role.AGENT: _READS + _ANSWERS,
-    Role.LEAD: (*_READS, *_ANSWERS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES),
+    Role.AGENT: _READS + _GUARDS + _ANSWERS,
+    Role.LEAD: (
+        *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
+    ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
-    Role.AUDITOR: _READS + _LOOKS_AFTER_WORK[2:] + _AUDITS + _GESTURES,
+    Role.AUDITOR: (*_READS, *_GUARDS, "crm.audit_dismissal", *_LOOKS_AFTER_WORK[2:], *_AUDITS, *_GESTURES),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
         "auth.view_group",

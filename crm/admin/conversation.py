@@ -56,6 +56,7 @@ class Draft:
 
     answer: str = ""
     stays: str = "customer"
+    correction: str = ""
     note: str = ""
     key: str = ""
     refused: str = ""
@@ -76,12 +77,13 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     draft = Draft(key=pages.fresh_key())
     if request.method == "POST":
         pages.require(request, CAN_ANSWER)
-        refused = _act(request, found)
+        refused, goes_to = _act(request, found)
         if not refused:
-            return redirect("admin:conversation", public_id=public_id)
+            return redirect("admin:conversation", public_id=goes_to)
         draft = Draft(
             answer=request.POST.get("answer", ""),
             stays=request.POST.get("stays", "customer"),
+            correction=request.POST.get("correction", ""),
             note=request.POST.get("note", ""),
             key=request.POST.get("key", "") or pages.fresh_key(),
             refused=refused,
@@ -91,13 +93,18 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     return _show(request, found, draft)
 
 
-def _act(request: HttpRequest, conversation: Conversation) -> str:
-    """Make the one call that the pressed button stands for; gives what stands in the way, or ""."""
+def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UUID]:
+    """Make the one call that the pressed button stands for; gives what stands in the way, or "", and where to go on."""
     at, form = timezone.now(), request.POST
     act = partial(desk.answer, conversation.pk, by=pages.colleague(request), at=at)
     does = {
         "answer": (
-            lambda: act(text=form.get("answer", ""), key=form.get("key", ""), stays_open=form.get("stays") == "us"),
+            lambda: act(
+                text=form.get("answer", ""),
+                key=form.get("key", ""),
+                stays_open=form.get("stays") == "us",
+                correction=form.get("correction", ""),
+            ),
             _("Your answer is on its way. The promise is kept once it is accepted for delivery."),
         ),
         "note": (
@@ -125,11 +132,11 @@ def _act(request: HttpRequest, conversation: Conversation) -> str:
     }
     chosen = does.get(form.get("do", ""))
     if chosen is None:
-        return _("Please use one of the buttons.")
-    _result, refused = pages.tried(chosen[0])
+        return _("Please use one of the buttons."), conversation.public_id
+    result, refused = pages.tried(chosen[0])
     if not refused:
         pages.say(request, "", chosen[1])
-    return refused
+    return refused, result.public_id if isinstance(result, Conversation) else conversation.public_id
 
 
 def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpResponse:

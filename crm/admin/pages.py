@@ -18,10 +18,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from crm.actions import (
+    adverse,
     calendars,
     consent,
     customers,
     desk,
+    endings,
     handoffs,
     identity,
     intake,
@@ -31,6 +33,8 @@ from crm.actions import (
     queue,
     rota,
     routing,
+    statements,
+    waits,
     work,
 )
 from crm.models import User
@@ -43,6 +47,9 @@ REFUSALS: tuple[type[Exception], ...] = (
     UnusableCalendar,
     calendars.NoSuchRegion,
     calendars.StartsTooSoon,
+    adverse.Involved,
+    adverse.NeedsSecondPerson,
+    adverse.WrongStep,
     consent.EvidenceMissing,
     customers.NoSuchDay,
     owners.AlreadyOwned,
@@ -59,6 +66,9 @@ REFUSALS: tuple[type[Exception], ...] = (
     desk.NotYet,
     desk.StillPromised,
     desk.WrongState,
+    endings.NotTriedEnough,
+    endings.ReasonMissing,
+    endings.SamePerson,
     identity.UnusableAddress,
     intake.DifferentContent,
     intake.NothingSaid,
@@ -68,6 +78,9 @@ REFUSALS: tuple[type[Exception], ...] = (
     promises.NotMissed,
     promises.NotReleasable,
     promises.WordsMissing,
+    statements.Contradicts,
+    waits.AlreadyWaiting,
+    waits.NotWaiting,
     work.NotParked,
 )
 """What crm's actions may answer instead of acting; each says in its words what stands in the way."""

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import alerts, hours, outgoing
+from crm.admin import adverse, alerts, endings, hours, outgoing
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
@@ -34,6 +34,8 @@ urlpatterns: list[URLPattern] = [
     path("outgoing/", outgoing.outgoing_mailbox, name="outgoing"),
     path("outgoing/<uuid:public_id>/release/", outgoing.release, name="release"),
     path("outgoing/<uuid:public_id>/cancel/", outgoing.cancel, name="cancel"),
+    *endings.urlpatterns,
+    *adverse.urlpatterns,
 ]
 
 

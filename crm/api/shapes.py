@@ -54,6 +54,15 @@ class AnswerIn(StrictIn):
     key = serializers.CharField(max_length=80, required=False, help_text="The same key twice is one answer.")
     stays_open = serializers.BooleanField(default=False, help_text="The next step is ours.")
     out_of_order = out_of_order()
+    correction = serializers.CharField(
+        max_length=500, default="", help_text="Why it is otherwise than we said before, in words of the text itself."
+    )
+
+
+class CloseIn(StrictIn):
+    reason = serializers.CharField(
+        max_length=1000, default="", help_text="Why it is settled now; needed when it came back within two weeks."
+    )
 
 
 class NoteIn(StrictIn):

@@ -354,6 +354,7 @@ class Answers(APIView):
             origin="api",
             stays_open=given["stays_open"],
             out_of_order=given["out_of_order"],
+            correction=given["correction"],
         )
         return Response({"id": message.public_id, "state": message.state, "channel": message.channel}, status=201)
 
@@ -386,10 +387,11 @@ class Close(APIView):
 
     permission_classes = [may("crm.answer_conversation")]
 
-    @extend_schema(request=None, responses={204: None}, operation_id="conversation_close")
+    @extend_schema(request=shapes.CloseIn, responses={204: None}, operation_id="conversation_close")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(shapes.CloseIn, request.data)
         conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
-        desk.close(conversation.pk, by=asking(request), at=timezone.now(), origin="api")
+        desk.close(conversation.pk, by=asking(request), at=timezone.now(), origin="api", reason=given["reason"])
         return Response(status=204)
 
 

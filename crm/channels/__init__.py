@@ -37,6 +37,10 @@ class Channel(models.TextChoices):
     FIELD = "field", _("Field visit")
 
 
+PUBLIC = frozenset({Channel.SOCIAL_PUBLIC, Channel.REVIEW, Channel.BLOG, Channel.VIDEO})
+"""Media on which everybody can read what somebody says about us."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One file that came with a message: kept, kept apart for a second look, or named but not kept.

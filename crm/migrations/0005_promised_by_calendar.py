@@ -18,7 +18,7 @@ BEGIN
   IF TG_OP = 'DELETE' OR NEW.due_at <> OLD.due_at OR NEW.starts_at <> OLD.starts_at OR NEW.kind <> OLD.kind
      OR NEW.conversation_id <> OLD.conversation_id OR NEW.warn_at <> OLD.warn_at OR NEW.given_by <> OLD.given_by
      OR NEW.within_seconds IS DISTINCT FROM OLD.within_seconds OR NEW.calendar_id IS DISTINCT FROM OLD.calendar_id
-     OR (OLD.state IN ('met', 'met_late', 'released') AND NEW.state <> OLD.state)
+     OR (OLD.state IN ('met', 'met_late') AND NEW.state <> OLD.state)
      OR (OLD.breached_at IS NOT NULL AND NEW.breached_at IS DISTINCT FROM OLD.breached_at)
      OR (OLD.met_at IS NOT NULL AND NEW.met_at IS DISTINCT FROM OLD.met_at) THEN
     RAISE EXCEPTION 'a promise is never moved or forgotten' USING ERRCODE = 'integrity_constraint_violation';
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='promise',
             name='state',
-            field=models.CharField(choices=[('running', 'running'), ('met', 'kept'), ('breached', 'missed'), ('met_late', 'kept late'), ('released', 'no longer wanted by the customer')], default='running', editable=False, max_length=12, verbose_name='state'),
+            field=models.CharField(choices=[('running', 'running'), ('met', 'kept'), ('breached', 'missed'), ('met_late', 'kept late'), ('released', 'let go')], default='running', editable=False, max_length=12, verbose_name='state'),
         ),
         migrations.CreateModel(
             name='ServiceCalendar',
@@ -130,10 +130,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='promise',
             index=models.Index(condition=models.Q(('state', 'running'), ('warned_at__isnull', True)), fields=['warn_at'], name='promise_warn'),
-        ),
-        migrations.AddConstraint(
-            model_name='promise',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'released'), _negated=True), models.Q(('explanation', ''), _negated=True), _connector='OR'), name='promise_released_has_reason'),
         ),
         migrations.AddConstraint(
             model_name='promise',

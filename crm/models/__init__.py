@@ -1,7 +1,9 @@
 """What crm stores: people, what they said, what was promised, what leaves, who works here, and what happened."""
 
+from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
+from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
 from crm.models.outgoing import OutgoingMessage
 from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
@@ -9,27 +11,37 @@ from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
 from crm.models.staff import User
+from crm.models.statements import Correction, Owed
 from crm.models.talk import Attachment, Conversation, Interaction, RawItem
+from crm.models.waits import InternalWait
 from crm.models.work import DutyRun, WorkItem
 
 __all__ = [
     "Absence",
+    "AdverseAct",
     "Alert",
     "Attachment",
     "CalendarDay",
     "Certificate",
+    "Closing",
     "Consent",
     "ContactPoint",
+    "Continuation",
     "Conversation",
+    "Correction",
     "Customer",
+    "Dismissal",
     "DutyRun",
     "HandOff",
     "Helper",
     "HistoryEntry",
     "Hold",
     "Interaction",
+    "InternalWait",
     "LifeEvent",
     "OutgoingMessage",
+    "Outreach",
+    "Owed",
     "OwnerChange",
     "Promise",
     "Pull",

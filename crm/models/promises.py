@@ -71,9 +71,6 @@ class Promise(models.Model):
                 name="promise_missed_has_time",
             ),
             models.CheckConstraint(
-                condition=~Q(state=PromiseState.RELEASED) | ~Q(explanation=""), name="promise_released_has_reason"
-            ),
-            models.CheckConstraint(
                 condition=Q(explanation="") | Q(explained_at__isnull=False, explained_by__isnull=False),
                 name="promise_explained_by_somebody",
             ),

@@ -3,6 +3,7 @@
 Nothing here knows a channel, a model, a queue or the network; times are arguments.
 """
 
+from crm.policy.adverse import ADVERSE_NEXT, SPEECH_PROTECTED_FOR, AdverseKind, AdverseState
 from crm.policy.alerts import AlertKind
 from crm.policy.availability import Away, Rota, WeeklyShift, is_away, is_on_shift, is_present, returns_at
 from crm.policy.calendars import ALWAYS, Calendar, UnusableCalendar
@@ -21,6 +22,18 @@ from crm.policy.conversations import (
     CONVERSATION_NEXT,
     ConversationState,
     Direction,
+)
+from crm.policy.endings import (
+    MEDIA_BEFORE_QUIET,
+    REOPENED_WITHIN,
+    TRIES_BEFORE_QUIET,
+    DismissalReason,
+    HowClosed,
+    Verdict,
+    has_fallen_silent,
+    is_the_same_matter,
+    sample,
+    still_wanted,
 )
 from crm.policy.handoffs import (
     OWNERS_WITHIN_A_WEEK,
@@ -72,6 +85,7 @@ from crm.policy.queue import (
     queue_key,
 )
 from crm.policy.staff import PUBLIC_WRITING, LineOfWork, Role, may_write_publicly
+from crm.policy.waits import Department
 from crm.policy.work import (
     ATTEMPTS_BEFORE_PARKING,
     WorkState,
@@ -80,6 +94,7 @@ from crm.policy.work import (
 )
 
 __all__ = [
+    "ADVERSE_NEXT",
     "ALWAYS",
     "ATTEMPTS_BEFORE_PARKING",
     "CONFIRMATION_WITHIN",
@@ -89,19 +104,28 @@ __all__ = [
     "IDLE_AFTER",
     "IDLE_AFTER_ASKING",
     "LIVE_FOR",
+    "MEDIA_BEFORE_QUIET",
     "NEXT_UPDATE_WITHIN",
     "OUTGOING_NEXT",
     "OWNERS_WITHIN_A_WEEK",
     "PUBLIC_WRITING",
+    "REOPENED_WITHIN",
     "SENDING_GIVEN_UP_AFTER",
+    "SPEECH_PROTECTED_FOR",
+    "TRIES_BEFORE_QUIET",
     "WAITING_COUNTS_FOR",
+    "AdverseKind",
+    "AdverseState",
     "AlertKind",
     "Away",
     "Calendar",
     "ConversationState",
+    "Department",
     "Direction",
+    "DismissalReason",
     "HandOffReason",
     "HandOffState",
+    "HowClosed",
     "LineOfWork",
     "Matter",
     "MessageKind",
@@ -121,6 +145,7 @@ __all__ = [
     "Rota",
     "StopFacts",
     "UnusableCalendar",
+    "Verdict",
     "WeeklyShift",
     "WorkMode",
     "WorkState",
@@ -132,11 +157,13 @@ __all__ = [
     "earliest",
     "effort",
     "goes_in_a_circle",
+    "has_fallen_silent",
     "is_away",
     "is_locked",
     "is_on_shift",
     "is_present",
     "is_small_team",
+    "is_the_same_matter",
     "may_close",
     "may_take",
     "may_write_publicly",
@@ -152,4 +179,6 @@ __all__ = [
     "queue_key",
     "reason_to_stop",
     "returns_at",
+    "sample",
+    "still_wanted",
 ]

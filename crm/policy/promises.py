@@ -30,7 +30,7 @@ class PromiseState(TextChoices):
     MET = "met", _("kept")
     BREACHED = "breached", _("missed")
     MET_LATE = "met_late", _("kept late")
-    RELEASED = "released", _("no longer wanted by the customer")
+    RELEASED = "released", _("let go")
 
 
 class MissReason(TextChoices):

@@ -16,7 +16,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from crm.actions import customers, desk, handoffs, identity, intake, outgoing, owners, queue, rota, routing, work
+from crm.actions import (
+    adverse,
+    customers,
+    desk,
+    endings,
+    handoffs,
+    identity,
+    intake,
+    outgoing,
+    owners,
+    queue,
+    rota,
+    routing,
+    statements,
+    waits,
+    work,
+)
 from recovery import actions as recovery_actions
 
 logger = logging.getLogger(__name__)
@@ -45,6 +61,27 @@ REFUSALS: dict[type[Exception], int] = {
     rota.NotPossible: 400,
     work.NotParked: 409,
     customers.NoSuchDay: 400,
+    statements.Contradicts: 409,
+    endings.SamePerson: 409,
+    endings.ReasonMissing: 400,
+    endings.NotTriedEnough: 409,
+    waits.AlreadyWaiting: 409,
+    waits.NotWaiting: 409,
+    adverse.WrongStep: 409,
+    adverse.NeedsSecondPerson: 409,
+    adverse.Involved: 409,
+    recovery_actions.ReasonMissing: 400,
+    recovery_actions.SettledBySame: 409,
+    recovery_actions.FellSilent: 409,
+    recovery_actions.BeyondEntitlement: 409,
+    recovery_actions.InsideEntitlement: 409,
+    recovery_actions.NotForPublic: 409,
+    recovery_actions.SameApprover: 409,
+    recovery_actions.AlreadyDecided: 409,
+    recovery_actions.DifferentGrant: 422,
+    recovery_actions.UnusableAmount: 400,
+    recovery_actions.WrongReview: 409,
+    recovery_actions.HadAPart: 409,
     recovery_actions.WrongStatus: 409,
     recovery_actions.ExplanationMissing: 400,
     recovery_actions.UnusableFacts: 400,

@@ -274,6 +274,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "GrantKindEnum": "recovery.policy.GrantKind",
         "ChannelEnum": "crm.channels.Channel",
         "ConversationStateEnum": "crm.policy.ConversationState",
         "PromiseKindEnum": "crm.policy.PromiseKind",

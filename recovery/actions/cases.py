@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from decimal import Decimal
 
+from django.conf import settings
 from django.db import transaction
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import desk, holds, promises, routing
+from crm.actions import desk, endings, holds, promises, routing, statements
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
-from crm.policy import PromiseKind
+from crm.policy import PromiseKind, is_the_same_matter
 from recovery import policy
-from recovery.models import Case, Decision, PolicyVersion
+from recovery.models import LIVE, Case, Decision, PolicyVersion, Settlement
 from recovery.policy import NEXT, ComplaintType, Facts, Outcome, Severity, Status
 
 
@@ -30,6 +33,24 @@ class ExplanationMissing(ValueError):
     code = "explanation_missing"
 
 
+class ReasonMissing(ValueError):
+    """This needs a reason in words."""
+
+    code = "reason_missing"
+
+
+class SettledBySame(Exception):
+    """A case that came back within two weeks is settled by another person the next time."""
+
+    code = "settled_by_same"
+
+
+class FellSilent(Exception):
+    """A customer who stopped replying cannot be called settled."""
+
+    code = "fell_silent"
+
+
 class UnusableFacts(ValueError):
     """Facts that cannot be."""
 
@@ -43,6 +64,7 @@ def triage(event: str, ref: str, at: datetime) -> None:
     """
     heard = Interaction.objects.select_related("conversation").get(public_id=uuid.UUID(ref.partition(":")[2]))
     spotted = complaints.spot(heard.text or heard.subject)
+    _came_back(heard, complains=spotted.is_complaint, at=at)
     if spotted.is_complaint:
         open_case(heard.conversation_id, facts=Facts(), seen_because=list(spotted.because), by=None, at=at)
 
@@ -75,16 +97,42 @@ def open_case(conversation_id: int, *, facts: Facts, seen_because: list[str], by
     return case
 
 
+def _came_back(heard: Interaction, *, complains: bool, at: datetime) -> None:
+    """Open an ended case again by itself: a silent customer spoke, or one whose case was settled complains within two weeks."""
+    ended = Case.objects.filter(conversation=heard.conversation_id).exclude(status__in=LIVE).first()
+    if ended is None:
+        return
+    if ended.status == Status.WENT_QUIET:
+        reopen(ended.pk, because=_("the customer spoke to us again"), by=None, at=at)
+        return
+    settled_at = ended.resolved_at
+    if complains and settled_at and settled_at < heard.spoke_at and is_the_same_matter(settled_at, at=heard.spoke_at):
+        reopen(ended.pk, because=_("the customer complained again"), by=None, at=at)
+
+
 @transaction.atomic
-def own(case_id: int, *, by: User, at: datetime) -> Case:
-    """Say by name “this is mine”. Raises Case.DoesNotExist, WrongStatus; then nothing has changed."""
-    case = _locked(case_id)
+def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
+    """Take a case on by name. words: “this is mine, I am …”, as the customer gets to read it (R132); "" says nothing yet.
+
+    The promise that a named person takes it on is kept when those words are accepted for delivery, as with every answer.
+    Raises Case.DoesNotExist, WrongStatus, desk.NoWayBack and what else an answer may raise; then nothing has changed.
+    """
+    case = locked(case_id)
     _move(case, Status.OWNED)
     case.owner, case.owned_at = by, at
     case.save(update_fields=["status", "owner", "owned_at"])
-    conversation = Conversation.objects.select_for_update(of=("self",)).get(pk=case.conversation_id)
-    promises.meet(conversation, [PromiseKind.OWNERSHIP], at=at, interaction=None)
     history.record(case.customer, "case.owned", ref=ref_of(case), by=by, at=at)
+    if words.strip():
+        desk.answer(
+            case.conversation_id,
+            text=words,
+            by=by,
+            at=at,
+            key=f"owned:{case.pk}",
+            concerns=f"owner:{case.public_id}",
+            stays_open=True,
+            meets=[PromiseKind.OWNERSHIP],
+        )
     return case
 
 
@@ -95,13 +143,49 @@ def decide(case_id: int, *, facts: Facts, by: User, at: datetime) -> Decision:
     Taking a case on comes first; whoever decides on a case that nobody has taken on takes it on.
     Raises Case.DoesNotExist, WrongStatus; then nothing has changed.
     """
-    case = _locked(case_id)
+    case = locked(case_id)
     if case.status == Status.DETECTED:
         own(case_id, by=by, at=at)
-        case = _locked(case_id)
+        case = locked(case_id)
     _move(case, Status.DECIDED)
     case.save(update_fields=["status"])
     return _decide(case, facts, by=by, at=at)
+
+
+def decide_anew(case_id: int, *, facts: Facts, by: User, at: datetime) -> Decision:
+    """Decide on other facts after a second look; a case that had ended is open again. Raises as `decide` does."""
+    case = locked(case_id)
+    if case.status in (Status.RESOLVED, Status.WENT_QUIET):
+        _open_again(case, because=_("decided anew after a second look"), by=by, at=at)
+    return decide(case_id, facts=facts, by=by, at=at)
+
+
+@transaction.atomic
+def same_incident(case_id: int, *, as_case: Case, by: User, at: datetime) -> Case:
+    """Link a case to the first one about the same incident: that one earns what is owed, this one nothing more (E03).
+
+    Raises Case.DoesNotExist, WrongStatus; then nothing has changed.
+    """
+    case = locked(case_id)
+    if as_case.pk >= case.pk or as_case.customer_id != case.customer_id or as_case.same_as_id or case.grants.exists():
+        raise WrongStatus(
+            _("Please link it to an earlier case of the same customer, before anything is given in this one.")
+        )
+    if Case.objects.filter(same_as=case).exists():
+        raise WrongStatus(_("Another case is linked to this one; please link both to the first."))
+    case.same_as = as_case
+    case.save(update_fields=["same_as"])
+    newest = case.decisions.order_by("-pk")[0]
+    statements.owe(
+        case.conversation_id,
+        amount=Decimal(0),
+        currency=newest.entitlement["currency"],
+        acts=(),
+        given_by=ref_of(as_case),
+        at=at,
+    )
+    history.record(case.customer, "case.same_incident", ref=ref_of(case), by=by, at=at, detail={"as": ref_of(as_case)})
+    return case
 
 
 def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decision:
@@ -122,12 +206,21 @@ def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decis
     case.save(update_fields=["severity", "complaint_type"])
     is_sorted = facts.complaint_type != ComplaintType.UNSORTED
     routing.require(case.conversation_id, facts.complaint_type.value if is_sorted else "", at=at)
+    given_by = f"decision:{decision.pk}"
     promises.append(
         case.conversation_id,
         [(PromiseKind(kind), within) for kind, within in sorted(entitlement.within.items())],
         starts_at=case.spoke_at,
-        given_by=f"decision:{decision.pk}",
+        given_by=given_by,
         critical=entitlement.critical,
+        at=at,
+    )
+    statements.owe(
+        case.conversation_id,
+        amount=Decimal(0) if case.same_as_id else entitlement.owed,  # the first case of an incident earns it, once
+        currency=entitlement.currency,
+        acts=() if case.same_as_id else policy.acts_owed(entitlement.remedies),
+        given_by=given_by,
         at=at,
     )
     history.record(
@@ -148,36 +241,134 @@ def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decis
 
 @transaction.atomic
 def resolve(
-    case_id: int, *, outcome: Outcome, explanation: str, by: User, at: datetime, out_of_order: str = ""
+    case_id: int,
+    *,
+    outcome: Outcome,
+    explanation: str,
+    by: User,
+    at: datetime,
+    reason: str = "",
+    settled_because: str = "",
+    correction: str = "",
+    out_of_order: str = "",
 ) -> Case:
     """Settle a decided case and confirm it to the customer in writing.
 
-    The case counts as confirmed once that message is accepted for delivery. out_of_order: a policy.OutOfOrder, needed
-    when its conversation waits for us and others stand before it.
-    Raises Case.DoesNotExist, WrongStatus, ExplanationMissing, and what desk.answer raises; then nothing has changed.
+    reason: why no failure was found, needed where the outcome says so; the customer then reads how to object (R009).
+    settled_because: why it is settled this time, needed when it came back within two weeks; then another person settles it
+    (R139). correction, out_of_order: as with
+    `desk.answer`. The case counts as confirmed once that message is accepted for delivery.
+    Raises Case.DoesNotExist, WrongStatus, ExplanationMissing, ReasonMissing, SettledBySame, FellSilent, and what
+    desk.answer raises; then nothing has changed.
     """
-    case = _locked(case_id)
+    case = locked(case_id)
     if not explanation.strip():
         raise ExplanationMissing(_("Please write what you tell the customer about how it was settled."))
     _move(case, Status.RESOLVED)
+    if outcome == Outcome.NOT_UPHELD:
+        if not reason.strip():
+            raise ReasonMissing(_("Please write why no failure of ours was found."))
+        with translation.override(case.customer.language or settings.LANGUAGE_CODE):
+            case.recourse = _(
+                "If you see it differently, just answer this message. Somebody who was not involved then looks at it again."
+            )
+        case.reason = reason.strip()
+    if endings.is_silent(case.conversation):
+        raise FellSilent(
+            _("The customer fell silent, so nobody knows whether it is settled. It can end as gone quiet.")
+        )
+    _settled(case, outcome, because=settled_because, by=by, at=at)
     case.outcome, case.explanation, case.resolved_at = outcome, explanation, at
-    case.save(update_fields=["status", "outcome", "explanation", "resolved_at"])
+    case.save(update_fields=["status", "outcome", "explanation", "resolved_at", "reason", "recourse"])
+    told = f"{explanation}\n\n{case.recourse}" if outcome == Outcome.NOT_UPHELD else explanation
+    key = f"resolved:{case.pk}:{case.reopened_count}" if case.reopened_count else f"resolved:{case.pk}"
     desk.answer(
         case.conversation_id,
-        text=explanation,
+        text=told,
         by=by,
         at=at,
-        key=f"resolved:{case.pk}",
+        key=key,
         concerns=ref_of(case),
+        correction=correction,
         out_of_order=out_of_order,
     )
     history.record(case.customer, "case.resolved", ref=ref_of(case), by=by, at=at, detail={"outcome": outcome})
     return case
 
 
+def _settled(case: Case, outcome: Outcome, *, because: str, by: User, at: datetime) -> None:
+    before = Settlement.objects.filter(case=case).order_by("-pk").first()
+    not_by = None
+    if before is not None and before.reopened_at and is_the_same_matter(before.at, at=before.reopened_at):
+        not_by = before.settled_by_id
+        if not_by == by.pk:
+            raise SettledBySame(
+                _("It came back after you had settled it. Please let a colleague see whether it is settled now.")
+            )
+        if not because.strip():
+            raise ReasonMissing(_("It came back within two weeks. Please write why it is settled this time."))
+    Settlement.objects.create(
+        case=case, outcome=outcome, settled_by=by, at=at, not_by_id=not_by, settled_because=because.strip()
+    )
+
+
+@transaction.atomic
+def reopen(case_id: int, *, because: str, by: User | None, at: datetime) -> Case:
+    """Open an ended case again: within two weeks the same case with its owner and its first time, later a new one (R139, X18).
+
+    because: what tells that it is not settled. by: the colleague, or None when the customer's own words did it.
+    Returns the case that goes on. Raises Case.DoesNotExist, WrongStatus, ReasonMissing; then nothing has changed.
+    """
+    if not because.strip():
+        raise ReasonMissing(_("Please write what tells you that it is not settled."))
+    case = locked(case_id)
+    if case.status not in (Status.RESOLVED, Status.WENT_QUIET):
+        raise WrongStatus(_("This case is open."))
+    ended_at = case.resolved_at or at
+    if case.status == Status.RESOLVED and not is_the_same_matter(ended_at, at=at):
+        following = endings.go_on_in_a_new_one(case.conversation_id, by=by, at=at)
+        # What the old case earned it has earned; what is wrong now is noted anew, so that nothing is owed twice (E03).
+        return open_case(following.pk, facts=Facts(), seen_because=[because[:300]], by=by, at=at)
+    _open_again(case, because=because, by=by, at=at)
+    return case
+
+
+def _open_again(case: Case, *, because: str, by: User | None, at: datetime) -> None:
+    """Take an ended case up again; it keeps its owner and when they first spoke, and counts as not settled then."""
+    _move(case, Status.DECIDED)
+    case.reopened_count += 1
+    case.resolved_at = case.confirmed_at = None
+    case.save(update_fields=["status", "reopened_count", "resolved_at", "confirmed_at"])
+    for standing in Settlement.objects.filter(case=case, reopened_at=None):
+        standing.reopened_at, standing.reopened_because = at, because.strip()[:300]
+        standing.save(update_fields=["reopened_at", "reopened_because"])
+    holds.place(case.customer, key=ref_of(case), reason="open_case", at=at, by=by)
+    endings.wait_for_us(case.conversation_id, by=by, at=at)
+    history.record(
+        case.customer, "case.reopened", ref=ref_of(case), by=by, at=at, detail={"times": case.reopened_count}
+    )
+
+
+@transaction.atomic
+def go_quiet(case_id: int, *, note: str, by: User, at: datetime) -> Case:
+    """End a case whose customer could not be reached any more, and its conversation; it never counts as settled (R013).
+
+    Raises Case.DoesNotExist, WrongStatus, and what `endings.go_quiet` raises; then nothing has changed.
+    """
+    case = locked(case_id)
+    _move(case, Status.WENT_QUIET)
+    case.save(update_fields=["status"])
+    endings.go_quiet(case.conversation_id, note=note, by=by, at=at, with_case=True)
+    holds.lift(ref_of(case), at=at, by=by)
+    history.record(case.customer, "case.went_quiet", ref=ref_of(case), by=by, at=at)
+    return case
+
+
 def confirm(event: str, ref: str, at: datetime) -> None:
     """Note that a settled case's written confirmation was accepted for delivery: the resolution promise is kept now."""
     kind, _colon, public_id = ref.partition(":")
+    if kind == "owner":
+        _told_whose_it_is(public_id, at=at)
     if kind != "case":
         return
     with transaction.atomic():
@@ -199,6 +390,15 @@ def confirm(event: str, ref: str, at: datetime) -> None:
         history.record(case.customer, "case.confirmed", ref=ref_of(case), by=None, at=at)
 
 
+@transaction.atomic
+def _told_whose_it_is(public_id: str, *, at: datetime) -> None:
+    case = Case.objects.select_for_update(of=("self",)).select_related("customer").get(public_id=uuid.UUID(public_id))
+    if case.ownership_told_at is None:
+        case.ownership_told_at = at
+        case.save(update_fields=["ownership_told_at"])
+        history.record(case.customer, "case.ownership_told", ref=ref_of(case), by=None, at=at)
+
+
 def facts_from(values: dict[str, object]) -> Facts:
     """Make facts from what somebody noted. Raises UnusableFacts in words for the person who noted them."""
     try:
@@ -212,8 +412,9 @@ def ref_of(case: Case) -> str:
     return f"case:{case.public_id}"
 
 
-def _locked(case_id: int) -> Case:
-    return Case.objects.select_for_update(of=("self",)).select_related("customer").get(pk=case_id)
+def locked(case_id: int) -> Case:
+    """One case, locked until the caller's transaction ends. Raises Case.DoesNotExist."""
+    return Case.objects.select_for_update(of=("self",)).select_related("customer", "conversation").get(pk=case_id)
 
 
 def _move(case: Case, status: Status) -> None:

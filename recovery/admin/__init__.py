@@ -1,5 +1,14 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, policies, queue, rules
+from recovery.admin import cases, effort, given, ledger, policies, queue, reviews, rules
 
-urlpatterns = [*cases.urlpatterns, *policies.urlpatterns, *queue.urlpatterns, *rules.urlpatterns]
+urlpatterns = [
+    *cases.urlpatterns,
+    *given.urlpatterns,
+    *effort.urlpatterns,
+    *ledger.urlpatterns,
+    *reviews.urlpatterns,
+    *policies.urlpatterns,
+    *queue.urlpatterns,
+    *rules.urlpatterns,
+]

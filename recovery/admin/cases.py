@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -25,12 +26,12 @@ from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
 from crm.policy import ConversationState, PromiseKind
 from recovery import actions
+from recovery.admin.refusals import REFUSALS
 from recovery.models import LIVE, Case, Decision
 from recovery.policy import ComplaintType, Facts, Outcome, RemedyKind, Severity, Status
 
 CAN_OPEN = "recovery.open_case"
 CAN_SETTLE = "recovery.resolve_case"
-REFUSALS = (*pages.REFUSALS, actions.WrongStatus, actions.ExplanationMissing, actions.UnusableFacts)
 
 REMEDIES: dict[str, Any] = dict(RemedyKind.choices)
 TONES: dict[str, str] = {
@@ -80,6 +81,21 @@ class ResolveForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 7}),
         max_length=50_000,
     )
+    reason = forms.CharField(
+        label=gettext_lazy("If no failure of ours was found: why"),
+        help_text=gettext_lazy("They also read how they can object."),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        max_length=2000,
+        required=False,
+    )
+    settled_because = forms.CharField(
+        label=gettext_lazy("If it came back: why it is settled this time"), max_length=1000, required=False
+    )
+    correction = forms.CharField(
+        label=gettext_lazy("If it takes back what we said before: why, in the same words as above"),
+        max_length=500,
+        required=False,
+    )
 
 
 @pages.page()
@@ -103,7 +119,8 @@ def case(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         done = ""
         if does == "own":
             _case, refused = pages.tried(
-                lambda: actions.own(found.pk, by=pages.colleague(request), at=at), refusals=REFUSALS
+                lambda: actions.own(found.pk, by=pages.colleague(request), at=at, words=request.POST.get("words", "")),
+                refusals=REFUSALS,
             )
             done = _("This case is yours now.")
         elif does == "decide":
@@ -117,21 +134,40 @@ def case(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         elif does == "resolve":
             resolution = ResolveForm(request.POST)
             if resolution.is_valid():
-                outcome = Outcome(resolution.cleaned_data["outcome"])
-                explanation = resolution.cleaned_data["explanation"]
+                ends = {**resolution.cleaned_data, "outcome": Outcome(resolution.cleaned_data["outcome"])}
                 _case, refused = pages.tried(
-                    lambda: actions.resolve(
-                        found.pk, outcome=outcome, explanation=explanation, by=pages.colleague(request), at=at
-                    ),
-                    refusals=REFUSALS,
+                    lambda: actions.resolve(found.pk, by=pages.colleague(request), at=at, **ends), refusals=REFUSALS
                 )
                 done = _("Settled. It is confirmed once your words are accepted for delivery.")
+        elif does in ("reopen", "quiet", "review"):
+            done, refused, public_id = _ended(request, found, does, at=at)
         else:
             refused = _("Please use one of the buttons.")
         if done and not refused:
             pages.say(request, "", done)
             return redirect("admin:case", public_id=public_id)
     return _show(request, found, decisions, facts=facts, resolution=resolution, refused=refused)
+
+
+def _ended(request: HttpRequest, found: Case, does: str, *, at: datetime) -> tuple[str, str, uuid.UUID]:
+    """What may follow the end of a case, or end it in silence; gives what was done, what stands in the way, and the case."""
+    by, note = pages.colleague(request), request.POST.get("note", "")
+    if does == "review":
+        _review, refused = pages.tried(lambda: actions.ask_for_review(found.pk, by=by, at=at), refusals=REFUSALS)
+        return _("Asked for. Somebody who was not involved looks at it again."), refused, found.public_id
+    if does == "quiet":
+        _case, refused = pages.tried(lambda: actions.go_quiet(found.pk, note=note, by=by, at=at), refusals=REFUSALS)
+        return _("Ended as gone quiet."), refused, found.public_id
+    again, refused = pages.tried(lambda: actions.reopen(found.pk, because=note, by=by, at=at), refusals=REFUSALS)
+    return _("The case is open again."), refused, again.public_id if again else found.public_id
+
+
+def _this_is_mine(request: HttpRequest, found: Case) -> str:
+    """Words that say whose it is now, for the colleague to change or to leave out."""
+    with translation.override(found.customer.language or settings.LANGUAGE_CODE):
+        return _("This is mine now. I am %(name)s, and I look after it until it is settled.") % {
+            "name": pages.colleague(request)
+        }
 
 
 def _show(
@@ -153,14 +189,17 @@ def _show(
         tone=TONES[found.severity],
         because=[str(words_said) for words_said in found.seen_because],
         complaint=ComplaintType(found.complaint_type).label,
-        newest=_in_words(decisions[0], promises) if decisions else None,
-        earlier=[_in_words(decision, promises) for decision in decisions[1:]],
+        newest=in_words(decisions[0], promises) if decisions else None,
+        earlier=[in_words(decision, promises) for decision in decisions[1:]],
         promises=[(given, words.due(given.due_at, at=at), words.promise_tone(given, at=at)) for given in promises],
         facts=facts,
         resolution=resolution,
         refused=refused,
         may_settle=request.user.has_perm(CAN_SETTLE),
+        tab="case",
+        this_is_mine=_this_is_mine(request, found),
         is_settled=found.status == Status.RESOLVED,
+        has_ended=found.status in (Status.RESOLVED, Status.WENT_QUIET),
         is_unowned=found.status == Status.DETECTED,
         can_be_settled=found.status == Status.DECIDED,
         conversation_is_closed=found.conversation.state == ConversationState.CLOSED,
@@ -168,7 +207,7 @@ def _show(
     )
 
 
-def _in_words(decision: Decision, promises: list[Promise]) -> dict[str, Any]:
+def in_words(decision: Decision, promises: list[Promise]) -> dict[str, Any]:
     """One decision as the page shows it: what is owed, by when, and why."""
     owed, facts = decision.entitlement, decision.facts
     kinds = dict(PromiseKind.choices)

@@ -5,12 +5,15 @@ from recovery.models.cases import (
     Case,
     CaseQuerySet,
     Decision,
+    Settlement,
 )
+from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
 from recovery.models.policy import (
     PolicyRule,
     PolicyVersion,
     PolicyVersionQuerySet,
 )
+from recovery.models.reviews import CaseReview
 from recovery.models.shadow import (
     QueueDay,
 )
@@ -19,9 +22,16 @@ __all__ = [
     "LIVE",
     "Case",
     "CaseQuerySet",
+    "CaseReview",
     "Decision",
+    "EmpowermentGap",
+    "Grant",
+    "LedgerWeek",
+    "PolicyProposal",
     "PolicyRule",
     "PolicyVersion",
     "PolicyVersionQuerySet",
     "QueueDay",
+    "Settlement",
+    "TreatmentException",
 ]

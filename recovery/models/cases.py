@@ -52,6 +52,13 @@ class Case(models.Model):
     confirmed_at = models.DateTimeField(_("confirmed in writing"), null=True, editable=False)
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome, blank=True, editable=False)
     explanation = models.TextField(_("explanation to the customer"), blank=True, editable=False)
+    reason = models.TextField(_("why no failure was found"), blank=True, editable=False)
+    recourse = models.TextField(_("way to object told to the customer"), blank=True, editable=False)
+    ownership_told_at = models.DateTimeField(_("told whose it is"), null=True, editable=False)
+    same_as = models.ForeignKey(  # the first case of the same incident, which alone earns what is owed
+        "self", models.PROTECT, null=True, related_name="+", verbose_name=_("the same incident as"), editable=False
+    )
+    reopened_count = models.PositiveSmallIntegerField(_("came back"), default=0, editable=False)
 
     objects = CaseQuerySet.as_manager()
 
@@ -71,6 +78,13 @@ class Case(models.Model):
                 name="case_taken_on_has_owner",
             ),
             models.CheckConstraint(condition=Q(opened_at__gte=F("spoke_at")), name="case_opened_after_spoken"),
+            models.CheckConstraint(
+                condition=~Q(status=Status.RESOLVED, outcome=Outcome.NOT_UPHELD) | (~Q(reason="") & ~Q(recourse="")),
+                name="case_not_upheld_has_reason_and_recourse",
+            ),
+            models.CheckConstraint(
+                condition=Q(same_as__isnull=True) | Q(same_as__lt=F("id")), name="case_same_as_an_earlier_one"
+            ),
         ]
         indexes = [
             models.Index(fields=["-opened_at", "-id"], name="case_newest"),
@@ -81,6 +95,43 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return str(_("Case %(number)s")) % {"number": self.pk}
+
+
+class Settlement(models.Model):
+    """One time a case was settled. When it comes back within two weeks, another person settles it next (R139)."""
+
+    case = models.ForeignKey(Case, models.PROTECT, related_name="+", db_index=False)
+    outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("settled by"), db_index=False
+    )
+    at = models.DateTimeField(_("settled"))
+    not_by = models.ForeignKey(  # who settled it before, when it came back too soon
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    settled_because = models.TextField(_("why it is settled now"), blank=True)
+    reopened_at = models.DateTimeField(_("came back"), null=True)
+    reopened_because = models.CharField(_("why it came back"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("settlement")
+        verbose_name_plural = _("settlements")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(not_by__isnull=True) | (~Q(settled_by=F("not_by")) & ~Q(settled_because="")),
+                name="settlement_after_return_by_another_with_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(reopened_at__isnull=True) | ~Q(reopened_because=""), name="settlement_reopened_with_reason"
+            ),
+            models.UniqueConstraint(
+                fields=["case"], condition=Q(reopened_at__isnull=True), name="settlement_one_at_a_time"
+            ),
+        ]
+        indexes = [models.Index(fields=["case", "-id"], name="settlement_of_case")]
+
+    def __str__(self) -> str:
+        return self.get_outcome_display()
 
 
 class Decision(models.Model):

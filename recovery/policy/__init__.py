@@ -3,13 +3,17 @@ asked of the rules themselves before they count."""
 
 from recovery.policy.cases import (
     NEXT,
+    REVIEWED_WITHIN,
     Outcome,
+    ReviewResult,
     Status,
+    is_involved,
 )
 from recovery.policy.comparing import (
     Difference,
     difference,
 )
+from recovery.policy.effort import COUNTS, Effort, EffortLedger, failures_suggested
 from recovery.policy.entitlement import (
     FACT_NAMES,
     REFUNDS,
@@ -25,6 +29,17 @@ from recovery.policy.entitlement import (
     entitlement_for,
     fingerprint,
 )
+from recovery.policy.grants import (
+    EXCEPTIONS_BUDGET,
+    ExceptionState,
+    Grantable,
+    GrantKind,
+    ProposalState,
+    acts_owed,
+    grantable,
+    is_inside,
+    why_not_in_public,
+)
 from recovery.policy.versions import (
     NEXT_STATE,
     STARTS_AFTER,
@@ -33,26 +48,42 @@ from recovery.policy.versions import (
 )
 
 __all__ = [
+    "COUNTS",
+    "EXCEPTIONS_BUDGET",
     "FACT_NAMES",
     "NEXT",
     "NEXT_STATE",
     "REFUNDS",
+    "REVIEWED_WITHIN",
     "STARTS_AFTER",
     "ComplaintType",
     "Difference",
+    "Effort",
+    "EffortLedger",
     "Entitlement",
+    "ExceptionState",
     "Facts",
+    "GrantKind",
+    "Grantable",
     "Outcome",
     "Policy",
+    "ProposalState",
     "RemedyKind",
+    "ReviewResult",
     "Rule",
     "Severity",
     "Status",
     "VersionState",
+    "acts_owed",
     "canonical",
     "content_hash",
     "difference",
     "entitlement_for",
+    "failures_suggested",
     "fingerprint",
+    "grantable",
+    "is_inside",
+    "is_involved",
     "may_start",
+    "why_not_in_public",
 ]

@@ -147,7 +147,8 @@ def test_the_whole_story_ends_the_same_through_every_door(door):
         pass
     case = Case.objects.get(conversation=conversation)
     actions.decide(case.pk, facts=GUITAR, by=owner, at=NOON)
-    actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation="We pay the repair, 1,200 euros.", by=owner, at=NOON)
+    told = "We pay the repair and 20 euros on top, 1,220 euros in all."
+    actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation=told, by=owner, at=NOON)
     assert outgoing.send_batch(at=NOON)
     while actions.work_batch("recovery", at=NOON):
         pass

@@ -1,0 +1,25 @@
+"""What recovery's actions may answer instead of acting; each says in its words what stands in the way."""
+
+from __future__ import annotations
+
+from crm.admin import pages
+from recovery import actions
+
+REFUSALS: tuple[type[Exception], ...] = (
+    *pages.REFUSALS,
+    actions.AlreadyDecided,
+    actions.BeyondEntitlement,
+    actions.DifferentGrant,
+    actions.ExplanationMissing,
+    actions.FellSilent,
+    actions.HadAPart,
+    actions.InsideEntitlement,
+    actions.NotForPublic,
+    actions.ReasonMissing,
+    actions.SameApprover,
+    actions.SettledBySame,
+    actions.UnusableAmount,
+    actions.UnusableFacts,
+    actions.WrongReview,
+    actions.WrongStatus,
+)

@@ -1,0 +1,225 @@
+"""How a case ends and comes back: with a reason, in silence, by another person; and whose it is, said in words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from crm.actions import desk, endings, intake, outgoing, promises, statements
+from crm.models import ContactPoint, Continuation, Conversation, Hold, OutgoingMessage, Promise, User
+from crm.policy import ConversationState, PromiseKind, PromiseState
+from recovery import actions
+from recovery.models import Case, Settlement
+from recovery.policy import ComplaintType, Facts, Outcome, Status
+from tests.conftest import NOON
+from tests.crm.stories import colleague, message
+from tests.faults.threads import at_once
+
+pytestmark = pytest.mark.django_db
+
+DAMAGED = Facts(ComplaintType.DAMAGED_ITEM, loss=Decimal("80.00"))
+SOON, LATE = NOON + timedelta(days=3), NOON + timedelta(days=20)
+
+
+def decided(by: User, facts: Facts = DAMAGED) -> Case:
+    conversation = intake.receive(message(), at=NOON, origin="test").conversation
+    case = actions.open_case(conversation.pk, facts=Facts(), seen_because=["broken"], by=None, at=NOON)
+    actions.decide(case.pk, facts=facts, by=by, at=NOON)
+    case.refresh_from_db()
+    return case
+
+
+def settle(case: Case, by: User, *, at=NOON, **more) -> Case:
+    given = {"outcome": Outcome.UPHELD, "explanation": "We are sorry. We refund you 80 euros.", **more}
+    return actions.resolve(case.pk, by=by, at=at, **given)
+
+
+def sent(*, at=NOON) -> None:
+    outgoing.send_batch(at=at)
+    while actions.work_batch("recovery", at=at):
+        pass
+
+
+def complains_again(case: Case, *, at) -> None:
+    point = ContactPoint.objects.get(customer=case.customer)
+    again = message("It is broken again.", sender_address=point.address)
+    intake.receive(again, at=at, origin="test", conversation=Conversation.objects.get(pk=case.conversation_id))
+    while actions.work_batch("triage", at=at):
+        pass
+
+
+# --- not upheld -----------------------------------------------------------------------------------------------------
+
+
+def test_not_upheld_needs_a_reason_and_tells_the_way_to_object_R009():
+    ada = colleague()
+    case = decided(ada, Facts())
+    with pytest.raises(actions.ReasonMissing):
+        settle(case, ada, outcome=Outcome.NOT_UPHELD, explanation="We found it whole.")
+    case.refresh_from_db()
+    assert case.status == Status.DECIDED
+    settle(case, ada, outcome=Outcome.NOT_UPHELD, explanation="We found it whole.", reason="Photos show it whole.")
+    case.refresh_from_db()
+    told = OutgoingMessage.objects.get().text
+    assert case.recourse
+    assert case.recourse in told
+    assert "Photos show it whole." not in told
+    for field in ("reason", "recourse"):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Case.objects.filter(pk=case.pk).update(**{field: ""})
+
+
+def test_a_case_is_not_settled_with_less_than_it_owes():
+    ada = colleague()
+    case = decided(ada)
+    with pytest.raises(statements.Contradicts):
+        settle(case, ada, explanation="We refund you 50 euros.")
+    with pytest.raises(statements.Contradicts):
+        settle(case, ada, explanation="We cannot refund you.", correction="We cannot refund you.")
+    case.refresh_from_db()
+    assert case.status == Status.DECIDED
+    assert not Settlement.objects.exists()
+
+
+# --- back again -----------------------------------------------------------------------------------------------------
+
+
+def test_a_case_that_comes_back_within_two_weeks_is_settled_by_another_person_R139():
+    ada, bob = colleague(), colleague(name="Bob")
+    case = decided(ada)
+    settle(case, ada)
+    sent()
+    assert not Hold.objects.active(SOON).exists()
+    complains_again(case, at=SOON)
+    case.refresh_from_db()
+    assert (case.status, case.reopened_count, case.owner, case.spoke_at) == (Status.DECIDED, 1, ada, NOON)
+    assert Settlement.objects.get().reopened_at == SOON
+    assert Hold.objects.active(SOON).exists()
+    with pytest.raises(actions.SettledBySame):
+        settle(case, ada, at=SOON, settled_because="it works now")
+    with pytest.raises(actions.ReasonMissing):
+        settle(case, bob, at=SOON)
+    settle(case, bob, at=SOON, settled_because="a new one arrived")
+    sent(at=SOON)
+    case.refresh_from_db()
+    assert (case.status, case.confirmed_at, OutgoingMessage.objects.count()) == (Status.RESOLVED, SOON, 2)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Settlement.objects.filter(not_by=ada).update(settled_by=ada)
+
+
+def test_thanks_do_not_open_a_settled_case_again():
+    ada = colleague()
+    case = decided(ada)
+    settle(case, ada)
+    point = ContactPoint.objects.get(customer=case.customer)
+    thanks = message("Thank you so much, lovely!", sender_address=point.address)
+    intake.receive(thanks, at=SOON, origin="test", conversation=Conversation.objects.get(pk=case.conversation_id))
+    while actions.work_batch("triage", at=SOON):
+        pass
+    case.refresh_from_db()
+    assert (case.status, case.reopened_count) == (Status.RESOLVED, 0)
+
+
+def test_a_case_that_comes_back_later_is_a_new_one_that_owes_nothing_twice_X18_E03():
+    ada = colleague()
+    case = decided(ada)
+    settle(case, ada)
+    following = actions.reopen(case.pk, because="she called", by=ada, at=LATE)
+    case.refresh_from_db()
+    assert (case.status, case.reopened_count) == (Status.RESOLVED, 0)
+    assert following.pk != case.pk
+    assert following.decisions.get().entitlement["owed"] == "0.00"
+    assert Continuation.objects.get().continues_id == case.conversation_id
+    assert Conversation.objects.get(pk=following.conversation_id).owner_id == ada.pk or following.owner_id is None
+
+
+def test_an_open_case_cannot_be_opened_again_and_a_reason_is_needed():
+    ada = colleague()
+    case = decided(ada)
+    with pytest.raises(actions.WrongStatus):
+        actions.reopen(case.pk, because="x", by=ada, at=NOON)
+    with pytest.raises(actions.ReasonMissing):
+        actions.reopen(case.pk, because=" ", by=ada, at=NOON)
+
+
+def test_two_colleagues_opening_again_at_once_count_it_once(transactional_db: None):
+    ada = colleague()
+    case = decided(ada)
+    settle(case, ada)
+    results = at_once(*[partial(actions.reopen, case.pk, because="x", by=ada, at=SOON) for _twice in range(2)])
+    assert sum(isinstance(result, actions.WrongStatus) for result in results) == 1, results
+    case.refresh_from_db()
+    assert case.reopened_count == 1
+
+
+# --- silence --------------------------------------------------------------------------------------------------------
+
+
+def test_a_silent_customers_case_ends_as_gone_quiet_never_as_settled_and_comes_back_by_itself_R013():
+    ada = colleague()
+    case = decided(ada)
+    desk.answer(case.conversation_id, text="Which lamp is it?", by=ada, at=NOON)
+    sent()
+    with pytest.raises(endings.NotTriedEnough):
+        actions.go_quiet(case.pk, note="x", by=ada, at=SOON)
+    case.refresh_from_db()
+    assert case.status == Status.DECIDED
+    for day in (1, 2):
+        at = NOON + timedelta(days=day)
+        endings.log_try(case.conversation_id, medium="email", note="no answer", by=ada, at=at)
+    with pytest.raises(actions.FellSilent):
+        settle(case, ada, at=SOON)
+    with pytest.raises(endings.WrongState):  # a conversation with a case ends on its case's page
+        endings.go_quiet(case.conversation_id, note="x", by=ada, at=SOON)
+    actions.go_quiet(case.pk, note="three mails, no other address", by=ada, at=SOON)
+    case.refresh_from_db()
+    assert (case.status, case.outcome, case.resolved_at) == (Status.WENT_QUIET, "", None)
+    released = Promise.objects.filter(conversation=case.conversation_id, kind=PromiseKind.RESOLUTION)
+    assert {promise.state for promise in released} == {PromiseState.RELEASED}
+
+    complains_again(case, at=SOON + timedelta(days=1))
+    case.refresh_from_db()
+    case.conversation.refresh_from_db()
+    assert (case.status, case.conversation.state) == (Status.DECIDED, ConversationState.OPEN)
+
+
+# --- whose it is ----------------------------------------------------------------------------------------------------
+
+
+def test_whose_it_is_is_told_in_words_and_counts_once_they_were_accepted_R132():
+    ada = colleague()
+    conversation = intake.receive(message(), at=NOON, origin="test").conversation
+    case = actions.open_case(conversation.pk, facts=Facts(), seen_because=["broken"], by=None, at=NOON)
+    promises.give(
+        Conversation.objects.get(pk=conversation.pk), PromiseKind.OWNERSHIP, within=timedelta(hours=4), starts_at=NOON,
+        given_by="test", at=NOON,
+    )  # fmt: skip
+    kept = Promise.objects.filter(conversation=conversation, kind=PromiseKind.OWNERSHIP)
+    actions.own(case.pk, by=ada, at=NOON, words="This is mine now. I am Ada.")
+    case.refresh_from_db()
+    assert (case.owned_at, case.ownership_told_at, kept.get().state) == (NOON, None, "running")
+    sent(at=NOON + timedelta(minutes=5))
+    case.refresh_from_db()
+    conversation.refresh_from_db()
+    assert case.ownership_told_at == NOON + timedelta(minutes=5)
+    assert kept.get().state == "met"
+    assert (
+        Promise.objects.get(conversation=conversation, kind="first_response", given_by="everybody").state == "running"
+    )
+    assert (conversation.first_answer_at, conversation.state) == (None, ConversationState.OPEN)
+
+
+def test_a_case_can_be_taken_on_where_nothing_can_be_written_yet_R132():
+    ada = colleague()
+    call = desk.Call(key="k", phone="030 1234567", said="It is broken.", agreed="")
+    conversation = desk.log_call(call, by=ada, at=NOON).conversation
+    case = actions.open_case(conversation.pk, facts=Facts(), seen_because=[], by=ada, at=NOON)
+    with pytest.raises(desk.NoWayBack):
+        actions.own(case.pk, by=ada, at=NOON, words="This is mine now.")
+    case.refresh_from_db()
+    assert case.status == Status.DETECTED
+    actions.own(case.pk, by=ada, at=NOON)
