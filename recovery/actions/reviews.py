@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from crm import history
 from crm.actions import alerts, desk, endings, promises
 from crm.models import Conversation, Interaction, User
-from crm.policy import AlertKind, PromiseKind
+from crm.policy import AlertKind, OutOfOrder, PromiseKind
 from recovery import policy
 from recovery.actions import cases
 from recovery.models import Case, CaseReview, Decision
@@ -128,6 +128,7 @@ def finish_review(
         stays_open=review.result == ReviewResult.CHANGED,
         meets=[PromiseKind.FIRST_RESPONSE, PromiseKind.NEXT_UPDATE, PromiseKind.REVIEW],
         correction=correction,
+        out_of_order=OutOfOrder.SAME_MATTER,  # the second look is what they have taken on
     )
     _record(review, "review.ended", by=by, at=at, result=str(review.result))
     return review

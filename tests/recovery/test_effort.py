@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm import history
-from crm.actions import desk, intake, promises
+from crm.actions import deadlines, desk, intake
 from crm.channels import Channel
 from crm.models import ContactPoint, Conversation
 from recovery import actions
@@ -29,7 +29,7 @@ def story(channel: Channel) -> Conversation:
     ada, bob = colleague(takes=False), colleague(name="Bob", takes=False)
     other = Channel.LETTER if channel != Channel.LETTER else Channel.EMAIL
     conversation = says(channel, at=NOON, hold=600 if channel == Channel.PHONE else 0)
-    promises.breach_batch(at=NOON + timedelta(hours=9))
+    deadlines.miss_batch(at=NOON + timedelta(hours=9))
     desk.answer(conversation.pk, text="Please call us or write to us.", by=ada, at=NOON + timedelta(hours=10))
     says(other, at=NOON + timedelta(hours=11), into=conversation)
     history.record(

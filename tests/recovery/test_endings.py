@@ -103,7 +103,7 @@ def test_a_case_that_comes_back_within_two_weeks_is_settled_by_another_person_R1
         settle(case, ada, at=SOON, settled_because="it works now")
     with pytest.raises(actions.ReasonMissing):
         settle(case, bob, at=SOON)
-    settle(case, bob, at=SOON, settled_because="a new one arrived")
+    settle(case, bob, at=SOON, settled_because="a new one arrived", out_of_order="asked_by_lead")
     sent(at=SOON)
     case.refresh_from_db()
     assert (case.status, case.confirmed_at, OutgoingMessage.objects.count()) == (Status.RESOLVED, SOON, 2)

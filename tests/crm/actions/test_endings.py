@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from crm.actions import desk, endings, intake, outgoing, promises
+from crm.actions import deadlines, desk, endings, intake, outgoing
 from crm.models import (
     Closing,
     ContactPoint,
@@ -61,12 +61,12 @@ def test_what_is_dismissed_keeps_its_reason_and_lets_its_promises_go_R010():
     assert (conversation.state, dismissal.reason) == (ConversationState.CLOSED, SPAM)
     assert set(Promise.objects.filter(conversation=conversation).values_list("state", flat=True)) == {"released"}
     assert HistoryEntry.objects.filter(verb="conversation.dismissed", by=ada).exists()
-    assert promises.breach_batch(at=MUCH_LATER) == 0
+    assert deadlines.miss_batch(at=MUCH_LATER) == 0
 
 
 def test_a_promise_missed_before_stays_missed_when_dismissed_E07():
     conversation, ada = told(), colleague()
-    promises.breach_batch(at=LATER)
+    deadlines.miss_batch(at=LATER)
     endings.dismiss(conversation.pk, reason=SPAM, by=ada, at=LATER)
     assert Promise.objects.get(conversation=conversation).state == PromiseState.BREACHED
 
@@ -119,7 +119,7 @@ def test_somebody_else_looks_at_a_dismissal_and_a_wrong_one_is_open_again_with_i
     promise = Promise.objects.get(conversation=conversation)
     assert (conversation.state, conversation.due_at) == (ConversationState.OPEN, due)
     assert (promise.state, promise.due_at) == (PromiseState.RUNNING, due)
-    assert promises.breach_batch(at=LATER) == 1
+    assert deadlines.miss_batch(at=LATER) == 1
 
 
 def test_the_database_refuses_an_audit_by_the_one_who_dismissed():
