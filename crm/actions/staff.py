@@ -15,22 +15,26 @@ from crm.policy import Role
 _READS = (
     "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
-    "crm.view_consent",
+    "crm.view_consent", "crm.view_call",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
-_ANSWERS = ("crm.answer_conversation", "crm.log_call", "recovery.open_case", "recovery.resolve_case")
+_ANSWERS = (
+    "crm.answer_conversation", "crm.log_call", "crm.report_calls", "recovery.open_case", "recovery.resolve_case",
+)  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
+    "crm.view_source",
 )  # fmt: skip
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
 RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _ANSWERS,
-    Role.LEAD: _READS + _ANSWERS + _LOOKS_AFTER_WORK + _GESTURES,
+    Role.LEAD: (*_READS, *_ANSWERS, *_LOOKS_AFTER_WORK, *_GESTURES, "crm.view_how_talks_end"),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: _READS + _LOOKS_AFTER_WORK[2:] + _GESTURES,
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user", "auth.view_group",
+        "crm.change_source",
     ),
 }  # fmt: skip
 

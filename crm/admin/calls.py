@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.actions import desk
+from crm.actions import desk, talks
 from crm.admin import pages
 from crm.channels import Channel
 
@@ -19,7 +19,7 @@ MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT
 
 
 class CallForm(forms.Form):
-    """The fields of `desk.Call`, in the order in which a talk goes."""
+    """The fields of `talks.Call`, in the order in which a talk goes."""
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=64)
     channel = forms.ChoiceField(
@@ -85,13 +85,13 @@ class CallForm(forms.Form):
             self.add_error("phone", _("Please note a phone number or an e-mail address, so that we can reach them."))
         return given
 
-    def as_call(self) -> desk.Call:
+    def as_call(self) -> talks.Call:
         """Translate what was typed into what the action takes."""
         given = dict(self.cleaned_data)
         given["channel"] = Channel(given["channel"])
         given["call_seconds"] = 60 * (given.pop("call_minutes") or 0)
         given["hold_seconds"] = 60 * (given.pop("hold_minutes") or 0)
-        return desk.Call(**given)
+        return talks.Call(**given)
 
 
 @pages.page("crm.log_call")

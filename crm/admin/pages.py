@@ -17,18 +17,22 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from crm.actions import consent, customers, desk, identity, intake, outgoing, work
+from crm.actions import call_backs, calls, consent, customers, desk, identity, intake, outgoing, talks, work
 from crm.models import User
 
 Result = TypeVar("Result")
 View = Callable[..., HttpResponseBase]
 
 REFUSALS: tuple[type[Exception], ...] = (
+    call_backs.CallOver,
+    call_backs.NoNumber,
+    call_backs.NothingToTry,
+    calls.NotAnswered,
+    calls.WrittenDown,
     consent.EvidenceMissing,
     customers.NoSuchDay,
     desk.AlreadyOwned,
     desk.NoWayBack,
-    desk.NotYet,
     desk.StillPromised,
     desk.WrongState,
     identity.UnusableAddress,
@@ -36,6 +40,8 @@ REFUSALS: tuple[type[Exception], ...] = (
     intake.NothingSaid,
     outgoing.DifferentContent,
     outgoing.WrongState,
+    talks.NotTheirMatter,
+    talks.NotYet,
     work.NotParked,
 )
 """What crm's actions may answer instead of acting; each says in its words what stands in the way."""

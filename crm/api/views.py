@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from crm.actions import desk, identity, intake
+from crm.actions import desk, identity, intake, talks
 from crm.api import shapes
 from crm.api.hot import HotView, read
 from crm.api.paging import PAGE_SIZE, BadCursor, read_cursor, write_cursor
@@ -401,7 +401,7 @@ class Calls(APIView):
         request=shapes.CallIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="call_create"
     )
     def post(self, request: Request) -> Response:
-        call = desk.Call(**read(shapes.CallIn, request.data))
+        call = talks.Call(**read(shapes.CallIn, request.data))
         received = desk.log_call(call, by=asking(request), at=timezone.now(), origin="api")
         return Response(received_out(received), status=201 if received.created else 200)
 

@@ -1,10 +1,12 @@
 """What crm stores: people, what they said, what was promised, what leaves, who works here, and what happened."""
 
 from crm.models.alerts import Alert
+from crm.models.calls import Call, CallEvent
 from crm.models.history import HistoryEntry
 from crm.models.outgoing import OutgoingMessage
 from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
 from crm.models.promises import Promise
+from crm.models.sources import Source
 from crm.models.staff import User
 from crm.models.talk import Attachment, Conversation, Interaction, RawItem
 from crm.models.work import DutyRun, WorkItem
@@ -12,6 +14,8 @@ from crm.models.work import DutyRun, WorkItem
 __all__ = [
     "Alert",
     "Attachment",
+    "Call",
+    "CallEvent",
     "Consent",
     "ContactPoint",
     "Conversation",
@@ -24,6 +28,7 @@ __all__ = [
     "OutgoingMessage",
     "Promise",
     "RawItem",
+    "Source",
     "User",
     "WorkItem",
 ]

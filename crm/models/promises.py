@@ -59,6 +59,11 @@ class Promise(models.Model):
         indexes = [
             models.Index(fields=["due_at"], name="promise_due", condition=Q(state=PromiseState.RUNNING)),
             models.Index(fields=["due_at", "state"], name="promise_by_day"),
+            models.Index(
+                fields=["due_at", "id"],
+                name="promise_to_call_back",
+                condition=Q(kind=PromiseKind.CALL_BACK, state__in=[PromiseState.RUNNING, PromiseState.BREACHED]),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from crm.actions import customers, desk, identity, intake, outgoing, work
+from crm.actions import call_backs, calls, customers, desk, identity, intake, outgoing, talks, work
 from recovery import actions as recovery_actions
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,14 @@ REFUSALS: dict[type[Exception], int] = {
     desk.WrongState: 409,
     desk.NoWayBack: 409,
     desk.StillPromised: 409,
-    desk.NotYet: 400,
+    talks.NotYet: 400,
     desk.AlreadyOwned: 409,
+    talks.NotTheirMatter: 409,
+    calls.NotAnswered: 409,
+    calls.WrittenDown: 409,
+    call_backs.CallOver: 409,
+    call_backs.NoNumber: 409,
+    call_backs.NothingToTry: 409,
     work.NotParked: 409,
     customers.NoSuchDay: 400,
     recovery_actions.WrongStatus: 409,

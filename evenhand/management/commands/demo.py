@@ -13,7 +13,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from crm.actions import customers, desk, intake, outgoing, promises, staff
+from crm.actions import customers, desk, intake, outgoing, promises, staff, talks
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
 from crm.policy import Role
@@ -145,7 +145,7 @@ def _tell(
 ) -> Conversation:
     at = now - timedelta(hours=hours)
     if channel == Channel.PHONE:
-        call = desk.Call(
+        call = talks.Call(
             key=f"demo:{number}",
             phone=address,
             name=name,
