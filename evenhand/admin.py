@@ -97,6 +97,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Today"), "today", "index", "", ()),
                 (_("Inbox"), "inbox", "inbox", "crm.view_conversation", ("conversation",)),
+                (_("Calls"), "phone_in_talk", "calls", "crm.view_call", ()),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),
                 (_("Customers"), "group", "crm_customer_changelist", "crm.view_customer", ("customer",)),
@@ -126,6 +127,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Promises"), "handshake", "crm_promise_changelist", "crm.view_promise", ()),
                 (_("What came in"), "move_to_inbox", "crm_rawitem_changelist", "crm.view_rawitem", ()),
+                (_("Sources"), "sensors", "sources", "crm.view_source", ()),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),
                 (_("Duties"), "schedule", "crm_dutyrun_changelist", "crm.view_dutyrun", ()),
                 (_("History"), "history", "crm_historyentry_changelist", "crm.view_historyentry", ()),

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import outgoing
+from crm.admin import live, outgoing, sources
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
@@ -23,6 +23,8 @@ urlpatterns: list[URLPattern] = [
     path("conversation/<uuid:public_id>/", conversation, name="conversation"),
     path("attachment/<uuid:public_id>/", attachment, name="attachment"),
     path("call/", log_call, name="log_call"),
+    *live.urlpatterns,
+    *sources.urlpatterns,
     path("customer/<uuid:public_id>/", customer, name="customer"),
     path("outgoing/", outgoing.outgoing_mailbox, name="outgoing"),
     path("outgoing/<uuid:public_id>/release/", outgoing.release, name="release"),

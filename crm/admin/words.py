@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
+from crm.channels import Channel
 from crm.models import Promise
 from crm.policy import OutgoingState, PromiseState
 
@@ -51,6 +52,22 @@ def duration(length: timedelta) -> str:
     if minutes:
         return _("%(minutes)d min") % {"minutes": minutes}
     return _("under 1 min")
+
+
+def clock(length: timedelta) -> str:
+    """Say a short length of time as a clock shows it: “0:45”, “12:05”, “1:02:05”; days before that."""
+    seconds = max(0, int(length.total_seconds()))
+    if seconds >= 86_400:
+        return duration(length)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def without_words(*, channel: str, talked: bool) -> str:
+    """Say what a contact was of which there are no words."""
+    if talked:
+        return _("A talk that nobody wrote down")
+    return _("Waited at the counter and left") if channel == Channel.STORE else _("Called and reached nobody")
 
 
 def size(count: int) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import views
+from crm.api import calls, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -15,5 +15,6 @@ urlpatterns = [
     path("conversations/<uuid:public_id>/close/", views.Close.as_view()),
     path("inbox/", views.Inbox.as_view()),
     path("calls/", views.Calls.as_view()),
+    path("call-events/", calls.CallEvents.as_view()),
     path("customers/<uuid:public_id>/timeline/", views.Timeline.as_view()),
 ]

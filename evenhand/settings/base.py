@@ -280,6 +280,8 @@ SPECTACULAR_SETTINGS = {
         "PromiseKindEnum": "crm.policy.PromiseKind",
         "PromiseStateEnum": "crm.policy.PromiseState",
         "DirectionEnum": "crm.policy.Direction",
+        "CallStateEnum": "crm.policy.CallState",
+        "EndedByEnum": "crm.policy.EndedBy",
         "OutgoingStateEnum": "crm.policy.OutgoingState",
         "CaseStatusEnum": "recovery.policy.Status",
         "SeverityEnum": "recovery.policy.Severity",
