@@ -86,6 +86,17 @@ def enrol_superuser(email: str, *, name: str, password: str | None, at: datetime
 
 
 @transaction.atomic
+def enrol_phone_system(email: str, *, name: str, password: str, at: datetime) -> User:
+    """Make an account that reports calls and may do nothing else. Raises IntegrityError when the address is taken."""
+    system: User = User.objects.create_user(email, password, is_staff=True, display_name=name, date_joined=at)
+    system.user_permissions.add(Permission.objects.get(content_type__app_label="crm", codename="report_calls"))
+    history.record(
+        None, "staff.enrolled", ref=f"user:{system.public_id}", by=None, at=at, detail={"role": "phone_system"}
+    )
+    return system
+
+
+@transaction.atomic
 def give_app_account(customer: Customer, *, email: str, password: str | None, at: datetime) -> User:
     """Make the account with which a customer uses the app."""
     user: User = User.objects.create_user(

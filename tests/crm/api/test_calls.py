@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.core.management import call_command
 
 from crm.actions import desk, talks
-from crm.models import Call, CallEvent, Interaction
+from crm.models import Call, CallEvent, Interaction, User
 from crm.policy import Role
 from tests.conftest import NOON
 from tests.crm.api.door import client_for
@@ -55,12 +57,12 @@ def test_a_whole_call_told_backwards_and_twice_C11():
             more = {"ended_by": "customer"} if what == "ended" else {}
             answer = post(client, event=what, what=what, at=at, colleague=ada.email.upper(), **more)
             assert answer.status_code == 200, answer.content
+        refused = post(client, event="rang", what="held")
     found = answer.json()
     assert (found["state"], found["ended_by"], found["hold_seconds"]) == ("ended", "customer", 30)
     call = Call.objects.get(external_id="c1")
     assert (call.rang_at, call.answered_by, call.source) == (NOON, ada, "phone:main")
     assert CallEvent.objects.filter(call=call).count() == 5
-    refused = post(client, event="rang", what="held")
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
@@ -104,3 +106,14 @@ def test_a_live_call_is_written_down_over_the_api():
     for field in ("live", "conversation"):
         nowhere = {**note, "key": "k4", field: "0199a7c4-0000-7000-8000-000000000000"}
         assert client.post("/api/v1/calls/", nowhere, format="json").status_code == 404
+
+
+def test_a_phone_system_has_an_account_that_reports_calls_and_nothing_else():
+    printed = io.StringIO()
+    call_command("add_phone_system", "phones@shop.example", stdout=printed)
+    system = User.objects.get(email="phones@shop.example")
+    client = client_for(system, password=printed.getvalue().strip())
+    assert post(client, what="answered").status_code == 200
+    assert Call.objects.get().answered_by is None  # it does not talk to customers itself
+    assert system.get_all_permissions() == {"crm.report_calls"}
+    assert client.get("/api/v1/inbox/").status_code == 403
