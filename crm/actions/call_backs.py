@@ -48,7 +48,7 @@ class NoNumber(Exception):
 
 
 class CallOver(Exception):
-    """The call has ended."""
+    """Nobody is on the line."""
 
     code = "call_over"
 
@@ -136,8 +136,8 @@ def agree(call_id: int, *, by: User, at: datetime, phone: str = "") -> Call:
     call = Call.objects.select_for_update(of=("self",)).get(pk=call_id)
     if call.call_back_agreed_at is not None:
         return call
-    if call.state == CallState.ENDED:
-        raise CallOver(_("This call has ended. A call-back is promised by itself where one is owed."))
+    if call.state != CallState.TALKING:
+        raise CallOver(_("Nobody is on the line. A call-back is promised by itself where one is owed."))
     if not call.caller and not phone.strip():
         raise NoNumber(_("Please ask for the number we may call back; the phone does not show it."))
     call.caller = call.caller or identity.normalised(ContactKind.PHONE, phone)

@@ -88,7 +88,16 @@ class Call(models.Model):
                 condition=Q(held_at__gte=F("rang_at"), heard_at__gte=F("held_at")), name="call_heard_after_ring"
             ),
             models.CheckConstraint(
-                condition=Q(written_down=None) | Q(interaction__isnull=False), name="call_written_down_is_known"
+                condition=Q(written_down=None, call_back_agreed_at=None) | Q(interaction__isnull=False),
+                name="call_known_became_something",
+            ),
+            models.CheckConstraint(
+                condition=Q(said_all=None) | Q(written_down__isnull=False), name="call_said_all_is_of_a_talk"
+            ),
+            models.CheckConstraint(
+                condition=Q(call_back_agreed_at=None)
+                | (Q(answered_at__isnull=False, followed_up_at__isnull=False) & ~Q(caller="")),
+                name="call_agreed_can_be_called_back",
             ),
         ]
         indexes = [

@@ -201,6 +201,8 @@ def test_events_are_never_changed():
         {"hold_seconds": 5},
         {"hold_began_at": after(5)},
         {"channel": "email"},
+        {"said_all": True},
+        {"call_back_agreed_at": after(5)},
     ],
 )
 def test_the_database_refuses_impossible_calls(impossible):
