@@ -110,11 +110,11 @@ def _last_good(source: str) -> datetime | None:
     return good.order_by("-received_at").values_list("received_at", flat=True).first()
 
 
-def ring(
-    *, source: str, external_id: str, by: User | None, at: datetime, caller: str = "", origin: str = "api"
-) -> tuple[Call, User | None]:
-    """Note that a phone rings, and name the colleague whom this caller's open matter belongs to (R135)."""
-    told = Told(source=source, external_id=external_id, event_id="rang", kind=CallEventKind.RANG, caller=caller)
+def ring(told: Told, *, by: User | None, at: datetime, origin: str) -> tuple[Call, User | None]:
+    """Take in that a phone rings, and name the colleague whom this caller's open matter belongs to (R135).
+
+    Raises as `report` does.
+    """
     call = report(told, by=by, at=at, origin=origin)
     return call, route_to(call)
 

@@ -13,6 +13,7 @@ from crm.channels import Channel, Message, SenderKind
 from crm.models import Call as LiveCall
 from crm.models import ContactPoint, Conversation
 from crm.models.people import ContactKind
+from crm.policy import TimeFrom, trusted_spoke_at
 
 
 class NotYet(ValueError):
@@ -114,7 +115,7 @@ def heard(call: Call, live: LiveCall | None, matter: Conversation | None, *, at:
         subject=call.subject,
         text=call.said,
         full_text=call.said,
-        spoke_at=call.spoke_at,
+        spoke_at=trusted_spoke_at(TimeFrom.COLLEAGUE, claimed=call.spoke_at, received_at=at, last_good_at=None),
         hold_seconds=call.hold_seconds,
         call_seconds=call.call_seconds,
     )

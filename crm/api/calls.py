@@ -40,8 +40,11 @@ class CallEvents(APIView):
             colleague=_colleague(request, given),
             ended_by=EndedBy(given["ended_by"]),
         )
-        call = calls.report(told, by=asking(request), at=timezone.now(), origin="api")
-        person = calls.route_to(call) if kind == CallEventKind.RANG else None
+        by, at, person = asking(request), timezone.now(), None
+        if kind == CallEventKind.RANG:
+            call, person = calls.ring(told, by=by, at=at, origin="api")
+        else:
+            call = calls.report(told, by=by, at=at, origin="api")
         return Response(
             {
                 "id": call.public_id,

@@ -9,10 +9,18 @@ from django.db import migrations, models
 
 
 EVENTS = """
-CREATE TRIGGER call_event_append_only BEFORE UPDATE OR DELETE ON crm_callevent
-  FOR EACH ROW EXECUTE FUNCTION evenhand_append_only();
+CREATE FUNCTION evenhand_call_event_stands() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'DELETE' OR (NEW.caller <> OLD.caller AND NEW.caller <> '')
+     OR to_jsonb(NEW) - 'caller' <> to_jsonb(OLD) - 'caller' THEN
+    RAISE EXCEPTION 'what was reported about a call is never changed' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER call_event_stands BEFORE UPDATE OR DELETE ON crm_callevent
+  FOR EACH ROW EXECUTE FUNCTION evenhand_call_event_stands();
 """
-EVENTS_BACK = "DROP TRIGGER call_event_append_only ON crm_callevent;"
+EVENTS_BACK = "DROP TRIGGER call_event_stands ON crm_callevent; DROP FUNCTION evenhand_call_event_stands();"
 
 
 class Migration(migrations.Migration):

@@ -134,7 +134,7 @@ class Call(models.Model):
 
 
 class CallEvent(models.Model):
-    """One reported event of a call. A trigger refuses to change or delete it."""
+    """One reported event of a call. A trigger refuses to change or delete it; only the number may be forgotten."""
 
     call = models.ForeignKey(Call, models.PROTECT, related_name="events", db_index=False)
     source = models.CharField(max_length=120)
