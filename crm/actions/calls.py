@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from crm import history
@@ -106,7 +106,7 @@ def report(told: Told, *, by: User | None, at: datetime, origin: str) -> Call:
 
 def _last_good(source: str) -> datetime | None:
     """When a source was last heard of on time; what comes late says nothing about what else was kept back."""
-    good = CallEvent.objects.filter(source=source, received_at__lte=F("at") + GOOD_WITHIN)
+    good = CallEvent.objects.filter(source=source, in_time=True)
     return good.order_by("-received_at").values_list("received_at", flat=True).first()
 
 
@@ -206,15 +206,17 @@ def _press(
 
 def _add(call: Call, told: Told, *, by: User | None, at: datetime, origin: str) -> Call:
     """Add an event to a locked call and let the call say what its events now add up to."""
+    believed_at = _believed(call, told, at=at)
     event, new = CallEvent.objects.get_or_create(
         call=call,
         event_id=told.event_id,
         defaults={
             "source": told.source,
             "kind": told.kind,
-            "at": _believed(call, told, at=at),
+            "at": believed_at,
             "stated_at": told.stated_at,
             "received_at": at,
+            "in_time": at - believed_at <= GOOD_WITHIN,
             "caller": _caller(told.caller),
             "colleague": told.colleague,
             "ended_by": told.ended_by,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -143,6 +144,7 @@ class CallEvent(models.Model):
     at = models.DateTimeField()  # as far as it is believed
     stated_at = models.DateTimeField(null=True)  # as it was claimed
     received_at = models.DateTimeField()
+    in_time = models.BooleanField()  # reached us soon after it happened: a good delivery of its source
     caller = models.CharField(max_length=320, blank=True)
     colleague = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False)
     ended_by = models.CharField(max_length=8, choices=EndedBy, default=EndedBy.UNKNOWN)
@@ -154,7 +156,10 @@ class CallEvent(models.Model):
             models.UniqueConstraint(fields=["call", "event_id"], name="call_event_once"),
             models.CheckConstraint(condition=Q(received_at__gte=F("at")), name="call_event_not_in_the_future"),
         ]
-        indexes = [models.Index(fields=["source", "-received_at"], name="call_event_of_source")]
+        indexes = [
+            models.Index(fields=["source", "-received_at"], name="call_event_good", condition=Q(in_time=True)),
+            BrinIndex(fields=["received_at"], name="call_event_received", autosummarize=True),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.at:%Y-%m-%d %H:%M:%S}"
