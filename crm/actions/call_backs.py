@@ -167,16 +167,20 @@ def tried(conversation_id: int, *, by: User, at: datetime, key: str) -> int:
     return attempts.count()
 
 
-def promises_an_answer_keeps_in(conversation: Conversation) -> list[PromiseKind]:
-    """The promises that a written answer keeps here: also the call-back, once we tried often enough and reached nobody."""
+def what_an_answer_keeps(conversation: Conversation) -> tuple[list[PromiseKind], bool]:
+    """The promises that a written answer keeps here, and whether a call-back is still owed after it.
+
+    It keeps the call-back too, once we tried often enough and reached nobody.
+    """
     kinds = promises_an_answer_keeps()
     owed = Promise.objects.filter(conversation=conversation, kind=PromiseKind.CALL_BACK).unmet()
     newest = owed.aggregate(newest=Max("starts_at"))["newest"]
-    if newest is not None:
-        attempts = HistoryEntry.objects.filter(ref=_ref(conversation), verb=TRIED, at__gte=newest).count()
-        if attempts >= TRIED_BEFORE_WRITING:
-            kinds.append(PromiseKind.CALL_BACK)
-    return kinds
+    if newest is None:
+        return kinds, False
+    attempts = HistoryEntry.objects.filter(ref=_ref(conversation), verb=TRIED, at__gte=newest).count()
+    if attempts < TRIED_BEFORE_WRITING:
+        return kinds, True
+    return [*kinds, PromiseKind.CALL_BACK], False
 
 
 def _owe(call: Call, conversation: Conversation, *, because: str, at: datetime) -> None:

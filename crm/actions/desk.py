@@ -27,6 +27,7 @@ from crm.policy import (
     PromiseKind,
     may_close,
     owner_for,
+    promises_an_answer_keeps,
     unfinished,
 )
 from crm.together import insert_together
@@ -116,6 +117,7 @@ def _answer(
         .order_by("-spoke_at", "-id")[:THREAD_IDS_SENT]
     )
     channel, point = _way_back(conversation.customer, heard)
+    meets, owes_a_call = call_backs.what_an_answer_keeps(conversation)
     message = _say(
         conversation,
         text=text,
@@ -127,12 +129,12 @@ def _answer(
         key=key,
         origin=origin,
         concerns=concerns,
-        meets=call_backs.promises_an_answer_keeps_in(conversation),
+        meets=meets,
         template="answer",
         thread=[i.message_id for i in reversed(heard) if i.message_id],
     )
     conversation.owner_id = conversation.owner_id or by.pk
-    conversation.state = ConversationState.OPEN if stays_open else ConversationState.WAITING
+    conversation.state = ConversationState.OPEN if stays_open or owes_a_call else ConversationState.WAITING
     conversation.save(update_fields=["owner", "state"])
     return message
 
@@ -287,14 +289,14 @@ def _confirm(
         origin=origin,
         concerns="",
         meets=[
-            PromiseKind.FIRST_RESPONSE,
+            *promises_an_answer_keeps(),
             PromiseKind.CONFIRMATION,
             *([PromiseKind.CALL_BACK] if is_over else []),
         ],
         template="confirmation",
         thread=[],
     )
-    conversation.state = ConversationState.WAITING
+    conversation.state = ConversationState.WAITING if is_over else ConversationState.OPEN
     conversation.save(update_fields=["state"])
     return message
 

@@ -497,17 +497,19 @@ def test_after_two_attempts_a_written_answer_keeps_the_call_back():
     assert Conversation.objects.count() == 1
 
     def answer(number: int) -> str:
-        desk.answer(
-            conversation.pk, text="We tried to call you.", by=ada, at=after(200), key=f"a{number}", stays_open=True
-        )
+        desk.answer(conversation.pk, text="We tried to call you.", by=ada, at=after(200), key=f"a{number}")
         outgoing.send_batch(at=after(200))
+        conversation.refresh_from_db()
         return promised(conversation)["call_back"][2]
 
     assert call_backs.tried(conversation.pk, by=ada, at=after(150), key="t1") == 1
     assert call_backs.tried(conversation.pk, by=ada, at=after(151), key="t1") == 1
     assert answer(1) == "running"
+    assert conversation.state == ConversationState.OPEN  # it stays in the queue, due when the call is
+    assert conversation.due_at == promised(conversation)["call_back"][1]
     assert call_backs.tried(conversation.pk, by=ada, at=after(190), key="t2") == 2
     assert answer(2) == "met"
+    assert conversation.state == ConversationState.WAITING
     with pytest.raises(call_backs.NothingToTry):
         call_backs.tried(conversation.pk, by=ada, at=after(300), key="t3")
 
@@ -584,3 +586,27 @@ def test_a_talk_goes_on_with_the_chosen_matter_of_its_own_customer_and_keeps_own
         desk.log_call(log(key="k2", conversation=theirs.public_id), by=ada, at=after(700))
     assert Interaction.objects.filter(conversation=theirs).count() == 1
     assert PromiseKind.CONFIRMATION not in promised(theirs)
+
+
+def test_a_talk_in_a_matter_that_was_answered_before_keeps_what_it_answers():
+    ada = colleague()
+    matter = intake.receive(message(sender_address="carla@home.example"), at=NOON, origin="test").conversation
+    desk.answer(matter.pk, text="Tomorrow.", by=ada, at=after(60))
+    outgoing.send_batch(at=after(60))
+    desk.log_call(log(phone="", conversation=matter.public_id), by=ada, at=after(600))
+    assert promised(matter)["next_update"][2] == "running"
+    outgoing.send_batch(at=after(601))
+    assert {state for _starts, _due, state in promised(matter).values()} == {"met"}
+    matter.refresh_from_db()
+    assert (matter.state, matter.due_at) == (ConversationState.WAITING, None)
+
+
+def test_a_matter_whose_talk_was_cut_off_stays_with_us_when_it_is_written_down():
+    ada = colleague()
+    call = talks_now(by=ada)
+    report(told(K.ENDED, 200, ended_by=EndedBy.NETWORK))
+    desk.log_call(log(live=call.public_id), by=ada, at=after(210))
+    outgoing.send_batch(at=after(220))
+    call_backs.recover_dropped_calls(after(240))
+    conversation = Conversation.objects.get()
+    assert (conversation.state, conversation.due_at) == (ConversationState.OPEN, after(800))
