@@ -8,7 +8,20 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from crm.actions import calendars, deadlines, duties, endings, intake, order, outgoing, owners, queue, rota
+from crm.actions import (
+    calendars,
+    call_backs,
+    deadlines,
+    duties,
+    endings,
+    intake,
+    order,
+    outgoing,
+    owners,
+    queue,
+    rota,
+    sources,
+)
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: intake.ingest_batch(at=at),
@@ -76,3 +89,15 @@ def warn_of_certificates() -> None:
 def sample_dismissals() -> None:
     """Draw last month's dismissals that somebody else looks at again."""
     duties.once_per_slot("sample_dismissals", endings.sample_dismissals, at=timezone.now())
+
+
+@shared_task
+def recover_dropped_calls() -> None:
+    """Promise a call-back where nobody answered or a talk was cut off."""
+    duties.once_per_slot("recover_dropped_calls", call_backs.recover_dropped_calls, at=timezone.now())
+
+
+@shared_task
+def watch_ingest_lag() -> None:
+    """See how late each source reaches us."""
+    duties.once_per_slot("watch_ingest_lag", sources.watch_ingest_lag, at=timezone.now())

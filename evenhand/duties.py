@@ -104,6 +104,16 @@ DUTIES: dict[str, Duty] = {
         timedelta(days=1),
         "every day: give service calendars the holidays of further years",
     ),
+    "recover_dropped_calls": Duty(
+        "crm.tasks.recover_dropped_calls",
+        timedelta(minutes=1),
+        "every minute: promise a call-back where nobody answered or a talk was cut off",
+    ),
+    "watch_ingest_lag": Duty(
+        "crm.tasks.watch_ingest_lag",
+        timedelta(minutes=5),
+        "every 5 minutes: see how late each source reaches us, and tell when one is late",
+    ),
     "plan_birthdays": Duty(
         "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -15,12 +14,26 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import endings, identity, intake, outgoing, queue, routing, statements
-from crm.channels import Channel, Message
+from crm.actions import (
+    call_backs,
+    calls,
+    endings,
+    identity,
+    intake,
+    outgoing,
+    promises,
+    queue,
+    routing,
+    statements,
+    talks,
+)
+from crm.actions.talks import Call
+from crm.channels import Channel
 from crm.channels.smtp import message_id
 from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, Promise, User
 from crm.models.people import ContactKind
 from crm.policy import (
+    CONFIRMATION_WITHIN,
     CONVERSATION_NEXT,
     ConversationState,
     Direction,
@@ -32,6 +45,7 @@ from crm.policy import (
     WorkMode,
     may_close,
     promises_an_answer_keeps,
+    unfinished,
 )
 from crm.together import insert_together
 
@@ -53,35 +67,6 @@ class StillPromised(Exception):
     """Something promised has not been done yet."""
 
     code = "still_promised"
-
-
-class NotYet(ValueError):
-    """A stated time lies in the future, or was stated without saying how it is known."""
-
-    code = "time_not_credible"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What a colleague writes down after a talk on the phone or at the counter.
-
-    said: what the customer told us, in their words. agreed: what we confirm in writing ("" when nothing was agreed).
-    spoke_at: the first ring, aware; None for now. spoke_at_known_from: how the time is known, needed with spoke_at.
-    hold_seconds, call_seconds: time on hold, length of the talk. key: the same key twice is one call.
-    """
-
-    key: str
-    said: str
-    agreed: str
-    channel: Channel = Channel.PHONE
-    phone: str = ""
-    email: str = ""
-    name: str = ""
-    subject: str = ""
-    spoke_at: datetime | None = None
-    spoke_at_known_from: str = ""
-    hold_seconds: int = 0
-    call_seconds: int = 0
 
 
 def answer(
@@ -122,7 +107,7 @@ def answer(
                 concerns=concerns,
                 stays_open=stays_open,
                 out_of_order=out_of_order,
-                meets=list(meets) or promises_an_answer_keeps(),
+                meets=list(meets),
                 correction=correction,
             )
     except (IntegrityError, queue.NotNext, queue.InWork):  # the second press of the same button is no second answer
@@ -162,6 +147,8 @@ def _answer(
     if channel in routing.PUBLIC:
         routing.check_public(by, at=at)
     beside = queue.answered(conversation, by=by, at=at, out_of_order=out_of_order)
+    kept, owes_a_call = call_backs.what_an_answer_keeps(conversation)
+    meets = meets or kept
     message = _say(
         conversation,
         text=text,
@@ -179,7 +166,7 @@ def _answer(
         beside=beside,
         correction=correction,
     )
-    conversation.state = ConversationState.OPEN if stays_open else ConversationState.WAITING
+    conversation.state = ConversationState.OPEN if stays_open or owes_a_call else ConversationState.WAITING
     conversation.save(update_fields=["owner", "state"])
     return message
 
@@ -321,40 +308,39 @@ def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, Co
 def log_call(call: Call, *, by: User, at: datetime, origin: str = "admin") -> intake.Received:
     """Write down a talk: what the customer said comes in like everything else, what was agreed leaves in writing.
 
-    The first answer and the written confirmation are kept when the confirmation is accepted for delivery.
-    Raises NotYet, intake.NothingSaid, identity.UnusableAddress, intake.DifferentContent; then nothing has changed.
+    The first answer, the written confirmation and a call-back are kept when the confirmation is accepted for delivery; a
+    talk that was cut off keeps no call-back. A talk after a missed call goes on with the matter that call opened.
+    Raises talks.NotYet, talks.NotTheirMatter, intake.NothingSaid, identity.UnusableAddress, intake.DifferentContent,
+    calls.NotAnswered, calls.WrittenDown, Conversation.DoesNotExist, crm.models.Call.DoesNotExist; then nothing has changed.
     """
-    if call.spoke_at is not None and call.spoke_at > at:
-        raise NotYet(_("The call cannot have begun in the future."))
-    if call.spoke_at is not None and not call.spoke_at_known_from.strip():
-        raise NotYet(_("Please say how you know when the call began, for example “phone display”."))
-    if not call.said.strip():
-        raise intake.NothingSaid(_("Please note what the customer said."))
-    kind, address = (ContactKind.PHONE, call.phone) if call.phone.strip() else (ContactKind.EMAIL, call.email)
-    heard = Message(
-        channel=call.channel,
-        source="desk:calls",
-        external_id=call.key,
-        sender_kind="phone" if kind == ContactKind.PHONE else "email",
-        sender_address=address,
-        sender_name=call.name,
-        subject=call.subject,
-        text=call.said,
-        full_text=call.said,
-        spoke_at=call.spoke_at,
-        hold_seconds=call.hold_seconds,
-        call_seconds=call.call_seconds,
-    )
-    if call.email.strip():
-        identity.normalised(ContactKind.EMAIL, call.email)
+    talks.check(call, at=at)
     with transaction.atomic():
-        received = intake.receive(heard, by=by, at=at, origin=origin)
-        if received.created and call.email.strip() and call.agreed.strip():
-            _confirm(received.conversation, call, by=by, at=at, origin=origin)
+        live = calls.to_write_down(call.live) if call.live else None
+        matter = talks.matter_of(call, live)
+        received = intake.receive(
+            talks.heard(call, live, matter, at=at), by=by, at=at, origin=origin, conversation=matter
+        )
+        if received.created:
+            if matter is not None:
+                promises.give(
+                    received.conversation,
+                    PromiseKind.CONFIRMATION,
+                    within=CONFIRMATION_WITHIN,
+                    starts_at=received.interaction.spoke_at,
+                    given_by=f"talk:{received.interaction.public_id}",
+                    at=at,
+                )
+            if live is not None:
+                calls.written_down(live, received.interaction, said_all=call.said_all, by=by, at=at)
+            if call.email.strip() and call.agreed.strip():
+                is_over = live is None or not unfinished(live.ended_by, said_all=call.said_all)
+                _confirm(received.conversation, call, by=by, at=at, origin=origin, is_over=is_over)
     return received
 
 
-def _confirm(conversation: Conversation, call: Call, *, by: User, at: datetime, origin: str) -> OutgoingMessage:
+def _confirm(
+    conversation: Conversation, call: Call, *, by: User, at: datetime, origin: str, is_over: bool
+) -> OutgoingMessage:
     address = identity.normalised(ContactKind.EMAIL, call.email)
     point = ContactPoint.objects.filter(kind=ContactKind.EMAIL, address=address, unlinked_at=None).first()
     if point is None:
@@ -373,12 +359,16 @@ def _confirm(conversation: Conversation, call: Call, *, by: User, at: datetime, 
         key=f"confirmation:{call.key}",
         origin=origin,
         concerns="",
-        meets=[PromiseKind.FIRST_RESPONSE, PromiseKind.CONFIRMATION],
+        meets=[
+            *promises_an_answer_keeps(),
+            PromiseKind.CONFIRMATION,
+            *([PromiseKind.CALL_BACK] if is_over else []),
+        ],
         template="confirmation",
         thread=[],
         beside=queue.answered(conversation, by=by, at=at, out_of_order=OutOfOrder.ON_THE_LINE, mode=WorkMode.TALK),
     )
-    conversation.state = ConversationState.WAITING
+    conversation.state = ConversationState.WAITING if is_over else ConversationState.OPEN
     conversation.save(update_fields=["state", "owner"])
     return message
 

@@ -107,6 +107,8 @@ def receive(
 
 
 def _said_something(message: Message) -> None:
+    if message.wordless:
+        return
     if not message.text.strip() and not message.subject.strip() and not message.attachments:
         raise NothingSaid(_("There are no words in this message yet."))
 
@@ -135,7 +137,8 @@ def _receive(
     if conversation is None:
         conversation = _opened(message, speaker, spoke_at=spoke_at)
         calendar = calendars.in_force(speaker.region, spoke_at)
-        due = default_promises(spoke_at, spoken=message.channel in SPOKEN, calendar=calendar)
+        spoken = message.channel in SPOKEN and not message.wordless
+        due = default_promises(spoke_at, spoken=spoken, calendar=calendar)
         conversation.due_at = queue_due((promise.kind, promise.due_at) for promise in due)
         rows.append(conversation)
         if continues is not None:
@@ -248,10 +251,11 @@ def _interaction(
         message_id=message.message_id[:300],
         language=message.language[:16],
         spoke_at=spoke_at,
-        ingested_at=at,
+        ingested_at=min(message.held_at or at, at),
         wait_seconds=message.wait_seconds,
         hold_seconds=message.hold_seconds,
         call_seconds=message.call_seconds,
+        ended_by=message.ended_by,
     )
 
 

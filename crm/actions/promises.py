@@ -139,6 +139,15 @@ def give(
 
 
 @transaction.atomic
+def give_by(
+    conversation: Conversation, kind: PromiseKind, *, due_at: datetime, starts_at: datetime, given_by: str, at: datetime
+) -> Promise:
+    """Promise something by a moment that follows from something else, such as the deadline of the matter; else as `give`."""
+    due = named_moment(kind, starts_at=starts_at, due_at=due_at)
+    return _given(conversation, due, given_by=given_by, at=at)
+
+
+@transaction.atomic
 def promise_personally(
     conversation_id: int, *, due_at: datetime, words: str, by: User, at: datetime, key: str
 ) -> Promise:

@@ -15,7 +15,7 @@ from crm.policy import Role
 _READS = (
     "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
-    "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull",
+    "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull", "crm.view_call",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _GUARDS = (
@@ -24,7 +24,7 @@ _GUARDS = (
     "recovery.view_empowermentgap", "recovery.view_casereview",
 )  # fmt: skip
 _ANSWERS = (
-    "crm.answer_conversation", "crm.log_call", "crm.prepare_adverse",
+    "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse",
     "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy", "recovery.review_case",
 )  # fmt: skip
 _SECOND_PERSON = (
@@ -32,6 +32,7 @@ _SECOND_PERSON = (
 )  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
+    "crm.view_source",
 )  # fmt: skip
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = ("recovery.view_queueday",)
@@ -42,12 +43,13 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _GUARDS + _ANSWERS,
     Role.LEAD: (
         *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
+        "crm.view_how_talks_end",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (*_READS, *_GUARDS, "crm.audit_dismissal", *_LOOKS_AFTER_WORK[2:], *_AUDITS, *_GESTURES),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
-        "auth.view_group",
+        "auth.view_group", "crm.change_source",
     ),
 }  # fmt: skip
 
@@ -96,6 +98,17 @@ def enrol_superuser(email: str, *, name: str, password: str | None, at: datetime
     user: User = User.objects.create_superuser(email, password, display_name=name, date_joined=at)
     history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=None, at=at, detail={"role": "superuser"})
     return user
+
+
+@transaction.atomic
+def enrol_phone_system(email: str, *, name: str, password: str, at: datetime) -> User:
+    """Make an account that reports calls and may do nothing else. Raises IntegrityError when the address is taken."""
+    system: User = User.objects.create_user(email, password, is_staff=True, display_name=name, date_joined=at)
+    system.user_permissions.add(Permission.objects.get(content_type__app_label="crm", codename="report_calls"))
+    history.record(
+        None, "staff.enrolled", ref=f"user:{system.public_id}", by=None, at=at, detail={"role": "phone_system"}
+    )
+    return system
 
 
 @transaction.atomic

@@ -190,6 +190,8 @@ SIDES = {Direction.INBOUND: "theirs", Direction.OUTBOUND: "ours", Direction.INTE
 def _said(interaction: Interaction, conversation: Conversation) -> Said:
     sent = getattr(interaction, "outgoing", None)
     text, rest = interaction.text, ""
+    if not text and interaction.ended_by:
+        text = words.without_words(channel=interaction.channel, talked=interaction.call_seconds is not None)
     if len(text) > FOLDED_FROM:
         text, rest = text[:FOLDED_FROM], text[FOLDED_FROM:]
     is_theirs = interaction.direction == Direction.INBOUND
@@ -211,8 +213,10 @@ def _said(interaction: Interaction, conversation: Conversation) -> Said:
 
 
 def _talk(interaction: Interaction) -> str:
-    if not interaction.call_seconds:
+    if not interaction.call_seconds and not interaction.wait_seconds:
         return ""
+    if not interaction.call_seconds:
+        return _("Waited %(time)s") % {"time": words.clock(timedelta(seconds=interaction.wait_seconds))}
     lengths = {
         "talk": words.duration(timedelta(seconds=interaction.call_seconds)),
         "hold": words.duration(timedelta(seconds=interaction.hold_seconds)),

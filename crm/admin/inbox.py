@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import OuterRef, Subquery
-from django.db.models.functions import Left
+from django.db.models.functions import JSONObject, Left
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -81,11 +82,12 @@ def _page(request: HttpRequest, waiting: ConversationQuerySet, *, at: datetime) 
         Interaction.objects.filter(conversation=OuterRef("pk"))
         .exclude(direction=Direction.INTERNAL)
         .order_by("-spoke_at", "-id")
-        .annotate(line=Left("text", LINE))
-        .values("line")[:1]
+        .values(
+            said=JSONObject(line=Left("text", LINE), channel="channel", ended_by="ended_by", talked="call_seconds")
+        )[:1]
     )
     conversations = list(
-        waiting.select_related("customer", "owner").annotate(line=Subquery(last_said)).in_due_order()[: PAGE_SIZE + 1]
+        waiting.select_related("customer", "owner").annotate(said=Subquery(last_said)).in_due_order()[: PAGE_SIZE + 1]
     )
     more = len(conversations) > PAGE_SIZE
     conversations = conversations[:PAGE_SIZE]
@@ -98,9 +100,18 @@ def _page(request: HttpRequest, waiting: ConversationQuerySet, *, at: datetime) 
             conversation=conversation,
             url=reverse("admin:conversation", args=[conversation.public_id]),
             due=words.due(conversation.due_at or at, at=at),
-            line=words.first_line(getattr(conversation, "line", None) or ""),
+            line=_line(getattr(conversation, "said", None)),
             mark=marks.get(conversation.pk),
         )
         for conversation in conversations
     ]
     return rows, more
+
+
+def _line(said: dict[str, Any] | None) -> str:
+    """The first words of what was said last; of a call without words, what it was."""
+    if said is None:
+        return ""
+    if not said["line"] and said["ended_by"]:
+        return words.without_words(channel=said["channel"], talked=said["talked"] is not None)
+    return words.first_line(said["line"])

@@ -20,6 +20,8 @@ from django.views.decorators.http import require_http_methods
 from crm.actions import (
     adverse,
     calendars,
+    call_backs,
+    calls,
     consent,
     customers,
     desk,
@@ -34,6 +36,7 @@ from crm.actions import (
     rota,
     routing,
     statements,
+    talks,
     waits,
     work,
 )
@@ -50,6 +53,11 @@ REFUSALS: tuple[type[Exception], ...] = (
     adverse.Involved,
     adverse.NeedsSecondPerson,
     adverse.WrongStep,
+    call_backs.CallOver,
+    call_backs.NoNumber,
+    call_backs.NothingToTry,
+    calls.NotAnswered,
+    calls.WrittenDown,
     consent.EvidenceMissing,
     customers.NoSuchDay,
     owners.AlreadyOwned,
@@ -63,7 +71,6 @@ REFUSALS: tuple[type[Exception], ...] = (
     handoffs.NotOffered,
     rota.NotPossible,
     desk.NoWayBack,
-    desk.NotYet,
     desk.StillPromised,
     desk.WrongState,
     endings.NotTriedEnough,
@@ -81,6 +88,8 @@ REFUSALS: tuple[type[Exception], ...] = (
     statements.Contradicts,
     waits.AlreadyWaiting,
     waits.NotWaiting,
+    talks.NotTheirMatter,
+    talks.NotYet,
     work.NotParked,
 )
 """What crm's actions may answer instead of acting; each says in its words what stands in the way."""

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import adverse, alerts, endings, hours, outgoing
+from crm.admin import adverse, alerts, endings, hours, live, outgoing, sources
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
@@ -25,6 +25,8 @@ urlpatterns: list[URLPattern] = [
     path("conversation/<uuid:public_id>/promise/", promise, name="promise"),
     path("attachment/<uuid:public_id>/", attachment, name="attachment"),
     path("call/", log_call, name="log_call"),
+    *live.urlpatterns,
+    *sources.urlpatterns,
     path("customer/<uuid:public_id>/", customer, name="customer"),
     path("customer/<uuid:public_id>/region/", region, name="customer_region"),
     path("alerts/", alerts.alert_list, name="alerts"),

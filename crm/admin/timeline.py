@@ -20,6 +20,7 @@ TOLD_ELSEWHERE = (
     "conversation.answered",
     "conversation.confirmation",
     "conversation.noted",
+    "call.written_down",
     "case.opened",
 )
 """Entries whose subject stands in the timeline itself."""
@@ -35,6 +36,8 @@ VERBS = {
     "message.accepted": gettext_lazy("Message accepted for delivery"),
     "message.held": gettext_lazy("Message held for a person"),
     "message.parked": gettext_lazy("Message set aside after several attempts"),
+    "call.call_back_agreed": gettext_lazy("A call-back was agreed"),
+    "call.tried": gettext_lazy("Called back, reached nobody"),
     "conversation.reopened": gettext_lazy("Conversation opened again"),
     "message.outcome_unknown": gettext_lazy("Message handed over, outcome unknown"),
     "consent.granted": gettext_lazy("The customer said yes to being written to"),
@@ -130,7 +133,8 @@ def _said(user: User, customer: Customer, before: Before | None, limit: int) -> 
             number=one.pk,
             icon=icons[Direction(one.direction)],
             words=who[Direction(one.direction)] + (f" · {one.conversation}" if one.conversation.subject else ""),
-            text=words.first_line(one.line, at_most=220),
+            text=words.first_line(one.line, at_most=220)
+            or (words.without_words(channel=one.channel, talked=one.call_seconds is not None) if one.ended_by else ""),
             who=str(one.author) if one.author_id and one.direction != Direction.INBOUND else "",
             url=reverse("admin:conversation", args=[one.conversation.public_id]),
         )

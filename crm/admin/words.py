@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from crm.channels import Channel
 from crm.models import Promise
 from crm.policy import OutgoingState, PromiseState
 
@@ -62,6 +63,22 @@ def service_time(length: timedelta) -> str:
     if not hours:
         return _("%(minutes)d min of service time") % {"minutes": minutes}
     return _("%(hours)d h %(minutes)d min of service time") % {"hours": hours, "minutes": minutes}
+
+
+def clock(length: timedelta) -> str:
+    """Say a short length of time as a clock shows it: “0:45”, “12:05”, “1:02:05”; days before that."""
+    seconds = max(0, int(length.total_seconds()))
+    if seconds >= 86_400:
+        return duration(length)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def without_words(*, channel: str, talked: bool) -> str:
+    """Say what a contact was of which there are no words."""
+    if talked:
+        return _("A talk that nobody wrote down")
+    return _("Waited at the counter and left") if channel == Channel.STORE else _("Called and reached nobody")
 
 
 def size(count: int) -> str:

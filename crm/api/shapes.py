@@ -8,7 +8,17 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from crm.channels import Channel
-from crm.policy import ConversationState, Direction, OutgoingState, OutOfOrder, PromiseKind, PromiseState
+from crm.policy import (
+    CallEventKind,
+    CallState,
+    ConversationState,
+    Direction,
+    EndedBy,
+    OutgoingState,
+    OutOfOrder,
+    PromiseKind,
+    PromiseState,
+)
 
 WORDS_AT_MOST = 100_000
 """Characters of one message; longer ones come as a file."""
@@ -85,6 +95,50 @@ class CallIn(StrictIn):
     spoke_at_known_from = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
     hold_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)
     call_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)
+    live = serializers.UUIDField(
+        required=False, allow_null=True, default=None, help_text="The call as it was reported; its times are taken."
+    )
+    conversation = serializers.UUIDField(
+        required=False, allow_null=True, default=None, help_text="The matter this talk goes on with."
+    )
+    said_all = serializers.BooleanField(
+        required=False, allow_null=True, default=None, help_text="Whether everything was said before the line ended."
+    )
+
+
+REPORTED = [(kind.value, kind.label) for kind in CallEventKind if kind != CallEventKind.SILENT]
+"""What may be reported; that nothing more was heard is for us to conclude."""
+
+
+class CallEventIn(StrictIn):
+    system = serializers.SlugField(max_length=60, help_text="The name of your phone system; calls belong to it.")
+    call = serializers.CharField(max_length=160, help_text="Your id of the call.")
+    event = serializers.CharField(max_length=160, help_text="Your id of the event; the same one twice is one event.")
+    what = serializers.ChoiceField(REPORTED)
+    at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="When it happened; now when absent."
+    )
+    caller = serializers.CharField(max_length=320, required=False, default="", allow_blank=True)
+    colleague = serializers.EmailField(
+        max_length=320, required=False, default="", allow_blank=True, help_text="Who answered."
+    )
+    ended_by = serializers.ChoiceField(EndedBy.choices, required=False, default=EndedBy.UNKNOWN.value)
+
+
+class PersonOut(serializers.Serializer[Any]):
+    email = serializers.CharField()
+    name = serializers.CharField()
+
+
+class CallOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(CallState.choices)
+    rang_at = serializers.DateTimeField()
+    answered_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    ended_by = serializers.ChoiceField(EndedBy.choices, allow_null=True)
+    hold_seconds = serializers.IntegerField()
+    put_through_to = PersonOut(allow_null=True, help_text="Told with a ring: whom the caller's open matter belongs to.")
 
 
 class PromiseOut(serializers.Serializer[Any]):

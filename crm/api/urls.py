@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import queue, views
+from crm.api import calls, queue, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -22,5 +22,6 @@ urlpatterns = [
     path("queue/next/", queue.Next.as_view()),
     path("inbox/", views.Inbox.as_view()),
     path("calls/", views.Calls.as_view()),
+    path("call-events/", calls.CallEvents.as_view()),
     path("customers/<uuid:public_id>/timeline/", views.Timeline.as_view()),
 ]

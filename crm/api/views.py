@@ -17,12 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from crm.actions import desk, identity, intake
+from crm.actions import desk, identity, intake, talks
 from crm.api import shapes
 from crm.api.hot import HotView, read
 from crm.api.paging import PAGE_SIZE, BadCursor, read_cursor, write_cursor
 from crm.channels import Channel, Message
-from crm.models import Conversation, Customer, HistoryEntry, Interaction, Promise, User
+from crm.models import Call, Conversation, Customer, HistoryEntry, Interaction, Promise, User
 from crm.models.talk import may_see_every_conversation
 from crm.policy import Direction
 from crm.together import Repeated
@@ -404,7 +404,12 @@ class Calls(APIView):
         request=shapes.CallIn, responses={201: shapes.ReceivedOut, 200: shapes.ReceivedOut}, operation_id="call_create"
     )
     def post(self, request: Request) -> Response:
-        call = desk.Call(**read(shapes.CallIn, request.data))
+        given = read(shapes.CallIn, request.data)
+        if given["conversation"]:
+            get_or_404(Conversation.objects.visible_to(asking(request)), given["conversation"])
+        if given["live"]:
+            get_or_404(Call.objects.all(), given["live"])
+        call = talks.Call(**given)
         received = desk.log_call(call, by=asking(request), at=timezone.now(), origin="api")
         return Response(received_out(received), status=201 if received.created else 200)
 

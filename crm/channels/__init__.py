@@ -78,6 +78,9 @@ class Message:
     imported: old correspondence read from a file; it starts no clock.
     wait_seconds, hold_seconds: time the customer waited in a queue and on hold before or within a call.
     call_seconds: length of the talk; None when this was not a call.
+    wordless: a call or walk-away of which there are no words: nobody answered, or the talk was not written down.
+    ended_by: who ended such a contact, see policy.EndedBy; "" for everything else.
+    held_at: when our system first knew of it, where that was before it is taken in; aware.
     """
 
     channel: Channel
@@ -100,3 +103,6 @@ class Message:
     wait_seconds: int = 0
     hold_seconds: int = 0
     call_seconds: int | None = None
+    wordless: bool = False
+    ended_by: str = ""
+    held_at: datetime | None = None

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name='interaction',
-            index=django.contrib.postgres.indexes.BrinIndex(fields=['ingested_at'], name='interaction_by_day'),
+            index=django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['ingested_at'], name='interaction_by_day'),
         ),
     ]

@@ -3,6 +3,7 @@
 from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
+from crm.models.calls import Call, CallEvent
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
 from crm.models.outgoing import OutgoingMessage
@@ -10,6 +11,7 @@ from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
+from crm.models.sources import Source
 from crm.models.staff import User
 from crm.models.statements import Correction, Owed
 from crm.models.talk import Attachment, Conversation, Interaction, RawItem
@@ -22,6 +24,8 @@ __all__ = [
     "Alert",
     "Attachment",
     "CalendarDay",
+    "Call",
+    "CallEvent",
     "Certificate",
     "Closing",
     "Consent",
@@ -49,6 +53,7 @@ __all__ = [
     "RequiredSkill",
     "ServiceCalendar",
     "Shift",
+    "Source",
     "User",
     "WorkItem",
 ]

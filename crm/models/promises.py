@@ -87,6 +87,11 @@ class Promise(models.Model):
                 condition=Q(state=PromiseState.RUNNING, warned_at__isnull=True),
             ),
             models.Index(fields=["due_at", "state"], name="promise_by_day"),
+            models.Index(
+                fields=["due_at", "id"],
+                name="promise_to_call_back",
+                condition=Q(kind=PromiseKind.CALL_BACK, state__in=[PromiseState.RUNNING, PromiseState.BREACHED]),
+            ),
         ]
 
     def __str__(self) -> str:

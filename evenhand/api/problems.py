@@ -18,6 +18,8 @@ from rest_framework.views import set_rollback
 
 from crm.actions import (
     adverse,
+    call_backs,
+    calls,
     customers,
     desk,
     endings,
@@ -30,6 +32,7 @@ from crm.actions import (
     rota,
     routing,
     statements,
+    talks,
     waits,
     work,
 )
@@ -48,7 +51,6 @@ REFUSALS: dict[type[Exception], int] = {
     desk.WrongState: 409,
     desk.NoWayBack: 409,
     desk.StillPromised: 409,
-    desk.NotYet: 400,
     owners.AlreadyOwned: 409,
     queue.NotNext: 409,
     queue.InWork: 409,
@@ -59,6 +61,13 @@ REFUSALS: dict[type[Exception], int] = {
     handoffs.AlreadyOffered: 409,
     handoffs.NotOffered: 409,
     rota.NotPossible: 400,
+    talks.NotYet: 400,
+    talks.NotTheirMatter: 409,
+    calls.NotAnswered: 409,
+    calls.WrittenDown: 409,
+    call_backs.CallOver: 409,
+    call_backs.NoNumber: 409,
+    call_backs.NothingToTry: 409,
     work.NotParked: 409,
     customers.NoSuchDay: 400,
     statements.Contradicts: 409,

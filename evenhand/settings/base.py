@@ -280,6 +280,8 @@ SPECTACULAR_SETTINGS = {
         "PromiseKindEnum": "crm.policy.PromiseKind",
         "PromiseStateEnum": "crm.policy.PromiseState",
         "DirectionEnum": "crm.policy.Direction",
+        "CallStateEnum": "crm.policy.CallState",
+        "EndedByEnum": "crm.policy.EndedBy",
         "OutgoingStateEnum": "crm.policy.OutgoingState",
         "CaseStatusEnum": "recovery.policy.Status",
         "SeverityEnum": "recovery.policy.Severity",
@@ -294,6 +296,11 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 EVENHAND_REGION = env.str("EVENHAND_REGION", default="DE")  # where phone numbers without a country code belong
+# How long a phone rings before the caller is promised a call-back, how long a hold may last before one is offered, and how long
+# after its end a talk may be written down before one is owed.
+EVENHAND_RING_PATIENCE = timedelta(seconds=_setting("EVENHAND_RING_PATIENCE_SECONDS", int, 60))
+EVENHAND_HOLD_LIMIT = timedelta(seconds=_setting("EVENHAND_HOLD_LIMIT_SECONDS", int, 300))
+EVENHAND_TALK_NOTED_WITHIN = timedelta(seconds=_setting("EVENHAND_TALK_NOTED_WITHIN_SECONDS", int, 300))
 EVENHAND_ZONE = env.str("EVENHAND_ZONE", default="Europe/Berlin")
 
 # --- hardening ------------------------------------------------------------------------------------------------------

@@ -42,11 +42,11 @@ FROM (SELECT n, n <= %(all_open)s OR n %% %(open_every)s = 0 AS open,
 INTERACTIONS = """
 INSERT INTO crm_interaction (id, public_id, conversation_id, direction, channel, contact_point_id, source, external_id,
                              subject, text, full_text, html, message_id, language, spoke_at, ingested_at, wait_seconds,
-                             hold_seconds, imported)
+                             hold_seconds, ended_by, imported)
 SELECT %(first)s + n, uuidv7(), %(first)s + n, 'in', 'email', %(first)s + n / %(each)s + 1, 'mail:fill', 'fill' || n,
        'Where is my order ' || n, 'I ordered two weeks ago and nothing has come yet. My order number is ' || n || '.', '', '',
        'fill' || n || '@fill.example', 'en', timestamptz '2026-01-01' + n * interval '20 seconds',
-       timestamptz '2026-01-01' + n * interval '20 seconds', 0, 0, false
+       timestamptz '2026-01-01' + n * interval '20 seconds', 0, 0, '', false
 FROM generate_series(%(start)s + 1, %(stop)s) n
 """
 PROMISES = """
@@ -64,9 +64,9 @@ FROM crm_conversation WHERE id > %(first)s + %(start)s AND id <= %(first)s + %(s
 LONGER = """
 INSERT INTO crm_interaction (id, public_id, conversation_id, direction, channel, contact_point_id, source, external_id,
                              subject, text, full_text, html, message_id, language, spoke_at, ingested_at, wait_seconds,
-                             hold_seconds, imported)
+                             hold_seconds, ended_by, imported)
 SELECT 50000000 + n, uuidv7(), conversation_id, direction, channel, contact_point_id, source, 'longer' || n, subject, text, '',
-       '', '', '', spoke_at + n * interval '1 second', ingested_at, 0, 0, false
+       '', '', '', spoke_at + n * interval '1 second', ingested_at, 0, 0, '', false
 FROM crm_interaction, generate_series(%(start)s + 1, %(stop)s) n WHERE crm_interaction.id = %(first)s + 1
 """
 

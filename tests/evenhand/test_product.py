@@ -9,7 +9,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.management import call_command
 from django.test import Client
 
-from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, User
+from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, Promise, User
 from evenhand import mailbox
 from recovery.models import Case, Decision
 from tests.crm.stories import app_user, colleague
@@ -113,6 +113,7 @@ def test_the_demo_shows_the_same_failure_by_mail_and_by_phone_treated_alike(tmp_
     assert guitar.confirmed_at is not None
     assert Conversation.objects.waiting_for_us().exists()
     assert OutgoingMessage.objects.filter(state="accepted").exists()
+    assert Promise.objects.filter(kind="call_back").count() == 1
     assert "agent@evenhand.example" in (tmp_path / "demo-logins.txt").read_text()
 
 

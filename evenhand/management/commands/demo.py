@@ -14,10 +14,10 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from crm.actions import calendars, customers, deadlines, desk, intake, outgoing, staff
+from crm.actions import calendars, call_backs, calls, customers, deadlines, desk, intake, outgoing, staff, talks
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
-from crm.policy import OutOfOrder, Role
+from crm.policy import CallEventKind, EndedBy, OutOfOrder, Role
 from evenhand.settings.base import PLACES
 from loyalty import actions as loyalty_actions
 from recovery import actions as recovery_actions
@@ -127,6 +127,7 @@ def _fill(now: datetime) -> None:
         by=ada,
         text="Dear Amina, what a kind message. I have read it to the whole workshop.",
     )
+    _miss_a_call(now - timedelta(minutes=40))
     while deadlines.tick(at=now):
         pass
     for name, day in (("Rosa Diaz", now), ("Amina B.", now), ("Sam Lee", now + timedelta(days=9))):
@@ -156,7 +157,7 @@ def _tell(
 ) -> Conversation:
     at = now - timedelta(hours=hours)
     if channel == Channel.PHONE:
-        call = desk.Call(
+        call = talks.Call(
             key=f"demo:{number}",
             phone=address,
             name=name,
@@ -190,6 +191,15 @@ def _tell(
         received = intake.receive(message, at=at, origin="demo")
     recovery_actions.triage("interaction.received", f"interaction:{received.interaction.public_id}", at)
     return received.conversation
+
+
+def _miss_a_call(at: datetime) -> None:
+    told = calls.Told(
+        source="phone:demo", external_id="demo-1", event_id="rang", kind=CallEventKind.RANG, caller="+49305550123"
+    )
+    call, _person = calls.ring(told, by=None, at=at, origin="demo")
+    calls.end(call.pk, ended_by=EndedBy.CUSTOMER, by=None, at=at + timedelta(seconds=25))
+    call_backs.recover_dropped_calls(at + timedelta(minutes=2))
 
 
 def _answer(conversation: Conversation, *, now: datetime, by: User, text: str) -> None:

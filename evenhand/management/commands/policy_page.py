@@ -46,6 +46,8 @@ def page(version: PolicyVersion) -> str:
         f"| written confirmation of a talk | {_duration(crm_policy.CONFIRMATION_WITHIN)} | it is accepted for delivery |",
         f"| answer to a further message | {_duration(crm_policy.FIRST_RESPONSE_WITHIN)} | a person's answer is accepted for delivery |",
         f"| next news while a matter stays with us | {_duration(crm_policy.NEXT_UPDATE_WITHIN)} | a person's answer is accepted for delivery |",
+        f"| call-back after a talk that we or the line ended, or that nobody wrote down | {_duration(crm_policy.CUT_CALLED_BACK_WITHIN)} after its end | a talk's written confirmation is accepted for delivery |",
+        "| call-back after a call nobody answered | when the matter is due | as above; after two attempts that reached nobody, an answer in writing |",
         "",
         "The queue: critical harm first, then the earliest promise, then who spoke first. Nothing else.",
         "",

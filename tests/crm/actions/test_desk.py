@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 
-from crm.actions import deadlines, desk, identity, intake, outgoing, queue
+from crm.actions import deadlines, desk, identity, intake, outgoing, queue, talks
 from crm.models import ContactPoint, Conversation, Customer, HistoryEntry, Interaction, OutgoingMessage, Promise
 from crm.policy import ConversationState, PromiseKind
 from tests.conftest import NOON
@@ -184,7 +184,7 @@ def test_a_call_counts_from_the_first_ring_R084():
     [{"spoke_at": NOON + timedelta(minutes=1), "spoke_at_known_from": "x"}, {"spoke_at": NOON - timedelta(hours=1)}],
 )
 def test_a_stated_time_needs_a_reason_and_lies_in_the_past_E14(changes):
-    with pytest.raises(desk.NotYet):
+    with pytest.raises(talks.NotYet):
         desk.log_call(call(**changes), by=colleague(), at=NOON)
     assert not Conversation.objects.exists()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
-from crm.actions import desk, intake, outgoing
+from crm.actions import call_backs, calls, desk, intake, outgoing, talks
 from crm.models import (
+    Call,
+    CallEvent,
     ContactPoint,
     Conversation,
     Customer,
@@ -19,7 +22,7 @@ from crm.models import (
     RawItem,
     WorkItem,
 )
-from crm.policy import ConversationState
+from crm.policy import CallEventKind, ConversationState
 from tests.conftest import NOON
 from tests.crm import stories
 from tests.faults.threads import at_once
@@ -150,3 +153,61 @@ def test_one_call_written_down_twice_at_once_is_one_call_and_one_confirmation(tr
 
     assert len(set(results)) == 1, results
     assert OutgoingMessage.objects.count() == 1
+
+
+def rang(number: str, *, at: Any = NOON, kind: CallEventKind = CallEventKind.RANG, event: str = "rang") -> Any:
+    told = calls.Told(source="phone:main", external_id=number, event_id=event, kind=kind, caller="+4930123456")
+    return calls.report(told, by=None, at=at, origin="test")
+
+
+def test_events_of_one_call_reported_at_once_are_one_call(transactional_db: None):
+    """E13."""
+    later = NOON + timedelta(seconds=20)
+    for number in range(ROUNDS):
+        name = f"c{number}"
+        results = at_once(
+            *[partial(rang, name)] * 3,
+            *[partial(rang, name, at=later, kind=CallEventKind.ANSWERED, event="answered")] * 3,
+        )
+        assert not [result for result in results if isinstance(result, Exception)], results
+    assert Call.objects.count() == ROUNDS
+    assert CallEvent.objects.count() == 2 * ROUNDS
+    assert set(Call.objects.values_list("state", "rang_at", "answered_at")) == {("talking", NOON, later)}
+
+
+def test_two_recoveries_at_once_make_one_conversation_and_one_promise(transactional_db: None):
+    """F22, R137."""
+    for name in ("c1", "c2"):
+        rang(name)
+
+    results = at_once(*[partial(call_backs.recover_dropped_calls, NOON + timedelta(minutes=2))] * 4)
+
+    assert not [result for result in results if isinstance(result, Exception)], results
+    assert Conversation.objects.count() == Customer.objects.count() == 1
+    assert Interaction.objects.count() == 2
+    assert Promise.objects.filter(kind="call_back").count() == 1
+    assert not Call.objects.filter(followed_up_at=None).exists()
+
+
+def test_writing_a_talk_down_while_it_is_recovered_is_one_matter(transactional_db: None):
+    """R137, E13."""
+    ada = stories.colleague()
+    for number in range(ROUNDS):
+        name = f"c{number}"
+        rang(name)
+        call = rang(name, at=NOON + timedelta(seconds=20), kind=CallEventKind.ANSWERED, event="answered")
+        rang(name, at=NOON + timedelta(seconds=60), kind=CallEventKind.ENDED, event="ended")
+        noted = talks.Call(key=name, said="My lamp is broken.", agreed="", live=call.public_id)
+
+        results = at_once(
+            partial(desk.log_call, noted, by=ada, at=NOON + timedelta(minutes=10)),
+            partial(call_backs.recover_dropped_calls, NOON + timedelta(minutes=10)),
+        )
+
+        assert not [result for result in results if isinstance(result, Exception)], results
+        call.refresh_from_db()
+        said = Interaction.objects.filter(conversation=call.interaction.conversation, text__startswith="My lamp")
+        assert said.count() >= 1, "the words and the call are in one matter"
+        Conversation.objects.update(state=ConversationState.CLOSED, due_at=None)
+        Call.objects.update(rang_at=NOON - timedelta(days=1))
+        Interaction.objects.update(spoke_at=NOON - timedelta(days=1))

@@ -1,0 +1,129 @@
+"""Watching how late messages reach us, source by source."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, Max
+
+from crm import history
+from crm.actions import alerts
+from crm.models import Alert, CallEvent, Interaction, Source, User
+from crm.policy import AlertKind, CallEventKind, Direction, Lag, Role, why_late
+
+MEASURED_OVER = timedelta(hours=1)
+
+
+class _Percentile(Aggregate):
+    """The value below which a share of the rows lies (SQL:2003 percentile_cont)."""
+
+    template = "percentile_cont(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = DurationField()
+
+
+@transaction.atomic
+def watch_ingest_lag(at: datetime) -> int:
+    """Measure the last hour of every source against its budget, and tell leads and administrators once when one is late.
+
+    Sources that are new are written down. An incident ends by itself when its source is well again. Returns how many are late.
+    """
+    heard = _heard(at)
+    Source.objects.bulk_create([Source(name=name, channel=channel) for name, channel in heard], ignore_conflicts=True)
+    sources = list(Source.objects.select_for_update().order_by("id"))
+    told: list[Alert] = []
+    for source in sources:
+        lag, last_at = heard.get((source.name, source.channel), (Lag(0, None, None), None))
+        source.heard_count, source.lag_middle, source.lag_slowest = lag.count, lag.middle, lag.slowest_twentieth
+        source.last_good_at = max((moment for moment in (source.last_good_at, last_at) if moment), default=None)
+        source.watched_at = at
+        because = why_late(
+            lag,
+            budget=source.budget,
+            last_good_at=source.last_good_at,
+            expected_every=source.expected_every,
+            at=at,
+        )
+        if because and source.late_since is None:
+            source.late_since = at
+            told += _late(source, because, at=at)
+            _record(source, "source.late", at=at, detail={"because": because})
+        elif not because and source.late_since is not None:
+            _record(source, "source.well_again", at=at, detail={"since": source.late_since.isoformat()})
+            source.late_since = None
+        source.late_because = because
+    Source.objects.bulk_update(
+        sources,
+        ["heard_count", "lag_middle", "lag_slowest", "last_good_at", "watched_at", "late_since", "late_because"],
+    )
+    alerts.write(told)
+    return sum(source.late_since is not None for source in sources)
+
+
+def polled(name: str, *, channel: str, at: datetime) -> None:
+    """Note that a source was asked and answered well, whether or not it had anything new."""
+    Source.objects.update_or_create(name=name, channel=channel, defaults={"last_good_at": at})
+
+
+@transaction.atomic
+def expect(source_id: int, *, every: timedelta | None, by: User, at: datetime) -> Source:
+    """Say how often at least a source must be heard of; None lets it be quiet. Raises Source.DoesNotExist."""
+    source = Source.objects.select_for_update().get(pk=source_id)
+    before, source.expected_every = source.expected_every, every
+    source.save(update_fields=["expected_every"])
+    seconds = [None if one is None else int(one.total_seconds()) for one in (before, every)]
+    _record(source, "source.expected", at=at, by=by, detail={"before": seconds[0], "seconds": seconds[1]})
+    return source
+
+
+def _heard(at: datetime) -> dict[tuple[str, str], tuple[Lag, datetime | None]]:
+    """What the last hour brought: by source and channel, the lag and when it was last heard of. Two statements.
+
+    A phone system is measured by its rings, which exist whether or not a call became an interaction.
+    """
+    since = at - MEASURED_OVER
+    said = Interaction.objects.filter(
+        direction=Direction.INBOUND, imported=False, ingested_at__gt=since, ingested_at__lte=at
+    )
+    rings = CallEvent.objects.filter(kind=CallEventKind.RANG, received_at__gt=since, received_at__lte=at)
+    return {
+        **_measured(said, "source", "channel", began="spoke_at", arrived="ingested_at"),
+        **_measured(rings, "source", "call__channel", began="at", arrived="received_at"),
+    }
+
+
+def _measured(
+    rows: Any, source: str, channel: str, *, began: str, arrived: str
+) -> dict[tuple[str, str], tuple[Lag, datetime | None]]:
+    lag = ExpressionWrapper(F(arrived) - F(began), DurationField())
+    found = (
+        rows.values_list(source, channel)
+        .order_by(source, channel)
+        .annotate(
+            count=Count("pk"),
+            middle=_Percentile(lag, share=0.5),
+            slowest=_Percentile(lag, share=0.95),
+            last_at=Max(arrived),
+        )
+    )
+    return {(name, medium): (Lag(count, middle, slow), last) for name, medium, count, middle, slow, last in found}
+
+
+def _late(source: Source, because: str, *, at: datetime) -> list[Alert]:
+    """One alert for every lead together and one for each administrator, once per incident."""
+    people = User.objects.filter(is_active=True, groups__name=Role.ADMINISTRATOR.value).order_by("pk")
+    return [
+        alerts.told(
+            AlertKind.SOURCE_LATE,
+            key=f"{source.public_id}:{at.isoformat()}:{person.pk if person else 'leads'}",
+            at=at,
+            to=person,
+            detail={"source": source.name, "channel": source.channel, "because": because},
+        )
+        for person in (None, *people)
+    ]
+
+
+def _record(source: Source, verb: str, *, at: datetime, detail: dict[str, Any], by: User | None = None) -> None:
+    history.record(None, verb, ref=f"source:{source.public_id}", by=by, at=at, detail=detail)
