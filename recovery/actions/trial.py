@@ -117,7 +117,7 @@ def tried_on_cases(draft: Policy, *, at: datetime) -> dict[str, Any]:
 
     Winners get more of something and less of nothing; losers get less of anything. Money is draft minus decided.
     Returns JSON values: how many cases are unchanged, win and lose, what changes, cost per currency, examples, shares per
-    channel, and what shows that the channel was not read. Reads in constant memory; writes nothing.
+    channel, and what shows that the channel was not read. Keeps counts, not cases; writes nothing.
     """
     everybody, channels = _Tally(), defaultdict[str, _Tally](_Tally)
     changes: Counter[str] = Counter()

@@ -148,7 +148,7 @@ class RuleForm(forms.Form):
             if values:
                 when[name] = {"is": values[0]} if len(values) == 1 else {"one_of": values}
         if given["loss"] is not None:
-            when["loss"] = {"at_least": str(given["loss"])}
+            when["loss"] = {"at_least": f"{given['loss']:.2f}"}
         when |= {
             name: {"at_least": given[name]} for name in ("days_without", "our_failures") if given[name] is not None
         }

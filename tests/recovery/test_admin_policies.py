@@ -21,7 +21,7 @@ from evenhand.admin_settings import UNFOLD
 from recovery import actions
 from recovery.admin.rules import RuleForm
 from recovery.models import PolicyRule, PolicyVersion
-from recovery.policy import Facts, Rule, VersionState
+from recovery.policy import Facts, RemedyKind, Rule, VersionState
 from tests.crm.test_admin import (
     CUSTOMER,
     NOBODY,
@@ -246,6 +246,21 @@ def test_every_field_has_a_label_and_every_button_a_name():
 def test_a_stored_rule_and_its_form_are_the_same_rule():
     for rule in starter_rules():
         _back_again(rule)
+
+
+def test_keeping_a_rule_as_it_is_changes_nothing_of_it():
+    client, drafter = browser(Role.LEAD), another_lead()
+    draft = actions.begin_draft(by=drafter, at=timezone.now())
+    for row in draft.rules.all():
+        empty = RuleForm(initial=RuleForm.filled_with(row.as_rule()))
+        filled = {name: empty[name].value() for name in empty.fields if empty[name].value() is not None}
+        filled["remedies"] = [
+            kind.value for kind in RemedyKind if kind in filled["remedies"]
+        ]  # as a browser sends them
+        assert client.post(rule_page(draft.number, row.code), filled).status_code == 302
+    shown = client.get(page(draft.number)).content.decode()
+    assert "changed</span>" not in shown
+    assert "new</span>" not in shown
 
 
 @given(drafts, st.data())

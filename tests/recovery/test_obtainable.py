@@ -55,7 +55,7 @@ def test_the_same_is_known_whatever_channel_somebody_uses(channel: Channel):
 
 
 @given(drafts, facts, st.sampled_from(Channel), st.sampled_from(Channel))
-def test_any_rules_decide_the_same_on_any_two_channels_R048(
+def test_any_rules_decide_the_same_on_any_two_channels_R048_N2(
     draft: tuple[Rule, ...], known: Facts, one: Channel, other: Channel
 ):
     policy = Policy(1, draft)
