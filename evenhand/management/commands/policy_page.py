@@ -68,7 +68,9 @@ def _matrix() -> list[str]:
         "A rule may only read what every channel can tell with the same effort; `recovery/obtainable.py` declares it for each fact",
         "and each channel, and a draft that reads anything else fails its checks.",
         "",
-        "| fact | " + " | ".join(" · ".join(str(channel.label) for channel in group) for group in GROUPS) + " | effort |",
+        "| fact | "
+        + " | ".join(" · ".join(str(channel.label) for channel in group) for group in GROUPS)
+        + " | effort |",
         "| --- |" + " --- |" * (len(GROUPS) + 1),
     ]
     for name, ways in MATRIX.items():
