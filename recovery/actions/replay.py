@@ -12,7 +12,7 @@ from django.db.models.functions import Cast, Concat
 
 from crm import history
 from crm.actions import alerts
-from crm.models import Alert
+from crm.models import Alert, HistoryEntry
 from crm.policy import AlertKind
 from recovery import policy
 from recovery.actions.cases import ref_of
@@ -35,6 +35,7 @@ def replay_decisions(at: datetime) -> int:
     """Decide again and compare byte for byte: every live case, and the night's sample of settled ones.
 
     Returns how many differ (must be 0). A difference is logged each night; it is told and written into the history once.
+    So is an approved version whose rules no longer have its fingerprint, even where no decision shows it yet.
     """
     policies: dict[int, Policy] = {}
     differing = 0
@@ -48,7 +49,12 @@ def replay_decisions(at: datetime) -> int:
         for decision in newest.iterator(chunk_size=REPLAYED_AT_ONCE):
             if not _comes_out_the_same(decision, policies):
                 differing += 1
-                _told(decision, at=at)
+                logger.error("Decision %s of case %s comes out differently.", decision.pk, decision.case_id)
+                _told_of_decision(decision, at=at)
+    for version in PolicyVersion.objects.approved().order_by("number"):
+        if policy.content_hash(version.as_policy().rules) != version.content_hash:
+            logger.error("The rules of version %s are not those that were approved.", version.number)
+            _told_of_rules(version, at=at)
     return differing
 
 
@@ -78,24 +84,31 @@ def _comes_out_the_same(decision: Decision, policies: dict[int, Policy]) -> bool
     )
 
 
-def _told(decision: Decision, *, at: datetime) -> None:
-    logger.error("Decision %s of case %s comes out differently when decided again.", decision.pk, decision.case_id)
+def _told_of_decision(decision: Decision, *, at: datetime) -> None:
+    case = decision.case
     alert = alerts.told(
         AlertKind.DECISION_DIFFERS,
         key=f"decision:{decision.pk}",
         at=at,
-        conversation=decision.case.conversation,
-        detail={"decision": decision.pk, "case": str(decision.case.public_id)},
+        conversation=case.conversation,
+        detail={"decision": decision.pk, "case": str(case.public_id)},
     )
-    with transaction.atomic():
-        if Alert.objects.filter(key=alert.key).exists():
-            return
+    entry = history.entry(
+        case.customer, "decision.differs", ref=ref_of(case), by=None, at=at, detail={"decision": decision.pk}
+    )
+    _once(alert, entry)
+
+
+def _told_of_rules(version: PolicyVersion, *, at: datetime) -> None:
+    alert = alerts.told(
+        AlertKind.DECISION_DIFFERS, key=f"policy:{version.number}", at=at, detail={"policy": version.number}
+    )
+    _once(alert, history.entry(None, "policy.differs", ref=f"policy:{version.number}", by=None, at=at))
+
+
+@transaction.atomic
+def _once(alert: Alert, entry: HistoryEntry) -> None:
+    """Write both, unless this was told before."""
+    if not Alert.objects.filter(key=alert.key).exists():
         alerts.write([alert])
-        history.record(
-            decision.case.customer,
-            "decision.differs",
-            ref=ref_of(decision.case),
-            by=None,
-            at=at,
-            detail={"decision": decision.pk},
-        )
+        entry.save(force_insert=True)

@@ -17,14 +17,14 @@ from typing import Any
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Case as If
-from django.db.models import DecimalField, F, Func, IntegerField, JSONField, Max, Min, TextField, Value, When
+from django.db.models import DecimalField, F, Func, IntegerField, JSONField, Max, Min, Sum, TextField, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from crm import money
 from crm.channels import Channel
 from recovery import obtainable
-from recovery.models import Decision
+from recovery.models import Decision, PolicyRule
 from recovery.policy import (
     FACT_NAMES,
     REFUNDS,
@@ -43,6 +43,8 @@ FLIPPED = 1000
 READ_AT_ONCE = 2000
 KINDS_SHOWN = 20
 EXAMPLES_SHOWN = 3
+SMALLEST = Decimal("0.0001")
+"""No currency has a smaller unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,18 @@ class _Decided:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Cases of one channel that are equal in everything that counts but, at most, in how much above a threshold their loss lies.
+    """Cases of one channel that are equal in all that counts: at most their losses differ, and not in what follows from them.
 
-    cases: how many. matter: what the facts of two groups share when they differ in their channel only. decided: one of them.
+    cases: how many. matter: what the facts of two groups share when they differ in their channel only. decided: one of them, and
+    after: what the draft gives it. money: the change for all of them together.
     """
 
     channel: str
     cases: int
     matter: tuple[str, int]
     decided: _Decided
+    after: Entitlement
+    money: Decimal
 
 
 @dataclass(slots=True)
@@ -77,16 +82,19 @@ class _Tally:
     by_currency: Counter[str] = field(default_factory=Counter)
     money: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
-    def add(self, found: Difference, *, currency: str, cases: int) -> None:
+    def add(self, found: Difference, *, group: _Group) -> None:
+        cases, currency = group.cases, group.after.currency
         self.cases += cases
         self.losers += cases if found.gives_less else 0
         self.winners += cases if found.gives_more and not found.gives_less else 0
         self.by_currency[currency] += cases
-        self.money[currency] += found.money * cases
+        self.money[currency] += group.money
 
     def cost(self) -> dict[str, str]:
         """The change of money in each currency that has one."""
-        return {currency: str(amount) for currency, amount in sorted(self.money.items()) if amount}
+        return {
+            currency: str(money.rounded(amount, currency)) for currency, amount in sorted(self.money.items()) if amount
+        }
 
     def mean(self) -> dict[str, str]:
         """The change of money per case, for each currency of these cases."""
@@ -109,7 +117,7 @@ def tried_on_cases(draft: Policy, *, at: datetime) -> dict[str, Any]:
 
     Winners get more of something and less of nothing; losers get less of anything. Money is draft minus decided.
     Returns JSON values: how many cases are unchanged, win and lose, what changes, cost per currency, examples, shares per
-    channel, and what shows that the channel was not read. Reads in constant memory; writes nothing.
+    channel, and what shows that the channel was not read. Keeps counts, not cases; writes nothing.
     """
     everybody, channels = _Tally(), defaultdict[str, _Tally](_Tally)
     changes: Counter[str] = Counter()
@@ -119,19 +127,18 @@ def tried_on_cases(draft: Policy, *, at: datetime) -> dict[str, Any]:
     }
     earned = _SameFacts()
     for group in _groups(at - WINDOW, draft):
-        facts, before = group.decided.facts, group.decided.before
-        after = entitlement_for(facts, draft)
-        earned.met(group.matter, after, facts=facts)
-        found, currency = difference(before, after), facts.currency
+        facts = group.decided.facts
+        earned.met(group.matter, group.after, facts=facts)
+        found = difference(group.decided.before, group.after)
         for tally in (everybody, channels[group.channel]):
-            tally.add(found, currency=currency, cases=group.cases)
+            tally.add(found, group=group)
         for what in _changes(found):
             changes[what] += group.cases
         if found.gives_less or found.gives_more:
             kind = kinds["losers" if found.gives_less else "winners"][_kind(found)]
             kind.cases += group.cases
             if len(kind.examples) < EXAMPLES_SHOWN:
-                said = {"facts": sentences.known(facts), "changes": sentences.changes(found, currency=currency)}
+                said = {"facts": sentences.known(facts), "changes": sentences.changes(found, currency=facts.currency)}
                 kind.examples.append({**group.decided.example, **said})
     return {
         "since": (at - WINDOW).isoformat(),
@@ -209,12 +216,9 @@ class _Without(Func):
 def _groups(since: datetime, draft: Policy) -> Iterator[_Group]:
     """Read the newest decision of each case since then, grouped in the database.
 
-    Cases whose losses lie between the same two thresholds of the draft are one group, unless what happens to them depends on the
-    loss itself (it is paid back by one set of rules and not by the other): those are read one by one.
+    Where one set of rules pays the loss back and the other does not, small losses may win and large ones lose; cases are grouped
+    over different losses only where all of them fare alike, and are read one by one otherwise.
     """
-    thresholds = sorted(
-        {Decimal(str(wanted)) for rule in draft.rules for wanted in rule.when.get("loss", {}).values()} | {Decimal(0)}
-    )
     newest = Decision.objects.filter(decided_at__gte=since).order_by("case_id", "-id").distinct("case_id").values("pk")
     rows = (
         Decision.objects.filter(pk__in=newest)
@@ -226,7 +230,7 @@ def _groups(since: datetime, draft: Policy) -> Iterator[_Group]:
             bare=_Without("facts", Cast(Value("loss"), TextField())),
             cell=Func(
                 "amount",
-                Value(thresholds, output_field=ArrayField(_AMOUNT)),
+                Value(_cuts(draft), output_field=ArrayField(_AMOUNT)),
                 function="width_bucket",
                 output_field=IntegerField(),
             ),
@@ -234,7 +238,7 @@ def _groups(since: datetime, draft: Policy) -> Iterator[_Group]:
             on_top=Cast(KeyTextTransform("owed", "entitlement"), _AMOUNT) - F("paid_back"),
         )
         .values("bare", "cell", "before", "on_top", "case__conversation__channel")
-        .annotate(members=ArrayAgg("pk"), least=Min("amount"), most=Max("amount"))
+        .annotate(members=ArrayAgg("pk"), least=Min("amount"), most=Max("amount"), sum=Sum("amount"))
         .order_by("bare", "cell", "before", "on_top", "case__conversation__channel")
         .iterator(chunk_size=READ_AT_ONCE)
     )
@@ -242,16 +246,29 @@ def _groups(since: datetime, draft: Policy) -> Iterator[_Group]:
         ones = _read([row["members"][0] for row in batch])
         for row in batch:
             members, one = row["members"], ones[row["members"][0]]
+            channel, matter = row["case__conversation__channel"], (canonical(row["bare"]), row["cell"])
             after = entitlement_for(one.facts, draft)
-            depends = bool(REFUNDS.intersection(one.before.remedies)) != bool(REFUNDS.intersection(after.remedies))
-            alone = depends and row["least"] != row["most"]
-            for found in _one_by_one(members) if alone else (one,):
-                yield _Group(
-                    channel=row["case__conversation__channel"],
-                    cases=1 if alone else len(members),
-                    matter=(canonical(row["bare"]), row["cell"]),
-                    decided=found,
-                )
+            more = (after.owed - _paid_back(after, one.facts.loss)) - row["on_top"]
+            pays = bool(REFUNDS.intersection(after.remedies)) - bool(REFUNDS.intersection(one.before.remedies))
+            if _sign(pays * row["least"] + more) == _sign(pays * row["most"] + more):
+                yield _Group(channel, len(members), matter, one, after, pays * row["sum"] + more * len(members))
+                continue
+            for single in _one_by_one(members):
+                earned = entitlement_for(single.facts, draft)
+                yield _Group(channel, 1, matter, single, earned, earned.owed - single.before.owed)
+
+
+def _cuts(draft: Policy) -> list[Decimal]:
+    """The losses at which something can change: where a rule begins, and where a loss outweighs one goodwill for another."""
+    begins = {Decimal(str(wanted)) for rule in draft.rules for wanted in rule.when.get("loss", {}).values()}
+    given = {Decimal(0), *(rule.goodwill for rule in draft.rules)}
+    gave = {Decimal(0), *PolicyRule.objects.order_by("goodwill").values_list("goodwill", flat=True).distinct()}
+    even = {abs(one - other) for one in given for other in gave}
+    return sorted({Decimal(0), *begins, *even, *(loss + SMALLEST for loss in even)})
+
+
+def _sign(amount: Decimal) -> int:
+    return (amount > 0) - (amount < 0)
 
 
 def _one_by_one(numbers: list[int]) -> Iterator[_Decided]:

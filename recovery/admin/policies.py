@@ -231,19 +231,22 @@ class _RuleInWords:
 
 def _rules(version: PolicyVersion) -> list[_RuleInWords]:
     rows = sorted(version.rules.all(), key=lambda row: row.position)
-    was = (
-        {row.code: row.as_rule().as_data() for row in version.copied_from.rules.all()} if version.copied_from else None
-    )
+    was = {row.code: _gives(row.as_rule()) for row in version.copied_from.rules.all()} if version.copied_from else None
     found = []
     for row in rows:
         rule = row.as_rule()
         change = ""
         if was is not None:
-            change = _("new") if row.code not in was else "" if was[row.code] == rule.as_data() else _("changed")
+            change = _("new") if row.code not in was else "" if was[row.code] == _gives(rule) else _("changed")
         found.append(
             _RuleInWords(row, sentences.condition(rule.when), _owed(rule), change, row.position - 1, row.position + 1)
         )
     return found
+
+
+def _gives(rule: Rule) -> dict[str, Any]:
+    """A rule as far as it means something; the order in which a form names remedies does not."""
+    return {**rule.as_data(), "remedies": sorted(rule.remedies)}
 
 
 def _gone(version: PolicyVersion) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -30,6 +31,30 @@ YES, NO = "yes", "no"
 
 def _anything(label: Any) -> list[tuple[str, Any]]:
     return [("", label), (YES, gettext_lazy("Only when it is so")), (NO, gettext_lazy("Only when it is not so"))]
+
+
+class LengthField(forms.Field):
+    """A length of time as people write it, “30 min”, “4 h”, “3 d”; its value is whole minutes, None when empty."""
+
+    MINUTES = {"min": 1, "h": 60, "d": 1440}
+
+    def to_python(self, value: Any) -> int | None:
+        """Read the text. Raises ValidationError with an example."""
+        text = str(value or "").strip().lower()
+        if not text:
+            return None
+        read = re.fullmatch(r"(\d{1,6})\s*(min|h|d)", text)
+        minutes = int(read[1]) * self.MINUTES[read[2]] if read else 0
+        if not 0 < minutes <= LONGEST:
+            raise forms.ValidationError(_("Please write a time like 30 min, 4 h or 3 d, at most a year."))
+        return minutes
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write minutes in the largest unit that is whole."""
+        if not isinstance(value, int):
+            return value
+        unit = next(unit for unit in ("d", "h", "min") if value % self.MINUTES[unit] == 0)
+        return f"{value // self.MINUTES[unit]} {unit}"
 
 
 class RuleForm(forms.Form):
@@ -100,10 +125,9 @@ class RuleForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for kind in MAY_PROMISE:
-            self.fields[f"within_{kind}"] = forms.IntegerField(
-                label=_("%(promise)s: within minutes") % {"promise": PromiseKind(kind).label.capitalize()},
-                min_value=1,
-                max_value=LONGEST,
+            self.fields[f"within_{kind}"] = LengthField(
+                label=_("%(promise)s: within") % {"promise": PromiseKind(kind).label.capitalize()},
+                help_text=_("Like 30 min, 4 h, 3 d"),
                 required=False,
             )
 
@@ -124,7 +148,7 @@ class RuleForm(forms.Form):
             if values:
                 when[name] = {"is": values[0]} if len(values) == 1 else {"one_of": values}
         if given["loss"] is not None:
-            when["loss"] = {"at_least": str(given["loss"])}
+            when["loss"] = {"at_least": f"{given['loss']:.2f}"}
         when |= {
             name: {"at_least": given[name]} for name in ("days_without", "our_failures") if given[name] is not None
         }

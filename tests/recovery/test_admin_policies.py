@@ -21,7 +21,7 @@ from evenhand.admin_settings import UNFOLD
 from recovery import actions
 from recovery.admin.rules import RuleForm
 from recovery.models import PolicyRule, PolicyVersion
-from recovery.policy import Facts, Rule, VersionState
+from recovery.policy import Facts, RemedyKind, Rule, VersionState
 from tests.crm.test_admin import (
     CUSTOMER,
     NOBODY,
@@ -186,7 +186,7 @@ def test_losers_are_named_before_anybody_approves():
     actions.check(number, by=drafter, at=timezone.now())
     actions.what_if(number, by=drafter, at=timezone.now())
     shown = browser(Role.LEAD).get(page(number)).content.decode()
-    assert "1 customer of the last twelve months would have got less" in shown
+    assert "1 customer’s case of the last twelve months would have earned less" in shown
     assert "Who would have got less" in shown
     assert f"Case {case}" in shown
     assert "20.00 EUR less" in shown
@@ -214,7 +214,9 @@ def test_what_the_machine_finds_stands_on_the_page_beside_its_rule():
         ({"because": ""}, "This field is required"),
         ({"loss": "-1"}, "greater than or equal to 0"),
         ({"currency": "EUR, DBL"}, "“DBL” is no currency in use"),
-        ({"within_first_response": "0"}, "greater than or equal to 1"),
+        ({"within_first_response": "0 h"}, "like 30 min, 4 h or 3 d"),
+        ({"within_first_response": "soon"}, "like 30 min, 4 h or 3 d"),
+        ({"within_resolution": "400 d"}, "at most a year"),
         ({"code": "loss"}, "There is a rule of this name already"),
         ({"goodwill": "", "days_without": ""}, "It gives nothing"),
     ],
@@ -246,13 +248,29 @@ def test_a_stored_rule_and_its_form_are_the_same_rule():
         _back_again(rule)
 
 
+def test_keeping_a_rule_as_it_is_changes_nothing_of_it():
+    client, drafter = browser(Role.LEAD), another_lead()
+    draft = actions.begin_draft(by=drafter, at=timezone.now())
+    for row in draft.rules.all():
+        empty = RuleForm(initial=RuleForm.filled_with(row.as_rule()))
+        filled = {name: empty[name].value() for name in empty.fields if empty[name].value() is not None}
+        filled["remedies"] = [
+            kind.value for kind in RemedyKind if kind in filled["remedies"]
+        ]  # as a browser sends them
+        assert client.post(rule_page(draft.number, row.code), filled).status_code == 302
+    shown = client.get(page(draft.number)).content.decode()
+    assert "changed</span>" not in shown
+    assert "new</span>" not in shown
+
+
 @given(drafts, st.data())
 def test_any_rule_survives_its_form(draft: tuple[Rule, ...], data: Any):
     _back_again(data.draw(st.sampled_from(draft)))
 
 
 def _back_again(rule: Rule) -> None:
-    filled = {name: value for name, value in RuleForm.filled_with(rule).items() if value is not None}
+    empty = RuleForm(initial=RuleForm.filled_with(rule))
+    filled = {name: empty[name].value() for name in empty.fields if empty[name].value() is not None}
     form = RuleForm(filled)
     assert form.is_valid(), form.errors
     again = form.rule()

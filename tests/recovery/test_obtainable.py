@@ -6,13 +6,15 @@ from dataclasses import fields
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crm.channels import Channel
 from recovery import obtainable
 from recovery.obtainable import GROUPS, MATRIX, Effort, Way
-from recovery.policy import ComplaintType, Facts
+from recovery.policy import ComplaintType, Facts, Policy, Rule, canonical, entitlement_for
 from recovery.policy.checks import Check, checked
-from tests.recovery.policy.drafts import starter_rules
+from tests.recovery.policy.drafts import drafts, facts, starter_rules
 
 KNOWN = Facts(ComplaintType.CONDUCT, Decimal(5), "USD", 3, 2, safety=True, essential=True, vulnerable=True)
 
@@ -50,6 +52,16 @@ def test_a_fact_that_costs_more_or_less_on_one_channel_is_found(effort: Effort):
 @pytest.mark.parametrize("channel", Channel)
 def test_the_same_is_known_whatever_channel_somebody_uses(channel: Channel):
     assert obtainable.as_known_on(channel, KNOWN) == KNOWN
+
+
+@given(drafts, facts, st.sampled_from(Channel), st.sampled_from(Channel))
+def test_any_rules_decide_the_same_on_any_two_channels_R048_N2(
+    draft: tuple[Rule, ...], known: Facts, one: Channel, other: Channel
+):
+    policy = Policy(1, draft)
+    first = entitlement_for(obtainable.as_known_on(one, known), policy)
+    second = entitlement_for(obtainable.as_known_on(other, known), policy)
+    assert canonical(first.as_data()) == canonical(second.as_data())
 
 
 def test_what_cannot_be_told_somewhere_stays_unknown_there():

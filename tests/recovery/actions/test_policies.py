@@ -152,6 +152,23 @@ def test_a_what_if_needs_checks_of_these_rules(two: tuple[User, User]):
         actions.what_if(number, by=drafter, at=NOON)
 
 
+def test_a_what_if_is_not_kept_when_the_rules_changed_while_it_was_made(
+    two: tuple[User, User], monkeypatch: pytest.MonkeyPatch
+):
+    drafter, _approver = two
+    number = draft_of(drafter).number
+    actions.check(number, by=drafter, at=NOON)
+
+    def meanwhile(_draft: Any, *, at: Any) -> dict[str, Any]:
+        actions.remove_rule(number, "kind", by=drafter, at=at)
+        return {}
+
+    monkeypatch.setattr("recovery.actions.trial.tried_on_cases", meanwhile)
+    with pytest.raises(actions.DraftChangedSinceCheck):
+        actions.what_if(number, by=drafter, at=NOON)
+    assert PolicyVersion.objects.get(number=number).what_if is None
+
+
 def test_once_tried_the_draft_asks_for_a_second_person_once(two: tuple[User, User]):
     number = ready(two[0])
     actions.what_if(number, by=two[0], at=NOON)

@@ -70,6 +70,19 @@ def test_a_differing_byte_is_told_logged_and_recorded_once(change: str, make, ca
     assert str(other.pk) not in [str(record.args[1]) for record in caplog.records if record.args]
 
 
+def test_rules_that_are_not_those_that_were_approved_are_told_once_even_before_a_decision_shows_it(caplog):
+    opened()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE recovery_policyrule DISABLE TRIGGER policy_rule_stands")
+        cursor.execute("UPDATE recovery_policyrule SET goodwill = 5000 WHERE code = 'failed_again'")
+    for night in range(2):
+        assert actions.replay_decisions(NIGHT + timedelta(days=night)) == 0
+    assert Alert.objects.get(kind=AlertKind.DECISION_DIFFERS).detail == {"policy": 1}
+    assert HistoryEntry.objects.filter(verb="policy.differs").count() == 1
+    assert "not those that were approved" in caplog.text
+
+
 def test_an_older_decision_that_was_replaced_is_not_what_the_customer_gets():
     case = opened()
     actions.decide(case.pk, facts=Facts(days_without=3), by=colleague(), at=NOON)

@@ -117,6 +117,8 @@ def test_grouping_counts_as_deciding_each_case_by_itself_would():
         case(facts, channel=CHANNELS[number % 3])
     for draft in (
         changed("loss"),
+        changed("loss", remedies=("apology_by_name",), goodwill=Decimal("30.00")),
+        changed("loss", remedies=("apology_by_name",), goodwill=Decimal("30.10")),
         changed("failed_again", goodwill=Decimal(7)),
         changed("conduct", remedies=("refund_loss",), severity=Severity.CRITICAL),
         changed("loss", when={"loss": {"at_least": 100}}, goodwill=Decimal("45.00")),
@@ -203,6 +205,6 @@ def test_a_draft_with_its_own_thresholds_reads_a_fixed_number_of_statements(djan
         case(Facts(loss=Decimal(number)), channel=CHANNELS[number % 3])
     stricter = Rule("large", {"loss": {"at_least": 6}}, goodwill=Decimal(9), because="x")
     draft = PolicyVersion.objects.get(number=1).as_policy()
-    with django_assert_max_num_queries(3):
+    with django_assert_max_num_queries(4):
         found = tried(Policy(2, (*draft.rules, stricter)))
     assert (found["cases"], found["winners"], found["losers"]) == (12, 6, 0)
