@@ -73,12 +73,13 @@ PROMISE_TONES: dict[str, str] = {
     PromiseState.MET: "good",
     PromiseState.BREACHED: "late",
     PromiseState.MET_LATE: "soon",
+    PromiseState.RELEASED: "calm",
 }
 
 
 def promise_tone(promise: Promise, *, at: datetime) -> str:
     """The tone of a promise; one whose time has passed is late, whether or not that was written down yet."""
-    late = promise.met_at is None and promise.due_at < at
+    late = promise.met_at is None and promise.due_at < at and promise.state != PromiseState.RELEASED
     return "late" if late else PROMISE_TONES[promise.state]
 
 
