@@ -54,7 +54,9 @@ LANES: dict[str, Lane] = {
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
     "promises": Lane("crm.tasks.run_due", SWEPT, "write down promises that were missed"),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
-    "recovery": Lane("recovery.tasks.run_due", SWEPT, "note that a case's written confirmation was accepted"),
+    "recovery": Lane(
+        "recovery.tasks.run_due", SWEPT, "note what became of a case's messages, and of one that was wrongly dismissed"
+    ),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
 
@@ -63,6 +65,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "interaction.received": (Nudge("triage", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
+    "dismissal.overturned": (Nudge("recovery", keeps_row=True),),
     "gesture.planned": (Nudge("gestures"),),
 }
 

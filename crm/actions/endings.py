@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from crm import history
-from crm.actions import promises
+from crm.actions import promises, work
 from crm.models import (
     Closing,
     ContactPoint,
@@ -164,19 +164,25 @@ def go_on_in_a_new_one(conversation_id: int, *, by: User | None, at: datetime, o
 
 @transaction.atomic
 def dismiss(
-    conversation_id: int, *, reason: DismissalReason, by: User, at: datetime, same_as: Conversation | None = None
+    conversation_id: int,
+    *,
+    reason: DismissalReason,
+    by: User,
+    at: datetime,
+    same_as: Conversation | None = None,
+    with_case: bool = False,
 ) -> Dismissal:
     """End a conversation without an answer, for a coded reason; the only end besides an answer and a case (R010).
 
     same_as: the matter in which the same thing is looked after, needed for a duplicate. What was promised is let go: it counts
-    neither as kept nor as missed; what was missed before stays missed.
+    neither as kept nor as missed; what was missed before stays missed. with_case: whoever keeps its case ends that too.
     Raises Conversation.DoesNotExist, WrongState, SamePerson; then nothing has changed.
     """
     conversation = _locked(conversation_id)
     if conversation.state == ConversationState.CLOSED:
         raise WrongState(_("This conversation is already closed."))
-    if Owed.objects.filter(conversation=conversation).exists():
-        raise WrongState(_("A case hangs on this conversation. Please settle it; it cannot be dismissed."))
+    if not with_case and Owed.objects.filter(conversation=conversation).exists():
+        raise WrongState(_("A case hangs on this conversation. Please end it on the page of its case."))
     if (reason == DismissalReason.DUPLICATE) != (same_as is not None):
         raise WrongState(_("Please name the other conversation for a duplicate, and only for that."))
     if same_as is not None and (same_as.pk == conversation.pk or same_as.customer_id != conversation.customer_id):
@@ -235,6 +241,7 @@ def audit(dismissal_id: int, *, verdict: Verdict, by: User, at: datetime) -> Dis
         conversation.state = ConversationState.OPEN
         promises.settle_due(conversation, at=at)
         _reopen(conversation, by=by, at=at, origin="admin")
+        work.follow("dismissal.overturned", ref=f"conversation:{conversation.public_id}", at=at)
     return dismissal
 
 
