@@ -91,7 +91,7 @@ DUTIES: dict[str, Duty] = {
     "sample_dismissals": Duty(
         "crm.tasks.sample_dismissals",
         timedelta(days=1),
-        "every night at 03:20 UTC: draw one in ten of last month's dismissals for a second person, the same every time",
+        "every night at 03:20 UTC: draw one in ten of each past month's dismissals for a second person",
         offset=timedelta(hours=3, minutes=20),
     ),
 }

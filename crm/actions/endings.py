@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -203,20 +203,22 @@ def _let_go(conversation: Conversation, *, at: datetime) -> None:
 
 @transaction.atomic
 def sample_dismissals(at: datetime) -> int:
-    """Draw last month's dismissals that somebody else looks at again, one in ten per first channel, the same every time.
+    """Draw the dismissals that somebody else looks at again, one in ten per month and first channel, the same every time.
 
-    at: now; the month before it, UTC, is drawn. Returns how many are drawn for it.
+    at: now; every month, UTC, that ended within a year is drawn, so that a night that was missed is made up for.
+    Returns how many are drawn in all those months.
     """
     ends = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    starts = (ends - timedelta(days=1)).replace(day=1)
-    month = f"{starts:%Y-%m}"
-    by_channel: dict[str, list[str]] = defaultdict(list)
-    rows = Dismissal.objects.filter(at__gte=starts, at__lt=ends).order_by("id")
-    for channel, number in rows.values_list("conversation__channel", "public_id").iterator():
-        by_channel[channel].append(str(number))
-    drawn = [number for numbers in by_channel.values() for number in sample(numbers, month=month)]
-    Dismissal.objects.filter(public_id__in=drawn, sampled_for="").update(sampled_for=month)
-    return len(drawn)
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    rows = Dismissal.objects.filter(at__gte=ends.replace(year=ends.year - 1), at__lt=ends).order_by("id")
+    for dismissed_at, channel, number in rows.values_list("at", "conversation__channel", "public_id").iterator():
+        groups[f"{dismissed_at.astimezone(UTC):%Y-%m}", channel].append(str(number))
+    drawn: dict[str, list[str]] = defaultdict(list)
+    for (month, _channel), numbers in groups.items():
+        drawn[month] += sample(numbers, month=month)
+    for month, numbers in drawn.items():
+        Dismissal.objects.filter(public_id__in=numbers, sampled_for="").update(sampled_for=month)
+    return sum(len(numbers) for numbers in drawn.values())
 
 
 @transaction.atomic

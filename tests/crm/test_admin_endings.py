@@ -220,3 +220,16 @@ def test_the_numbers_of_the_endings_page() -> None:
     assert [(row.all, row.quiet, row.dismissed, row.returned, row.returned_share) for row in ended] == [
         (4, 0, 4, 1, 25)
     ]
+
+
+def test_waiting_is_summed_by_department_as_our_time_R148() -> None:
+    ada, client = colleague(email="ada@shop.example"), browser(Role.LEAD)
+    now = timezone.now()
+    for hours in (1, 3):
+        conversation = told(f"n{hours}", address=f"n{hours}@example.org", at=now)
+        wait = waits.begin(conversation.pk, department=Department.LEGAL, by=ada, at=now - timedelta(days=1))
+        waits.end(wait.pk, by=ada, at=now - timedelta(days=1) + timedelta(hours=hours))
+    waits.begin(conversation.pk, department=Department.SUPPLIER, by=ada, at=now - timedelta(hours=5))
+    page = client.get(reverse("admin:waits"))
+    assert page.context["departments"] == [("legal", 2, 0, "4 h", "2 h"), ("a supplier of ours", 1, 1, "5 h", "5 h")]
+    assert [length for _wait, length in page.context["waiting"]] == ["5 h"]
