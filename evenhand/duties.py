@@ -56,7 +56,9 @@ LANES: dict[str, Lane] = {
         "crm.tasks.run_due", SWEPT, "warn of promises that run out soon, write down those that were missed"
     ),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
-    "recovery": Lane("recovery.tasks.run_due", SWEPT, "note that a case's written confirmation was accepted"),
+    "recovery": Lane(
+        "recovery.tasks.run_due", SWEPT, "note what became of a case's messages, and of one that was wrongly dismissed"
+    ),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
 
@@ -65,6 +67,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "interaction.received": (Nudge("triage", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
+    "dismissal.overturned": (Nudge("recovery", keeps_row=True),),
     "gesture.planned": (Nudge("gestures"),),
 }
 
@@ -138,7 +141,7 @@ DUTIES: dict[str, Duty] = {
     "sample_dismissals": Duty(
         "crm.tasks.sample_dismissals",
         timedelta(days=1),
-        "every night at 03:20 UTC: draw one in ten of last month's dismissals for a second person, the same every time",
+        "every night at 03:20 UTC: draw one in ten of each past month's dismissals for a second person",
         offset=timedelta(hours=3, minutes=20),
     ),
 }

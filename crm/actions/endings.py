@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from crm import history
-from crm.actions import promises
+from crm.actions import promises, work
 from crm.models import (
     Closing,
     ContactPoint,
@@ -164,19 +164,25 @@ def go_on_in_a_new_one(conversation_id: int, *, by: User | None, at: datetime, o
 
 @transaction.atomic
 def dismiss(
-    conversation_id: int, *, reason: DismissalReason, by: User, at: datetime, same_as: Conversation | None = None
+    conversation_id: int,
+    *,
+    reason: DismissalReason,
+    by: User,
+    at: datetime,
+    same_as: Conversation | None = None,
+    with_case: bool = False,
 ) -> Dismissal:
     """End a conversation without an answer, for a coded reason; the only end besides an answer and a case (R010).
 
     same_as: the matter in which the same thing is looked after, needed for a duplicate. What was promised is let go: it counts
-    neither as kept nor as missed; what was missed before stays missed.
+    neither as kept nor as missed; what was missed before stays missed. with_case: whoever keeps its case ends that too.
     Raises Conversation.DoesNotExist, WrongState, SamePerson; then nothing has changed.
     """
     conversation = _locked(conversation_id)
     if conversation.state == ConversationState.CLOSED:
         raise WrongState(_("This conversation is already closed."))
-    if Owed.objects.filter(conversation=conversation).exists():
-        raise WrongState(_("A case hangs on this conversation. Please settle it; it cannot be dismissed."))
+    if not with_case and Owed.objects.filter(conversation=conversation).exists():
+        raise WrongState(_("A case hangs on this conversation. Please end it on the page of its case."))
     if (reason == DismissalReason.DUPLICATE) != (same_as is not None):
         raise WrongState(_("Please name the other conversation for a duplicate, and only for that."))
     if same_as is not None and (same_as.pk == conversation.pk or same_as.customer_id != conversation.customer_id):
@@ -197,20 +203,22 @@ def _let_go(conversation: Conversation, *, at: datetime) -> None:
 
 @transaction.atomic
 def sample_dismissals(at: datetime) -> int:
-    """Draw last month's dismissals that somebody else looks at again, one in ten per first channel, the same every time.
+    """Draw the dismissals that somebody else looks at again, one in ten per month and first channel, the same every time.
 
-    at: now; the month before it, UTC, is drawn. Returns how many are drawn for it.
+    at: now; every month, UTC, that ended within a year is drawn, so that a night that was missed is made up for.
+    Returns how many are drawn in all those months.
     """
     ends = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    starts = (ends - timedelta(days=1)).replace(day=1)
-    month = f"{starts:%Y-%m}"
-    by_channel: dict[str, list[str]] = defaultdict(list)
-    rows = Dismissal.objects.filter(at__gte=starts, at__lt=ends).order_by("id")
-    for channel, number in rows.values_list("conversation__channel", "public_id").iterator():
-        by_channel[channel].append(str(number))
-    drawn = [number for numbers in by_channel.values() for number in sample(numbers, month=month)]
-    Dismissal.objects.filter(public_id__in=drawn, sampled_for="").update(sampled_for=month)
-    return len(drawn)
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    rows = Dismissal.objects.filter(at__gte=ends.replace(year=ends.year - 1), at__lt=ends).order_by("id")
+    for dismissed_at, channel, number in rows.values_list("at", "conversation__channel", "public_id").iterator():
+        groups[f"{dismissed_at.astimezone(UTC):%Y-%m}", channel].append(str(number))
+    drawn: dict[str, list[str]] = defaultdict(list)
+    for (month, _channel), numbers in groups.items():
+        drawn[month] += sample(numbers, month=month)
+    for month, numbers in drawn.items():
+        Dismissal.objects.filter(public_id__in=numbers, sampled_for="").update(sampled_for=month)
+    return sum(len(numbers) for numbers in drawn.values())
 
 
 @transaction.atomic
@@ -235,6 +243,7 @@ def audit(dismissal_id: int, *, verdict: Verdict, by: User, at: datetime) -> Dis
         conversation.state = ConversationState.OPEN
         promises.settle_due(conversation, at=at)
         _reopen(conversation, by=by, at=at, origin="admin")
+        work.follow("dismissal.overturned", ref=f"conversation:{conversation.public_id}", at=at)
     return dismissal
 
 

@@ -57,7 +57,7 @@ def compare(conversation: Conversation, *, text: str, correction: str, at: datet
     if short is not None and standing is not None:
         raise Contradicts(
             _(
-                "“%(words)s” is less than what is owed here%(amount)s. Please look at the decision again before you write."
+                "“%(words)s” is less than what is owed here%(amount)s. Please name all of it, or look at the decision again."
             )
             % {"words": short.draft, "amount": f" ({standing})" if standing.amount else ""}
         )

@@ -186,6 +186,10 @@ def endings_page(request: HttpRequest) -> HttpResponse:
         )
     )
     drawn = Dismissal.objects.exclude(sampled_for="").filter(verdict="")
+    key = pages.read_key(request, int)
+    if key is not None:
+        drawn = drawn.filter(pk__lt=key[0])
+    listed = list(drawn.select_related("conversation__customer", "dismissed_by").order_by("-id")[: LISTED + 1])
     judged = Dismissal.objects.filter(audited_at__gte=at - COUNTED)
     return pages.render(
         request,
@@ -202,7 +206,9 @@ def endings_page(request: HttpRequest) -> HttpResponse:
             )
             for row in rows
         ],
-        drawn=drawn.select_related("conversation__customer", "dismissed_by").order_by("-id")[:LISTED],
+        drawn=listed[:LISTED],
+        next_key=pages.write_key(listed[LISTED - 1].pk) if len(listed) > LISTED else "",
+        is_first=key is None,
         judged=judged.aggregate(all=Count("pk"), wrong=Count("pk", filter=Q(verdict=Verdict.WRONG))),
         verdicts=Verdict.choices,
         may_audit=request.user.has_perm(CAN_AUDIT),
@@ -244,7 +250,12 @@ def waits_page(request: HttpRequest) -> HttpResponse:
             number=Count("pk"), running=Count("pk", filter=Q(until__isnull=True)), total=Sum(spent), mean=Avg(spent)
         )
     )
-    waiting = InternalWait.objects.filter(until=None).select_related("conversation__customer").order_by("since", "id")
+    waiting = InternalWait.objects.filter(until=None)
+    key = pages.read_key(request, datetime, int)
+    if key is not None:
+        waiting = waiting.filter(pages.beyond(("since", "id"), key))
+    listed = list(waiting.select_related("conversation__customer").order_by("since", "id")[: LISTED + 1])
+    more, listed = len(listed) > LISTED, listed[:LISTED]
     return pages.render(
         request,
         "admin/desk/waits.html",
@@ -259,13 +270,11 @@ def waits_page(request: HttpRequest) -> HttpResponse:
             )
             for row in rows
         ],
-        waiting=[(wait, _since(wait.since, at=at)) for wait in waiting[:LISTED]],
+        waiting=[(wait, words.duration(at - wait.since)) for wait in listed],
+        next_key=pages.write_key(listed[-1].since, listed[-1].pk) if more else "",
+        is_first=key is None,
         days=COUNTED.days,
     )
-
-
-def _since(since: datetime, *, at: datetime) -> str:
-    return words.duration(at - since)
 
 
 def side(request: HttpRequest, conversation: Conversation) -> str:

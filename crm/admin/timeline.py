@@ -52,6 +52,7 @@ VERBS = {
     "case.confirmed": gettext_lazy("Case confirmed in writing"),
     "case.reopened": gettext_lazy("Case open again"),
     "case.went_quiet": gettext_lazy("Case ended, the customer went quiet"),
+    "case.dismissed": gettext_lazy("Case dismissed, nothing to answer"),
     "case.granted": gettext_lazy("Something given in a case"),
     "case.exception_proposed": gettext_lazy("Exception proposed"),
     "case.exception_approved": gettext_lazy("Exception approved"),

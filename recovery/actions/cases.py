@@ -15,7 +15,7 @@ from crm import history
 from crm.actions import desk, endings, holds, promises, routing, statements
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
-from crm.policy import PromiseKind, is_the_same_matter
+from crm.policy import DismissalReason, PromiseKind, is_the_same_matter
 from recovery import policy
 from recovery.models import LIVE, Case, Decision, PolicyVersion, Settlement
 from recovery.policy import NEXT, ComplaintType, Facts, Outcome, Severity, Status
@@ -102,6 +102,8 @@ def _came_back(heard: Interaction, *, complains: bool, at: datetime) -> None:
     ended = Case.objects.filter(conversation=heard.conversation_id).exclude(status__in=LIVE).first()
     if ended is None:
         return
+    if ended.status == Status.DISMISSED:
+        _seen_again(heard.conversation.public_id, at=at)
     if ended.status == Status.WENT_QUIET:
         reopen(ended.pk, because=_("the customer spoke to us again"), by=None, at=at)
         return
@@ -364,9 +366,46 @@ def go_quiet(case_id: int, *, note: str, by: User, at: datetime) -> Case:
     return case
 
 
+@transaction.atomic
+def dismiss(case_id: int, *, reason: DismissalReason, by: User, at: datetime) -> Case:
+    """End a case that was seen where nothing was to be answered, with its conversation; only while nobody has taken it on.
+
+    Raises Case.DoesNotExist, WrongStatus, and what `endings.dismiss` raises; then nothing has changed.
+    """
+    case = locked(case_id)
+    _move(case, Status.DISMISSED)
+    case.save(update_fields=["status"])
+    endings.dismiss(case.conversation_id, reason=reason, by=by, at=at, with_case=True)
+    holds.lift(ref_of(case), at=at, by=by)
+    history.record(case.customer, "case.dismissed", ref=ref_of(case), by=by, at=at, detail={"reason": reason.value})
+    return case
+
+
+@transaction.atomic
+def _seen_again(conversation: uuid.UUID, *, at: datetime) -> None:
+    """Take up the case of a conversation that was wrongly dismissed, or in which the customer spoke again."""
+    case = (
+        Case.objects.select_for_update(of=("self",))
+        .select_related("customer")
+        .filter(conversation__public_id=conversation, status=Status.DISMISSED)
+        .first()
+    )
+    if case is None:
+        return
+    _move(case, Status.DETECTED)
+    case.save(update_fields=["status"])
+    holds.place(case.customer, key=ref_of(case), reason="open_case", at=at)
+    history.record(case.customer, "case.reopened", ref=ref_of(case), by=None, at=at)
+
+
 def confirm(event: str, ref: str, at: datetime) -> None:
-    """Note that a settled case's written confirmation was accepted for delivery: the resolution promise is kept now."""
+    """Note what became of a case elsewhere: its confirmation or its owner's words were accepted for delivery, or its dismissal
+    was found wrong.
+    """
     kind, _colon, public_id = ref.partition(":")
+    if event == "dismissal.overturned":
+        _seen_again(uuid.UUID(public_id), at=at)
+        return
     if kind == "owner":
         _told_whose_it_is(public_id, at=at)
     if kind != "case":

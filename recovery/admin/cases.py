@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy
 from crm.admin import pages, panels, words
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
-from crm.policy import ConversationState, PromiseKind
+from crm.policy import ConversationState, DismissalReason, PromiseKind
 from recovery import actions
 from recovery.admin.refusals import REFUSALS
 from recovery.models import LIVE, Case, Decision
@@ -32,6 +32,9 @@ from recovery.policy import ComplaintType, Facts, Outcome, RemedyKind, Severity,
 
 CAN_OPEN = "recovery.open_case"
 CAN_SETTLE = "recovery.resolve_case"
+
+WITHOUT_OTHER = [reason for reason in DismissalReason if reason != DismissalReason.DUPLICATE]
+"""Reasons for which a case may be dismissed; one that is there twice is linked to the first instead."""
 
 REMEDIES: dict[str, Any] = dict(RemedyKind.choices)
 TONES: dict[str, str] = {
@@ -139,7 +142,7 @@ def case(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
                     lambda: actions.resolve(found.pk, by=pages.colleague(request), at=at, **ends), refusals=REFUSALS
                 )
                 done = _("Settled. It is confirmed once your words are accepted for delivery.")
-        elif does in ("reopen", "quiet", "review"):
+        elif does in ("reopen", "quiet", "review", "dismiss"):
             done, refused, public_id = _ended(request, found, does, at=at)
         else:
             refused = _("Please use one of the buttons.")
@@ -158,6 +161,12 @@ def _ended(request: HttpRequest, found: Case, does: str, *, at: datetime) -> tup
     if does == "quiet":
         _case, refused = pages.tried(lambda: actions.go_quiet(found.pk, note=note, by=by, at=at), refusals=REFUSALS)
         return _("Ended as gone quiet."), refused, found.public_id
+    if does == "dismiss":
+        if request.POST.get("reason") not in WITHOUT_OTHER:
+            return "", _("Please choose from the list."), found.public_id
+        reason = DismissalReason(request.POST["reason"])
+        _case, refused = pages.tried(lambda: actions.dismiss(found.pk, reason=reason, by=by, at=at), refusals=REFUSALS)
+        return _("Dismissed. One in ten of these is looked at again by somebody else."), refused, found.public_id
     again, refused = pages.tried(lambda: actions.reopen(found.pk, because=note, by=by, at=at), refusals=REFUSALS)
     return _("The case is open again."), refused, again.public_id if again else found.public_id
 
@@ -199,7 +208,8 @@ def _show(
         tab="case",
         this_is_mine=_this_is_mine(request, found),
         is_settled=found.status == Status.RESOLVED,
-        has_ended=found.status in (Status.RESOLVED, Status.WENT_QUIET),
+        has_ended=found.status not in LIVE,
+        reasons=[(reason.value, reason.label) for reason in WITHOUT_OTHER],
         is_unowned=found.status == Status.DETECTED,
         can_be_settled=found.status == Status.DECIDED,
         conversation_is_closed=found.conversation.state == ConversationState.CLOSED,

@@ -6,7 +6,6 @@ import uuid
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
-from django.utils.translation import gettext as _
 
 from crm.admin import pages
 from recovery import actions
@@ -26,7 +25,7 @@ def effort(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         str(found),
         case=found,
         tab="effort",
-        rows=[(kind.label, ledger.of(kind), counts.as_failure, _(counts.because)) for kind, counts in COUNTS.items()],
+        rows=[(kind.label, ledger.of(kind), counts.as_failure, counts.because) for kind, counts in COUNTS.items()],
         suggested=failures_suggested(ledger),
         noted=newest["our_failures"],
     )

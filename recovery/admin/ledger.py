@@ -87,7 +87,9 @@ def ledger(request: HttpRequest) -> HttpResponse:
         .values("week", "currency", "channel", "owner__display_name", "owner__email", "entitled", "delivered", "cases")
         .order_by("-week", "currency", "channel", "owner")[: LISTED * 2]
     )
-    asked = TreatmentException.objects.select_related("case", "proposed_by", "decided_by").order_by("-id")
+    key = pages.read_key(request, int)
+    asked = TreatmentException.objects.filter(pk__lt=key[0]) if key else TreatmentException.objects.all()
+    exceptions = list(asked.select_related("case", "proposed_by", "decided_by").order_by("-id")[: LISTED + 1])
     gaps = EmpowermentGap.objects.filter(at__gte=since).values("kind").order_by("kind").annotate(number=Count("pk"))
     this_week = at - timedelta(days=7)
     given = TreatmentException.objects.filter(state=ExceptionState.APPROVED, decided_at__gte=this_week).count()
@@ -109,7 +111,9 @@ def ledger(request: HttpRequest) -> HttpResponse:
             }
             for row in weeks
         ],
-        exceptions=asked[:LISTED],
+        exceptions=exceptions[:LISTED],
+        next_key=pages.write_key(exceptions[LISTED - 1].pk) if len(exceptions) > LISTED else "",
+        is_first=key is None,
         exceptions_given=given,
         budget=EXCEPTIONS_BUDGET,
         gaps=[(GrantKind(row["kind"]).label, row["number"]) for row in gaps],

@@ -170,6 +170,10 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'exceptions',
             },
         ),
+        migrations.RemoveConstraint(
+            model_name='case',
+            name='case_taken_on_has_owner',
+        ),
         migrations.AddField(
             model_name='case',
             name='ownership_told_at',
@@ -198,7 +202,11 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='case',
             name='status',
-            field=models.CharField(choices=[('detected', 'seen'), ('owned', 'taken on'), ('decided', 'decided'), ('resolved', 'settled'), ('went_quiet', 'the customer went quiet')], default='detected', editable=False, max_length=16, verbose_name='status'),
+            field=models.CharField(choices=[('detected', 'seen'), ('owned', 'taken on'), ('decided', 'decided'), ('resolved', 'settled'), ('went_quiet', 'the customer went quiet'), ('dismissed', 'nothing to answer')], default='detected', editable=False, max_length=16, verbose_name='status'),
+        ),
+        migrations.AddConstraint(
+            model_name='case',
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['detected', 'dismissed']), models.Q(('owned_at__isnull', False), ('owner__isnull', False)), _connector='OR'), name='case_taken_on_has_owner'),
         ),
         migrations.AddConstraint(
             model_name='case',

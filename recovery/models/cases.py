@@ -74,7 +74,8 @@ class Case(models.Model):
                 name="case_resolved_has_outcome_and_explanation",
             ),
             models.CheckConstraint(
-                condition=Q(status=Status.DETECTED) | Q(owner__isnull=False, owned_at__isnull=False),
+                condition=Q(status__in=[Status.DETECTED, Status.DISMISSED])
+                | Q(owner__isnull=False, owned_at__isnull=False),
                 name="case_taken_on_has_owner",
             ),
             models.CheckConstraint(condition=Q(opened_at__gte=F("spoke_at")), name="case_opened_after_spoken"),

@@ -15,15 +15,17 @@ class Status(TextChoices):
     DECIDED = "decided", _("decided")
     RESOLVED = "resolved", _("settled")
     WENT_QUIET = "went_quiet", _("the customer went quiet")
+    DISMISSED = "dismissed", _("nothing to answer")
 
 
 NEXT: dict[Status, frozenset[Status]] = {
-    Status.DETECTED: frozenset({Status.OWNED}),
+    Status.DETECTED: frozenset({Status.OWNED, Status.DISMISSED}),
     Status.OWNED: frozenset({Status.DECIDED, Status.WENT_QUIET}),
     Status.DECIDED: frozenset({Status.DECIDED, Status.RESOLVED, Status.WENT_QUIET}),
     # A case that comes back is decided on already; what is owed stands.
     Status.RESOLVED: frozenset({Status.DECIDED}),
     Status.WENT_QUIET: frozenset({Status.DECIDED}),
+    Status.DISMISSED: frozenset({Status.DETECTED}),
 }
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 
 class Effort(TextChoices):
@@ -21,26 +25,29 @@ class Counts:
     """Whether a kind of effort counts as our failure, and why."""
 
     as_failure: bool
-    because: str
+    because: _StrPromise
 
 
 COUNTS: dict[Effort, Counts] = {
     Effort.CONTACTS: Counts(
-        False, "Writing three short messages instead of one long one is a habit of the medium, not a failure of ours."
+        False,
+        _("Writing three short messages instead of one long one is a habit of the medium, not a failure of ours."),
     ),
     Effort.HOLD_MINUTES: Counts(
         False,
-        "Only those who call or stand at a counter can be kept on hold; their wait already counts into the first answer's time.",
+        _(
+            "Only those who call or stand at a counter can be kept on hold; their wait already counts into the first answer's time."
+        ),
     ),
     Effort.UNANSWERED: Counts(
         True,
-        "Everybody is promised an answer within the same time on every medium, so everybody can be let down alike.",
+        _("Everybody is promised an answer within the same time on every medium, so everybody can be let down alike."),
     ),
     Effort.RETELLINGS: Counts(
-        True, "A matter can be passed on whatever medium it came by, and telling it again takes one message on each."
+        True, _("A matter can be passed on whatever medium it came by, and telling it again takes one message on each.")
     ),
     Effort.SWITCHES: Counts(
-        True, "On every medium we can ask somebody to use another one; following costs one message there."
+        True, _("On every medium we can ask somebody to use another one; following costs one message there.")
     ),
 }
 """The matrix that is published and tested: only what every medium can show with equal effort counts."""

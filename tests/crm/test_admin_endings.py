@@ -140,6 +140,7 @@ def test_one_conversation_ends_step_by_step_on_its_page() -> None:
     assert client.post(url, {"do": "dismiss", "reason": ""}).status_code == 409
     assert client.post(url, {"do": "dismiss", "reason": "spam"}).status_code == 302
     assert Closing.objects.get().how == "dismissed"
+    assert "let go with its matter" in client.get(page_of(conversation)).content.decode()
     assert client.post(url, {"do": "reopen"})["Location"] == url
     assert client.post(url, {"do": "sing"}).status_code == 409
 
@@ -219,3 +220,16 @@ def test_the_numbers_of_the_endings_page() -> None:
     assert [(row.all, row.quiet, row.dismissed, row.returned, row.returned_share) for row in ended] == [
         (4, 0, 4, 1, 25)
     ]
+
+
+def test_waiting_is_summed_by_department_as_our_time_R148() -> None:
+    ada, client = colleague(email="ada@shop.example"), browser(Role.LEAD)
+    now = timezone.now()
+    for hours in (1, 3):
+        conversation = told(f"n{hours}", address=f"n{hours}@example.org", at=now)
+        wait = waits.begin(conversation.pk, department=Department.LEGAL, by=ada, at=now - timedelta(days=1))
+        waits.end(wait.pk, by=ada, at=now - timedelta(days=1) + timedelta(hours=hours))
+    waits.begin(conversation.pk, department=Department.SUPPLIER, by=ada, at=now - timedelta(hours=5))
+    page = client.get(reverse("admin:waits"))
+    assert page.context["departments"] == [("legal", 2, 0, "4 h", "2 h"), ("a supplier of ours", 1, 1, "5 h", "5 h")]
+    assert [length for _wait, length in page.context["waiting"]] == ["5 h"]

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from crm.actions import desk, intake, outgoing
+from crm.channels import PUBLIC
 from crm.models import Conversation, HistoryEntry, Hold, OutgoingMessage, Promise, WorkItem
 from crm.policy import PromiseKind, QueueClass
 from recovery import actions
@@ -200,3 +201,14 @@ def test_two_colleagues_settling_at_once_send_one_letter():
         thread.join()
     assert sorted(outcomes) == ["refused", "settled"]
     assert OutgoingMessage.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("channel", sorted(PUBLIC))
+def test_anger_in_public_makes_nothing_critical_E10(channel: str):
+    angry = "THIS IS A SCANDAL!!! My lamp arrived broken, ten thousand people read this, and the press will too!"
+    heard = intake.receive(message(angry, channel=channel), at=NOON, origin="test")
+    actions.work_batch("triage", at=NOON)
+    case = Case.objects.get(conversation=heard.conversation)
+    assert case.severity == Severity.LOW
+    assert case.conversation.queue_class == QueueClass.ORDINARY

@@ -260,3 +260,17 @@ def test_a_program_gives_what_was_decided_in_minor_units_and_a_missing_right_is_
     assert agent.post(url, body, format="json").status_code == 201
     assert Grant.objects.count() == 1
     assert outgoing.send_batch(at=NOON) == 0
+
+
+@pytest.mark.parametrize("who", [NOBODY, CUSTOMER, WITHOUT_ROLE, *STAFF])
+def test_a_case_seen_in_spam_is_dismissed_by_those_who_answer_R010(who: str) -> None:
+    case = actions.open_case(told("spam").pk, facts=Facts(), seen_because=["broken"], by=None, at=NOON)
+    client, url = browser(who), page("case", case)
+    may = who in (Role.AGENT, Role.LEAD)
+    if may:
+        assert client.post(url, {"do": "dismiss", "reason": "duplicate"}).status_code == 409
+    client.post(url, {"do": "dismiss", "reason": "spam"})
+    case.refresh_from_db()
+    assert (case.status == "dismissed") == may
+    if may:
+        assert client.get(url).status_code == 200

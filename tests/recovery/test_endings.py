@@ -10,8 +10,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from crm.actions import desk, endings, intake, outgoing, promises, statements
-from crm.models import ContactPoint, Continuation, Conversation, Hold, OutgoingMessage, Promise, User
-from crm.policy import ConversationState, PromiseKind, PromiseState
+from crm.models import ContactPoint, Continuation, Conversation, Dismissal, Hold, OutgoingMessage, Promise, User
+from crm.policy import ConversationState, DismissalReason, PromiseKind, PromiseState, Verdict
 from recovery import actions
 from recovery.models import Case, Settlement
 from recovery.policy import ComplaintType, Facts, Outcome, Status
@@ -223,3 +223,42 @@ def test_a_case_can_be_taken_on_where_nothing_can_be_written_yet_R132():
     case.refresh_from_db()
     assert case.status == Status.DETECTED
     actions.own(case.pk, by=ada, at=NOON)
+
+
+# --- seen where nothing was to be answered --------------------------------------------------------------------------
+
+
+def test_a_case_seen_in_spam_is_dismissed_with_its_conversation_and_taken_up_again_if_that_was_wrong_R010():
+    ada, bob = colleague(), colleague(name="Bob")
+    conversation = intake.receive(message(), at=NOON, origin="test").conversation
+    actions.work_batch("triage", at=NOON)
+    case = Case.objects.get(conversation=conversation)
+    with pytest.raises(endings.WrongState):
+        endings.dismiss(conversation.pk, reason=DismissalReason.SPAM, by=ada, at=NOON)
+    actions.dismiss(case.pk, reason=DismissalReason.SPAM, by=ada, at=NOON)
+    case.refresh_from_db()
+    assert (case.status, Hold.objects.active(SOON).exists()) == (Status.DISMISSED, False)
+
+    dismissal = Dismissal.objects.get()
+    Dismissal.objects.update(sampled_for="2026-03")
+    endings.audit(dismissal.pk, verdict=Verdict.WRONG, by=bob, at=SOON)
+    while actions.work_batch("recovery", at=SOON):
+        pass
+    case.refresh_from_db()
+    case.conversation.refresh_from_db()
+    assert (case.status, case.conversation.state) == (Status.DETECTED, ConversationState.OPEN)
+    assert Hold.objects.active(SOON).exists()
+    actions.own(case.pk, by=ada, at=SOON)
+    with pytest.raises(actions.WrongStatus):
+        actions.dismiss(case.pk, reason=DismissalReason.SPAM, by=ada, at=SOON)
+
+
+def test_whoever_was_dismissed_and_speaks_again_has_their_case_again_R010():
+    ada = colleague()
+    conversation = intake.receive(message(), at=NOON, origin="test").conversation
+    actions.work_batch("triage", at=NOON)
+    case = Case.objects.get(conversation=conversation)
+    actions.dismiss(case.pk, reason=DismissalReason.NOT_FOR_US, by=ada, at=NOON)
+    complains_again(case, at=SOON)
+    case.refresh_from_db()
+    assert case.status == Status.DETECTED

@@ -341,3 +341,15 @@ def test_schema_and_docs_pages_answer():
     client = Client()
     assert client.get("/api/v1/schema/").status_code == 200
     assert client.get("/api/v1/docs/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_an_answer_that_takes_something_back_is_refused_with_its_own_code():
+    conversation = intake.receive(message(), at=NOON, origin="test").conversation
+    client, url = client_for(colleague()), f"/api/v1/conversations/{conversation.public_id}/answers/"
+    assert client.post(url, {"text": "We refund you 80 euros."}, format="json").status_code == 201
+    less = {"text": "We refund you 60 euros, we miscounted."}
+    refused = client.post(url, less, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "contradicts")
+    assert "We refund you 80 euros." in refused.json()["detail"]
+    assert client.post(url, {**less, "correction": "we miscounted"}, format="json").status_code == 201
