@@ -210,6 +210,24 @@ def test_what_a_sender_writes_into_the_head_of_a_mail_moves_nothing_E04(headers,
     assert treatment(pushy) == treatment(plain)
 
 
+@pytest.mark.parametrize("channel", Channel)
+@pytest.mark.parametrize("from_private", [False, True], ids=["public to private", "private to public"])
+def test_going_elsewhere_in_the_middle_is_the_same_case_clock_and_owner_R060_R059(channel: Channel, from_private: bool):
+    """Whoever is asked to write in private, or goes public, keeps everything; staying where they were gives no less."""
+    begins, goes_on = (channel, Channel.SOCIAL_PUBLIC) if from_private else (Channel.SOCIAL_PUBLIC, channel)
+    stayed, moved = (tell(begins, GUITAR.words, f"{who}@home.example") for who in ("stayed", "moved"))
+    owner = moved.owner_id
+    triaged()
+    later = NOON + timedelta(hours=1)
+    for talk, medium in ((stayed, begins), (moved, goes_on)):
+        more = message("Here is my order number: 4711.", channel=medium, spoke_at=later)
+        intake.receive(more, at=later, origin="test", conversation=talk)
+    triaged(later)
+    assert treatment(moved) == treatment(stayed)
+    assert (moved.owner_id, moved.spoke_at) == (owner, NOON)
+    assert Case.objects.filter(conversation=moved).count() == 1
+
+
 # --- the guitar -----------------------------------------------------------------------------------------------------
 
 
