@@ -26,10 +26,9 @@ from recovery import actions
 from recovery.models import Case, Decision, PolicyVersion
 from recovery.policy import Facts, Outcome, canonical, entitlement_for
 from tests.conftest import NOON
-from tests.crm.api.door import client_for
 from tests.crm.stories import colleague, message, raw_mail
 from tests.parity import versions
-from tests.parity.doors import by_app, by_form, by_mail, newest
+from tests.parity.doors import by_app, by_form, by_mail, by_phone, newest
 from tests.parity.loud import BOASTS, EMOJI, SIGNATURES, Loud, after, before, ending, shouted
 from tests.parity.told import GUITAR, STORIES, Story
 
@@ -49,13 +48,6 @@ def written_down(channel: Channel) -> Telling:
         desk.log_call(call, by=colleague(name="Listening", takes=False), at=timezone.now())
 
     return tell
-
-
-def by_phone(words: str, address: str) -> None:
-    """The call's page of the staff tool, by its API."""
-    call = {"key": str(uuid.uuid4()), "phone": f"030 {uuid.uuid4().int % 10**7:07}", "said": words}
-    answer = client_for(colleague(name="On the phone", takes=False)).post("/api/v1/calls/", call, format="json")
-    assert answer.status_code == 201, answer.content
 
 
 def taken_in(channel: Channel) -> Telling:
