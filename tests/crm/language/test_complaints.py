@@ -75,6 +75,11 @@ def test_no_text_stops_it_and_the_same_text_says_the_same(text: str) -> None:
         "no ",
         "for over ",
         "\u0130 ",
+        "sue, ",
+        "my lawyer and i ",
+        "if not, the press. ",
+        "\nbest\n\n\n",
+        "urgent ",
     ],
 )
 def test_a_long_text_is_read_in_20_milliseconds(text: str) -> None:
