@@ -33,10 +33,10 @@ calibrate: .venv/.ok-test  ## simulate how often the parity report is wrong (ARG
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibrate $(ARGS)
 
 simulate: .venv/.ok-test  ## play the same people through several orders of the queue; renews its section in docs/policy.md
-	DJANGO_SETTINGS_MODULE=evenhand.settings.test OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulate $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulate $(ARGS)
 
 metamorphic: .venv/.ok-test  ## 100,000 random stories per promise: the channel, the audience and the tone change nothing
-	EVENHAND_STORIES=100000 $(BIN)/python -m pytest -p no:cacheprovider --timeout=7200 -m metamorphic $(ARGS)
+	EVENHAND_STORIES=100000 $(BIN)/python -m pytest --timeout=7200 -m metamorphic $(ARGS)
 
 migrations: .venv/.ok  ## write migrations for changed models
 	$(BIN)/python manage.py makemigrations

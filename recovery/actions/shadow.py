@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -87,14 +87,19 @@ def look_at(day: date, *, at: datetime) -> bool:
         ],
         gravest=[_line(waits[each.begun], waits[each.passed], each) for each in found.gravest],
     )
-    with transaction.atomic():
-        if QueueDay.objects.filter(day=day).exists():
-            return False
-        QueueDay.objects.bulk_create([row], ignore_conflicts=True)  # another worker may be writing it this instant
-        if differing:
-            detail = {"day": day.isoformat(), "places": len(differing)}
-            alerts.write([alerts.told(AlertKind.ORDER_DIFFERS, key=day.isoformat(), at=at, detail=detail)])
-        history.record(None, "queue.looked_at", ref=f"day:{day}", by=None, at=at, detail={"same_order": not differing})
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+            if differing:
+                detail = {"day": day.isoformat(), "places": len(differing)}
+                alerts.write([alerts.told(AlertKind.ORDER_DIFFERS, key=day.isoformat(), at=at, detail=detail)])
+            history.record(
+                None, "queue.looked_at", ref=f"day:{day}", by=None, at=at, detail={"same_order": not differing}
+            )
+    except IntegrityError:
+        if not QueueDay.objects.filter(day=day).exists():
+            raise
+        return False  # another worker was first
     return True
 
 

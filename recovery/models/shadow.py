@@ -17,8 +17,8 @@ class QueueDay(models.Model):
     swaps = models.PositiveSmallIntegerField(_("times served again with other channels"))
     same_order = models.BooleanField(_("same order on every channel"))
     differences = models.JSONField(_("differences"), default=list)  # at most 200: swap, place, expected, found
-    out_of_order = models.PositiveIntegerField(_("pairs out of order"))
-    unexplained = models.PositiveIntegerField(_("pairs without a known reason"))
+    out_of_order = models.PositiveBigIntegerField(_("pairs out of order"))
+    unexplained = models.PositiveBigIntegerField(_("pairs without a known reason"))
     counts = models.JSONField(_("counts"), default=list)  # cause, channel begun, channel passed over, number
     gravest = models.JSONField(_("gravest"), default=list)  # at most 200: public ids, channels, times; never words
 

@@ -26,10 +26,9 @@ from recovery import actions
 from recovery.models import Case, Decision, PolicyVersion
 from recovery.policy import Facts, Outcome, canonical, entitlement_for
 from tests.conftest import NOON
-from tests.crm.api.door import client_for
 from tests.crm.stories import colleague, message, raw_mail
 from tests.parity import versions
-from tests.parity.doors import by_app, by_form, by_mail, newest
+from tests.parity.doors import by_app, by_form, by_mail, by_phone, newest
 from tests.parity.loud import BOASTS, EMOJI, SIGNATURES, Loud, after, before, ending, shouted
 from tests.parity.told import GUITAR, STORIES, Story
 
@@ -49,13 +48,6 @@ def written_down(channel: Channel) -> Telling:
         desk.log_call(call, by=colleague(name="Listening", takes=False), at=timezone.now())
 
     return tell
-
-
-def by_phone(words: str, address: str) -> None:
-    """The call's page of the staff tool, by its API."""
-    call = {"key": str(uuid.uuid4()), "phone": f"030 {uuid.uuid4().int % 10**7:07}", "said": words}
-    answer = client_for(colleague(name="On the phone", takes=False)).post("/api/v1/calls/", call, format="json")
-    assert answer.status_code == 201, answer.content
 
 
 def taken_in(channel: Channel) -> Telling:
@@ -208,6 +200,24 @@ def test_what_a_sender_writes_into_the_head_of_a_mail_moves_nothing_E04(headers,
     assert pushy != plain
     triaged()
     assert treatment(pushy) == treatment(plain)
+
+
+@pytest.mark.parametrize("channel", Channel)
+@pytest.mark.parametrize("from_private", [False, True], ids=["public to private", "private to public"])
+def test_going_elsewhere_in_the_middle_is_the_same_case_clock_and_owner_R060_R059(channel: Channel, from_private: bool):
+    """Whoever is asked to write in private, or goes public, keeps everything; staying where they were gives no less."""
+    begins, goes_on = (channel, Channel.SOCIAL_PUBLIC) if from_private else (Channel.SOCIAL_PUBLIC, channel)
+    stayed, moved = (tell(begins, GUITAR.words, f"{who}@home.example") for who in ("stayed", "moved"))
+    owner = moved.owner_id
+    triaged()
+    later = NOON + timedelta(hours=1)
+    for talk, medium in ((stayed, begins), (moved, goes_on)):
+        more = message("Here is my order number: 4711.", channel=medium, spoke_at=later)
+        intake.receive(more, at=later, origin="test", conversation=talk)
+    triaged(later)
+    assert treatment(moved) == treatment(stayed)
+    assert (moved.owner_id, moved.spoke_at) == (owner, NOON)
+    assert Case.objects.filter(conversation=moved).count() == 1
 
 
 # --- the guitar -----------------------------------------------------------------------------------------------------

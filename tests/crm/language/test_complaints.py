@@ -75,6 +75,11 @@ def test_no_text_stops_it_and_the_same_text_says_the_same(text: str) -> None:
         "no ",
         "for over ",
         "\u0130 ",
+        "sue, ",
+        "my lawyer and i ",
+        "if not, the press. ",
+        "\nbest\n\n\n",
+        "urgent ",
     ],
 )
 def test_a_long_text_is_read_in_20_milliseconds(text: str) -> None:
@@ -134,3 +139,34 @@ def test_questions_thanks_and_wishes_are_no_complaints(words):
 )
 def test_what_went_wrong_is_heard_in_any_trade(words):
     assert complaints.spot(words).is_complaint
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["Best regards,\nCarla", "Kind regards\nCarla\nPhone: 030 1234567", "-- \nCarla\nhttps://carla.example"],
+)
+def test_a_polite_signature_hides_no_complaint(signature):
+    assert complaints.spot(f"Your driver refused to take my guide dog.\n\n{signature}").is_complaint
+
+
+@pytest.mark.parametrize(
+    "threat",
+    [
+        "If you do not answer today, I will see you in court.",
+        "I have four million followers and they all read this.",
+        "My lawyer will write to you, and the press will be told.",
+        "URGENT!!! ANSWER AT ONCE!!!",
+    ],
+)
+def test_a_threat_or_a_boast_makes_no_complaint_of_a_question_and_hides_none_E05(threat):
+    assert not complaints.spot(f"Could you tell me when you open on Saturday? {threat}").is_complaint
+    assert complaints.spot(f"Nobody came to mend the roof. {threat}").is_complaint
+
+
+def test_what_went_wrong_is_heard_in_the_same_sentence_as_a_threat_E05():
+    assert complaints.spot("My parcel never arrived and my lawyer will write to you.").is_complaint
+    assert complaints.spot("I have been waiting for three weeks, so I am telling the press.").is_complaint
+
+
+def test_a_letter_without_a_small_form_of_its_own_length_keeps_capitals_from_being_heard_as_calm():
+    assert complaints.spot("İSTANBUL: MY LAMP ARRIVED BROKEN").is_complaint
