@@ -66,7 +66,7 @@ def set_workload(
 
 
 @transaction.atomic
-def set_shifts(user_id: int, shifts: Collection[WeeklyShift], *, zone: str, by: User, at: datetime) -> None:
+def set_shifts(user_id: int, *, shifts: Collection[WeeklyShift], zone: str, by: User, at: datetime) -> None:
     """Replace a colleague's weekly shifts; none means always. zone: IANA name, "" for the shop's own.
 
     Raises User.DoesNotExist, NotPossible; then nothing has changed.

@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy
 from crm.admin import pages, panels, words
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
-from crm.policy import ConversationState, PromiseKind
+from crm.policy import ConversationState, OutOfOrder, PromiseKind
 from recovery import actions
 from recovery.models import LIVE, Case, Decision, PolicyRule, PolicyVersion
 from recovery.policy import ComplaintType, Facts, Outcome, Severity, Status
@@ -93,6 +93,12 @@ class ResolveForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 7}),
         max_length=50_000,
     )
+    out_of_order = forms.ChoiceField(
+        label=gettext_lazy("Why before others?"),
+        help_text=gettext_lazy("Only when it waits for us, is not next, and you are not working on it."),
+        choices=[("", gettext_lazy("it is next, or I am working on it")), *OutOfOrder.choices],
+        required=False,
+    )
 
 
 @pages.page()
@@ -134,7 +140,12 @@ def case(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
                 explanation = resolution.cleaned_data["explanation"]
                 _case, refused = pages.tried(
                     lambda: actions.resolve(
-                        found.pk, outcome=outcome, explanation=explanation, by=pages.colleague(request), at=at
+                        found.pk,
+                        outcome=outcome,
+                        explanation=explanation,
+                        out_of_order=resolution.cleaned_data["out_of_order"],
+                        by=pages.colleague(request),
+                        at=at,
                     ),
                     refusals=REFUSALS,
                 )

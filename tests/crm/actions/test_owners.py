@@ -195,7 +195,7 @@ def test_the_stand_in_finds_the_matters_in_their_own_queue_X29():
 def test_off_shift_is_seen_by_the_tick_and_over_night_what_can_wait_stays_X29():
     ada, ben = colleague(name="Ada"), colleague(name="Ben")
     weekdays = [WeeklyShift(day, time(9), time(17)) for day in range(5)]
-    rota.set_shifts(ada.pk, weekdays, zone="Europe/Berlin", by=lead(), at=NOON)
+    rota.set_shifts(ada.pk, shifts=weekdays, zone="Europe/Berlin", by=lead(), at=NOON)
     evening = datetime(2026, 3, 2, 17, 1, tzinfo=ZoneInfo("Europe/Berlin"))
     soon, later = told(), told()
     Conversation.objects.update(owner=ada)
@@ -302,10 +302,14 @@ def test_a_duty_that_was_missed_for_six_hours_does_everything_once_F06_F23():
         lambda user, by: rota.be_away(
             user.pk, starts_at=NOON, ends_at=NOON + timedelta(hours=1), stand_in=user, by=by, at=NOON
         ),
-        lambda user, by: rota.set_shifts(user.pk, [], zone="Moon/Base", by=by, at=NOON),
-        lambda user, by: rota.set_shifts(user.pk, [WeeklyShift(7, time(9), time(17))], zone="", by=by, at=NOON),
+        lambda user, by: rota.set_shifts(user.pk, shifts=[], zone="Moon/Base", by=by, at=NOON),
+        lambda user, by: rota.set_shifts(user.pk, shifts=[WeeklyShift(7, time(9), time(17))], zone="", by=by, at=NOON),
         lambda user, by: rota.set_shifts(
-            user.pk, [WeeklyShift(1, time(9), time(12)), WeeklyShift(1, time(9), time(17))], zone="", by=by, at=NOON
+            user.pk,
+            shifts=[WeeklyShift(1, time(9), time(12)), WeeklyShift(1, time(9), time(17))],
+            zone="",
+            by=by,
+            at=NOON,
         ),
         lambda user, by: workload(user, customer_service_share=101),
         lambda user, by: workload(user, chats_at_once=4),
