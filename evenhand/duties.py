@@ -54,13 +54,16 @@ LANES: dict[str, Lane] = {
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
     "promises": Lane("crm.tasks.run_due", SWEPT, "write down promises that were missed"),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
-    "recovery": Lane("recovery.tasks.run_due", SWEPT, "note that a case's written confirmation was accepted"),
+    "recovery": Lane(
+        "recovery.tasks.run_due", SWEPT, "note that a case's confirmation was accepted, or its owner changed"
+    ),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
 
 NUDGES: dict[str, tuple[Nudge, ...]] = {
     "raw.kept": (Nudge("ingest"),),
     "interaction.received": (Nudge("triage", keeps_row=True),),
+    "owner.changed": (Nudge("recovery", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "gesture.planned": (Nudge("gestures"),),

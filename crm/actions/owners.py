@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import alerts, routing
+from crm.actions import alerts, routing, work
 from crm.models import Absence, Conversation, HistoryEntry, OwnerChange, Promise, Pull, RequiredSkill, User
 from crm.policy import (
     OWNERS_WITHIN_A_WEEK,
@@ -49,6 +50,11 @@ def changed(
     return change, entry
 
 
+def follow(conversations: Iterable[Conversation], *, at: datetime) -> None:
+    """Let what hangs on these conversations learn that their owner has changed."""
+    work.follow_each("owner.changed", refs=[f"conversation:{found.public_id}" for found in conversations], at=at)
+
+
 def give(
     conversation: Conversation, owner_id: int, *, why: OwnerChangeReason, by: User | None, at: datetime, note: str = ""
 ) -> None:
@@ -59,6 +65,7 @@ def give(
     conversation.save(update_fields=["owner"])
     change.save(force_insert=True)
     entry.save(force_insert=True)
+    follow([conversation], at=at)
 
 
 @transaction.atomic
@@ -108,11 +115,14 @@ def give_orphans_an_owner(at: datetime) -> int:
 
 
 def _move(moves: list[tuple[Conversation, int, str]], *, why: OwnerChangeReason, at: datetime) -> None:
-    """Change many owners at once: (conversation, locked by the caller; new owner; note). Three statements."""
+    """Change many owners at once: (conversation, locked by the caller; new owner; note). Four statements."""
+    if not moves:
+        return
     told = [changed(conversation, owner, why=why, by=None, at=at, note=note) for conversation, owner, note in moves]
     Conversation.objects.bulk_update([conversation for conversation, _owner, _note in moves], ["owner"])
     OwnerChange.objects.bulk_create(change for change, _entry in told)
     HistoryEntry.objects.bulk_create(entry for _change, entry in told)
+    follow([conversation for conversation, _owner, _note in moves], at=at)
 
 
 def reassign_owner(at: datetime) -> int:

@@ -378,6 +378,10 @@ class Migration(migrations.Migration):
             model_name='pull',
             index=models.Index(fields=['at', 'by'], name='pull_newest'),
         ),
+        migrations.AddIndex(
+            model_name='pull',
+            index=models.Index(condition=models.Q(('finished_how', 'answered')), fields=['finished_at'], name='pull_answered'),
+        ),
         migrations.AddConstraint(
             model_name='pull',
             constraint=models.UniqueConstraint(condition=models.Q(('finished_at', None)), fields=('conversation',), name='pull_one_at_a_time'),

@@ -172,6 +172,26 @@ def resolve(
     return case
 
 
+def follow_owner(event: str, ref: str, at: datetime) -> None:
+    """Let whoever looks after a conversation own its case too, once somebody has taken the case on: one owner (R006)."""
+    with transaction.atomic():
+        case = (
+            Case.objects.select_for_update(of=("self",))
+            .select_related("customer", "conversation")
+            .filter(conversation__public_id=uuid.UUID(ref.partition(":")[2]))
+            .first()
+        )
+        if case is None or case.owner_id is None or case.status == Status.RESOLVED:
+            return
+        before, after = case.owner_id, case.conversation.owner_id
+        if after is None or after == before:
+            return
+        case.owner_id = after
+        case.save(update_fields=["owner"])
+        detail = {"before": before, "after": after}
+        history.record(case.customer, "case.owner_changed", ref=ref_of(case), by=None, at=at, detail=detail)
+
+
 def confirm(event: str, ref: str, at: datetime) -> None:
     """Note that a settled case's written confirmation was accepted for delivery: the resolution promise is kept now."""
     kind, _colon, public_id = ref.partition(":")
