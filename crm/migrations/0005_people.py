@@ -410,5 +410,17 @@ class Migration(migrations.Migration):
             model_name='shift',
             constraint=models.UniqueConstraint(fields=('user', 'weekday', 'starts'), name='shift_once'),
         ),
+        migrations.AddConstraint(
+            model_name='outgoingmessage',
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(('kind', 'service'), _negated=True),
+                    ('conversation__isnull', True),
+                    ('signed_by__isnull', False),
+                    _connector='OR',
+                ),
+                name='outgoing_about_a_matter_is_signed',
+            ),
+        ),
         migrations.RunSQL(OWNER_CHANGES, "DROP TRIGGER owner_change_append_only ON crm_ownerchange"),
     ]

@@ -7,9 +7,21 @@ from functools import partial
 
 import pytest
 from django.core import mail
+from django.db import IntegrityError, transaction
 
 from crm.actions import desk, handoffs, intake, outgoing, owners, queue, rota, routing
-from crm.models import Alert, Conversation, HandOff, Helper, HistoryEntry, Interaction, OwnerChange, Promise, User
+from crm.models import (
+    Alert,
+    Conversation,
+    HandOff,
+    Helper,
+    HistoryEntry,
+    Interaction,
+    OutgoingMessage,
+    OwnerChange,
+    Promise,
+    User,
+)
 from crm.policy import HandOffReason, Role
 from tests.conftest import NOON
 from tests.crm.actions.test_queue import answered, told, workload
@@ -189,3 +201,16 @@ def test_two_offers_and_two_answers_in_the_same_second_are_one_R008(transactiona
     told_times = Interaction.objects.filter(external_id__startswith="hand-off").count()
     conversation.refresh_from_db()
     assert (conversation.owner == to) == (told_times == 1)
+
+
+def test_a_reply_reaches_the_person_who_signed_or_their_stand_in_R134():
+    ada, ben = colleague(name="Ada Okafor"), colleague(name="Ben")
+    conversation = known(ada)
+    sent = mail.outbox[-1]
+    assert "Ada Okafor" in sent.from_email
+    rota.be_away(ada.pk, starts_at=NOON, ends_at=NOON + timedelta(days=4), stand_in=ben, by=ben, at=NOON)
+    pull = queue.next_for(ben, at=NOON)  # the customer has written again
+    assert pull is not None
+    assert pull.conversation_id == conversation.pk
+    with pytest.raises(IntegrityError), transaction.atomic():
+        OutgoingMessage.objects.filter(conversation=conversation).update(signed_by=None)
