@@ -24,7 +24,7 @@ from crm.models import Absence, Certificate, Pull, RequiredSkill, Shift, User
 from crm.policy import Away, LineOfWork, Person, Rota, WeeklyShift, is_away, is_on_shift, is_small_team
 
 PAGE_SIZE = 50
-SEES, PLANS = "crm.view_pull", "crm.plan_people"
+SEES, PLANS, EMPLOYS = "crm.view_pull", "crm.plan_people", "crm.change_user"
 DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 
@@ -217,6 +217,9 @@ def _change(request: HttpRequest, user: User) -> tuple[forms.Form | None, str]:
             given["line_of_work"] = LineOfWork(given["line_of_work"])
         _result, refused = pages.tried(lambda: act(user.pk, **given, by=by, at=at))
         return form, refused
+    if does in ("leaves", "returns"):
+        pages.require(request, EMPLOYS)
+        return None, pages.tried(lambda: rota.set_active(user.pk, is_active=does == "returns", by=by, at=at))[1]
     if does == "back" and Absence.objects.filter(pk=row, user=user).exists():
         return None, pages.tried(lambda: rota.be_back(row, by=by, at=at))[1]
     if does == "revoke" and Certificate.objects.filter(pk=row, user=user).exists():
@@ -277,6 +280,7 @@ def _show(request: HttpRequest, user: User, bound: forms.Form | None, refused: s
         absence=shown[AbsenceForm],
         certificate=shown[CertificateForm],
         may_plan=request.user.has_perm(PLANS),
+        may_employ=request.user.has_perm(EMPLOYS) and user.pk != request.user.pk,
         is_small=_is_small(),
         refused=refused,
         status=409 if refused else 200,

@@ -9,10 +9,10 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import desk, holds, promises, routing
+from crm.actions import desk, holds, owners, promises, routing
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
-from crm.policy import PromiseDue, PromiseKind
+from crm.policy import OwnerChangeReason, PromiseDue, PromiseKind
 from recovery import policy
 from recovery.models import Case, Decision, PolicyVersion
 from recovery.policy import NEXT, ComplaintType, Facts, Outcome, Severity, Status
@@ -77,13 +77,20 @@ def open_case(conversation_id: int, *, facts: Facts, seen_because: list[str], by
 
 @transaction.atomic
 def own(case_id: int, *, by: User, at: datetime) -> Case:
-    """Say by name “this is mine”. Raises Case.DoesNotExist, WrongStatus; then nothing has changed."""
+    """Say by name “this is mine”; its conversation too, as long as the customer has met nobody else.
+
+    Raises Case.DoesNotExist, WrongStatus; then nothing has changed.
+    """
     case = _locked(case_id)
     _move(case, Status.OWNED)
     case.owner, case.owned_at = by, at
     case.save(update_fields=["status", "owner", "owned_at"])
-    conversation = Conversation.objects.select_for_update(of=("self",)).get(pk=case.conversation_id)
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=case.conversation_id)
+    )
     promises.meet(conversation, [PromiseKind.OWNERSHIP], at=at, interaction=None)
+    if conversation.owner_id is None or conversation.first_answer_at is None:
+        owners.give(conversation, by.pk, why=OwnerChangeReason.TAKEN, by=by, at=at)
     history.record(case.customer, "case.owned", ref=ref_of(case), by=by, at=at)
     return case
 

@@ -177,6 +177,17 @@ def test_the_plan_of_a_colleague_is_kept_and_a_mistake_is_said() -> None:
     assert Certificate.objects.get().revoked_by == lead
 
 
+def test_only_an_administrator_closes_an_account() -> None:
+    ada = colleague(Role.AGENT, email="ada@shop.example")
+    page = reverse("admin:one_of_us", args=[ada.public_id])
+    assert browser(Role.LEAD).post(page, {"do": "leaves"}).status_code == 403
+    administrator = browser(Role.ADMINISTRATOR)
+    for does, active in (("leaves", False), ("returns", True)):
+        assert administrator.post(page, {"do": does}).status_code == 302
+        ada.refresh_from_db()
+        assert ada.is_active is active
+
+
 def test_a_small_team_sees_no_rota_and_loses_no_clock_R147() -> None:
     lead = colleague(Role.LEAD)
     client, page = logged_in(lead), reverse("admin:one_of_us", args=[lead.public_id])

@@ -215,6 +215,12 @@ def test_a_case_has_the_owner_of_its_conversation_once_it_was_taken_on_R006():
     assert case.owner is None  # nobody has said “this is mine” yet
     actions.own(case.pk, by=ben, at=NOON)
 
+    cem = colleague(name="Cem")
+    other = opened()
+    Conversation.objects.filter(pk=other.conversation_id).update(owner=ada)
+    actions.own(other.pk, by=cem, at=NOON)
+    assert Conversation.objects.get(pk=other.conversation_id).owner == cem  # its customer had met nobody
+
     owners.assign(case.conversation_id, to=ada, by=ben, at=NOON)
     while actions.work_batch("recovery", at=NOON):
         pass

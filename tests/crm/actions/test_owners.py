@@ -217,7 +217,9 @@ def test_of_somebody_who_has_left_everything_moves_R006():
     desk.answer(waiting.pk, text="Hello", by=ada, at=NOON)
     Conversation.objects.filter(pk=closed.pk).update(state=ConversationState.CLOSED)
     Conversation.objects.update(owner=ada)
-    User.objects.filter(pk=ada.pk).update(is_active=False)
+    rota.set_active(ada.pk, is_active=False, by=lead(), at=NOON)
+    with pytest.raises(rota.NotPossible):
+        rota.set_active(ben.pk, is_active=False, by=ben, at=NOON)
 
     assert owners.reassign_owner(NOON) == 2
     assert set(Conversation.objects.values_list("state", "owner")) == {
