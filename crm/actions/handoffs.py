@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import alerts, desk, intake, owners, queue, routing
-from crm.models import Conversation, HandOff, Helper, User
+from crm.models import Alert, Conversation, HandOff, Helper, User
 from crm.policy import (
     AlertKind,
     ConversationState,
@@ -126,6 +126,7 @@ def accept(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
     offered.state, offered.settled_at = HandOffState.ACCEPTED, at
     offered.customer_told_at = at if told is not None else None
     offered.save(update_fields=["state", "settled_at", "customer_told_at"])
+    _seen(offered, by=by, at=at)
     if circle:
         alerts.write(
             [alerts.told(AlertKind.HAND_OFF_LOOP, key=str(offered.public_id), conversation=conversation, at=at)]
@@ -155,8 +156,15 @@ def withdraw(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
 def _settled(offered: HandOff, state: HandOffState, *, by: User, at: datetime) -> HandOff:
     offered.state, offered.settled_at = state, at
     offered.save(update_fields=["state", "settled_at"])
+    _seen(offered, by=by, at=at)
     _record(offered, f"hand_off.{state.value}", by=by, at=at)
     return offered
+
+
+def _seen(offered: HandOff, *, by: User, at: datetime) -> None:
+    """Whoever settles an offer has nothing left to be told about it."""
+    asked = alerts.told(AlertKind.HAND_OFF_OFFERED, key=str(offered.public_id), at=at)
+    Alert.objects.filter(key=asked.key, seen_at=None).update(seen_at=at, seen_by=by)
 
 
 @transaction.atomic

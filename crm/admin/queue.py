@@ -185,6 +185,8 @@ def side(request: HttpRequest, conversation: Conversation) -> str:
     user, at = pages.colleague(request), timezone.now()
     worker_id, since = getattr(conversation, "worker_id", None), getattr(conversation, "worked_since", None)
     may_answer = user.has_perm(CAN_ANSWER)
+    is_open = conversation.state == ConversationState.OPEN
+    is_up = is_open or (conversation.owner_id is None and conversation.state != ConversationState.CLOSED)
     return render_to_string(
         "admin/desk/queue_side.html",
         {
@@ -192,8 +194,8 @@ def side(request: HttpRequest, conversation: Conversation) -> str:
             "worker": getattr(conversation, "worker", None) or "",
             "since": words.ago(since, at=at) if since else "",
             "is_mine_now": worker_id == user.pk,
-            "may_take": may_answer and conversation.state != ConversationState.CLOSED and worker_id is None,
-            "is_open": conversation.state == ConversationState.OPEN,
+            "may_take": may_answer and is_up and worker_id is None,
+            "is_open": is_open,
             "is_asked": getattr(conversation, "offered_to", None) == user.pk,
             "is_offered": getattr(conversation, "offered_to", None) is not None,
             "may_answer": may_answer,

@@ -61,6 +61,7 @@ def test_the_owner_stays_owner_until_the_other_one_says_yes_R008():
     assert Alert.objects.get(kind="hand_off_offered").to == ben
 
     accepted = handoffs.accept(offer.pk, by=ben, at=NOON + timedelta(minutes=5))
+    assert Alert.objects.get(kind="hand_off_offered").seen_by == ben
     conversation.refresh_from_db()
     assert conversation.owner == ben
     assert (conversation.due_at, conversation.spoke_at, conversation.first_answer_at) == before
