@@ -110,8 +110,6 @@ def accept(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
     if offered.to_id != by.pk:
         raise NotYours(_("This was offered to somebody else."))
     conversation = offered.conversation
-    if conversation.owner_id != offered.giver_id:
-        raise NotOffered(_("Somebody else looks after this by now; please ask them."))
     routing.check(by, conversation, at=at, mode=None)
     accepted = HandOff.objects.filter(conversation=conversation, state=HandOffState.ACCEPTED)
     circle = goes_in_a_circle(list(accepted.values_list("giver_id", flat=True)), to=by.pk)
@@ -148,7 +146,7 @@ def decline(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
 def withdraw(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
     """Take an offer back before it is answered. Raises HandOff.DoesNotExist, NotYours, NotOffered."""
     offered = _open(hand_off_id)
-    if by.pk not in (offered.giver_id, offered.conversation.owner_id) and not by.has_perm(PLANS):
+    if offered.giver_id != by.pk and not by.has_perm(PLANS):
         raise NotYours(_("Only whoever offered it, or a lead, can take it back."))
     return _settled(offered, HandOffState.WITHDRAWN, by=by, at=at)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +13,13 @@ from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import alerts, routing, work
-from crm.models import Absence, Conversation, HistoryEntry, OwnerChange, Promise, Pull, RequiredSkill, User
+from crm.models import Absence, Conversation, HandOff, HistoryEntry, OwnerChange, Promise, Pull, RequiredSkill, User
 from crm.policy import (
     OWNERS_WITHIN_A_WEEK,
     WAITING_COUNTS_FOR,
     AlertKind,
     ConversationState,
+    HandOffState,
     OwnerChangeReason,
     Person,
     QueueClass,
@@ -55,8 +56,11 @@ def changed(
     return change, entry
 
 
-def follow(conversations: Iterable[Conversation], *, at: datetime) -> None:
-    """Let what hangs on these conversations learn that their owner has changed."""
+def follow(conversations: Sequence[Conversation], *, at: datetime) -> None:
+    """Let what hangs on these conversations learn that their owner has changed; an offer of the old one is void."""
+    HandOff.objects.filter(conversation__in=conversations, state=HandOffState.OFFERED).update(
+        state=HandOffState.WITHDRAWN, settled_at=at
+    )
     work.follow_each("owner.changed", refs=[f"conversation:{found.public_id}" for found in conversations], at=at)
 
 
@@ -157,7 +161,7 @@ def give_orphans_an_owner(at: datetime) -> int:
 
 
 def _move(moves: list[tuple[Conversation, int, str]], *, why: OwnerChangeReason, at: datetime) -> None:
-    """Change many owners at once: (conversation, locked by the caller; new owner; note). Four statements."""
+    """Change many owners at once: (conversation, locked by the caller; new owner; note). Five statements."""
     if not moves:
         return
     told = [changed(conversation, owner, why=why, by=None, at=at, note=note) for conversation, owner, note in moves]
