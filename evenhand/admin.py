@@ -156,6 +156,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _("People"),
             False,
             [
+                (_("Who is here"), "diversity_3", "people", "crm.view_pull", ()),
                 (_("Accounts"), "badge", "crm_user_changelist", "crm.view_user", ()),
                 (_("Roles"), "verified_user", "auth_group_changelist", "auth.view_group", ()),
             ],

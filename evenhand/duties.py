@@ -57,7 +57,9 @@ LANES: dict[str, Lane] = {
     ),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
     "recovery": Lane(
-        "recovery.tasks.run_due", SWEPT, "note what became of a case's messages, and of one that was wrongly dismissed"
+        "recovery.tasks.run_due",
+        SWEPT,
+        "note what became of a case's messages, that its owner changed, or that it was wrongly dismissed",
     ),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
@@ -65,6 +67,7 @@ LANES: dict[str, Lane] = {
 NUDGES: dict[str, tuple[Nudge, ...]] = {
     "raw.kept": (Nudge("ingest"),),
     "interaction.received": (Nudge("triage", keeps_row=True),),
+    "owner.changed": (Nudge("recovery", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "dismissal.overturned": (Nudge("recovery", keeps_row=True),),

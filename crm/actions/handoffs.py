@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import alerts, desk, intake, owners, queue, routing
-from crm.models import Conversation, HandOff, Helper, User
+from crm.models import Alert, Conversation, HandOff, Helper, User
 from crm.policy import (
     AlertKind,
     ConversationState,
@@ -110,8 +110,6 @@ def accept(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
     if offered.to_id != by.pk:
         raise NotYours(_("This was offered to somebody else."))
     conversation = offered.conversation
-    if conversation.owner_id != offered.giver_id:
-        raise NotOffered(_("Somebody else looks after this by now; please ask them."))
     routing.check(by, conversation, at=at, mode=None)
     accepted = HandOff.objects.filter(conversation=conversation, state=HandOffState.ACCEPTED)
     circle = goes_in_a_circle(list(accepted.values_list("giver_id", flat=True)), to=by.pk)
@@ -126,6 +124,7 @@ def accept(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
     offered.state, offered.settled_at = HandOffState.ACCEPTED, at
     offered.customer_told_at = at if told is not None else None
     offered.save(update_fields=["state", "settled_at", "customer_told_at"])
+    _seen(offered, by=by, at=at)
     if circle:
         alerts.write(
             [alerts.told(AlertKind.HAND_OFF_LOOP, key=str(offered.public_id), conversation=conversation, at=at)]
@@ -147,7 +146,7 @@ def decline(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
 def withdraw(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
     """Take an offer back before it is answered. Raises HandOff.DoesNotExist, NotYours, NotOffered."""
     offered = _open(hand_off_id)
-    if by.pk not in (offered.giver_id, offered.conversation.owner_id) and not by.has_perm(PLANS):
+    if offered.giver_id != by.pk and not by.has_perm(PLANS):
         raise NotYours(_("Only whoever offered it, or a lead, can take it back."))
     return _settled(offered, HandOffState.WITHDRAWN, by=by, at=at)
 
@@ -155,8 +154,15 @@ def withdraw(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
 def _settled(offered: HandOff, state: HandOffState, *, by: User, at: datetime) -> HandOff:
     offered.state, offered.settled_at = state, at
     offered.save(update_fields=["state", "settled_at"])
+    _seen(offered, by=by, at=at)
     _record(offered, f"hand_off.{state.value}", by=by, at=at)
     return offered
+
+
+def _seen(offered: HandOff, *, by: User, at: datetime) -> None:
+    """Whoever settles an offer has nothing left to be told about it."""
+    asked = alerts.told(AlertKind.HAND_OFF_OFFERED, key=str(offered.public_id), at=at)
+    Alert.objects.filter(key=asked.key, seen_at=None).update(seen_at=at, seen_by=by)
 
 
 @transaction.atomic

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,13 +12,18 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import alerts, routing
-from crm.models import Absence, Conversation, HistoryEntry, OwnerChange, Promise, Pull, RequiredSkill, User
+from crm.actions import alerts, routing, work
+from crm.models import Absence, Conversation, HandOff, HistoryEntry, OwnerChange, Promise, Pull, RequiredSkill, User
 from crm.policy import (
     OWNERS_WITHIN_A_WEEK,
+    WAITING_COUNTS_FOR,
     AlertKind,
     ConversationState,
+    HandOffState,
     OwnerChangeReason,
+    Person,
+    QueueClass,
+    effort,
     owner_for,
     returns_at,
 )
@@ -49,6 +56,14 @@ def changed(
     return change, entry
 
 
+def follow(conversations: Sequence[Conversation], *, at: datetime) -> None:
+    """Let what hangs on these conversations learn that their owner has changed; an offer of the old one is void."""
+    HandOff.objects.filter(conversation__in=conversations, state=HandOffState.OFFERED).update(
+        state=HandOffState.WITHDRAWN, settled_at=at
+    )
+    work.follow_each("owner.changed", refs=[f"conversation:{found.public_id}" for found in conversations], at=at)
+
+
 def give(
     conversation: Conversation, owner_id: int, *, why: OwnerChangeReason, by: User | None, at: datetime, note: str = ""
 ) -> None:
@@ -59,6 +74,7 @@ def give(
     conversation.save(update_fields=["owner"])
     change.save(force_insert=True)
     entry.save(force_insert=True)
+    follow([conversation], at=at)
 
 
 @transaction.atomic
@@ -79,28 +95,65 @@ def assign(conversation_id: int, *, to: User, by: User, at: datetime) -> Convers
     return conversation
 
 
-def _candidates(at: datetime) -> tuple[dict[int, frozenset[str]], set[str]]:
-    """Who takes conversations now, with their certified skills, and the skills asked for; three statements."""
-    staff = list(User.objects.taking_conversations().order_by("pk").values_list("pk", flat=True))
-    skills = routing.certified(staff, at=at)
-    demanded = set(RequiredSkill.objects.values_list("skill", flat=True))
-    return {pk: skills.get(pk, (frozenset(), frozenset()))[0] for pk in staff}, demanded
+@dataclass(slots=True)
+class _Team:
+    """Who takes conversations now: their certified skills and the effort points they have left; and the skills asked for."""
+
+    skills: dict[int, frozenset[str]]
+    room: dict[int, int]
+    demanded: set[str]
+
+    def choose(self, conversation: Conversation, *, first: int | None, at: datetime) -> int | None:
+        """Name who takes a matter, `first` if they can, and count it; None when nobody has room and skill for it."""
+        skill = conversation.skill if conversation.skill in self.demanded else ""
+        weight = _weight(conversation, at=at)
+        able = [
+            pk
+            for pk, skills in self.skills.items()
+            if pk != conversation.owner_id and self.room[pk] >= weight and (not skill or skill in skills)
+        ]
+        owner = owner_for(str(conversation.public_id), staff=able, previous_owner=first)
+        if owner is not None:
+            self.room[owner] -= weight
+        return owner
+
+
+def _team(at: datetime) -> _Team:
+    """Read who takes conversations now; four statements."""
+    staff = list(User.objects.taking_conversations().order_by("pk"))
+    keys = [user.pk for user in staff]
+    certified, loads = routing.certified(keys, at=at), routing.loads(at, of=keys)
+    caps = {user.pk: Person(share=user.customer_service_share, points=user.capacity_points).cap for user in staff}
+    return _Team(
+        skills={pk: certified.get(pk, (frozenset(), frozenset()))[0] for pk in keys},
+        room={pk: caps[pk] - loads.get(pk, 0) for pk in keys},
+        demanded=set(RequiredSkill.objects.values_list("skill", flat=True)),
+    )
+
+
+def _weight(conversation: Conversation, *, at: datetime) -> int:
+    """What a matter weighs at least for whoever gets it; one that has gone quiet weighs nothing."""
+    waits_for_us = conversation.state == ConversationState.OPEN
+    spoken = conversation.last_outbound_at
+    if not waits_for_us and (spoken is None or spoken <= at - WAITING_COUNTS_FOR):
+        return 0
+    is_critical = conversation.queue_class == QueueClass.CRITICAL
+    return effort(waits_for_us=waits_for_us, is_critical=is_critical, contacts=0)
 
 
 def give_orphans_an_owner(at: datetime) -> int:
-    """Give every open conversation without an owner to somebody who takes conversations now. Returns how many were given."""
-    candidates, demanded = _candidates(at)
+    """Give open conversations without an owner to those who take conversations now and have room. Returns how many were given."""
+    team = _team(at)
     moves = []
     with transaction.atomic():
         orphans = (
             Conversation.objects.unowned()
             .select_for_update(skip_locked=True, of=("self",))
             .select_related("customer")
-            .order_by("id")[:AT_ONCE]
+            .in_due_order()[:AT_ONCE]
         )
-        for conversation in orphans if candidates else ():
-            skill = conversation.skill if conversation.skill in demanded else ""
-            owner = owner_for(str(conversation.public_id), staff=routing.able(candidates, skill), previous_owner=None)
+        for conversation in orphans if team.room else ():
+            owner = team.choose(conversation, first=None, at=at)
             if owner is not None:
                 moves.append((conversation, owner, ""))
         _move(moves, why=OwnerChangeReason.UNOWNED, at=at)
@@ -108,11 +161,14 @@ def give_orphans_an_owner(at: datetime) -> int:
 
 
 def _move(moves: list[tuple[Conversation, int, str]], *, why: OwnerChangeReason, at: datetime) -> None:
-    """Change many owners at once: (conversation, locked by the caller; new owner; note). Three statements."""
+    """Change many owners at once: (conversation, locked by the caller; new owner; note). Five statements."""
+    if not moves:
+        return
     told = [changed(conversation, owner, why=why, by=None, at=at, note=note) for conversation, owner, note in moves]
     Conversation.objects.bulk_update([conversation for conversation, _owner, _note in moves], ["owner"])
     OwnerChange.objects.bulk_create(change for change, _entry in told)
     HistoryEntry.objects.bulk_create(entry for _change, entry in told)
+    follow([conversation for conversation, _owner, _note in moves], at=at)
 
 
 def reassign_owner(at: datetime) -> int:
@@ -129,8 +185,8 @@ def reassign_owner(at: datetime) -> int:
         )
     )
     away = list(owners.filter(Q(is_active=False) | Q(is_available=False)).order_by("pk"))
-    candidates, demanded = _candidates(at)
-    if not away or not candidates:
+    team = _team(at)
+    if not away or not team.room:
         return 0
     plans = routing.rotas(away, at=at)
     stand_ins = dict(
@@ -154,14 +210,12 @@ def reassign_owner(at: datetime) -> int:
             .filter(~Exists(Pull.objects.in_work().filter(conversation=OuterRef("pk"))))
             .select_for_update(skip_locked=True, of=("self",))
             .select_related("customer")
-            .order_by("id")[:AT_ONCE]
+            .in_due_order()[:AT_ONCE]
         )
         for conversation in due:
             before = conversation.owner_id or 0
-            skill = conversation.skill if conversation.skill in demanded else ""
-            able = [pk for pk in routing.able(candidates, skill) if pk != before]
             # The stand-in goes first; somebody full or away themselves is none.
-            owner = owner_for(str(conversation.public_id), staff=able, previous_owner=stand_ins.get(before))
+            owner = team.choose(conversation, first=stand_ins.get(before), at=at)
             if owner is not None:
                 moves.append((conversation, owner, _note(conversation, names[before], back[before])))
         _move(moves, why=OwnerChangeReason.NOT_THERE, at=at)

@@ -242,6 +242,7 @@ def answered(
     has_room = by.takes_conversations and by.is_available and not by.is_full and by.customer_service_share > 0
     if conversation.owner_id is None or (has_room and _moves(conversation, by)):
         rows += owners.changed(conversation, by.pk, why=OwnerChangeReason.TAKEN, by=by, at=at)
+        owners.follow([conversation], at=at)
     return rows
 
 

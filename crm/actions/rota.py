@@ -66,7 +66,23 @@ def set_workload(
 
 
 @transaction.atomic
-def set_shifts(user_id: int, shifts: Collection[WeeklyShift], *, zone: str, by: User, at: datetime) -> None:
+def set_active(user_id: int, *, is_active: bool, by: User, at: datetime) -> User:
+    """Note that a colleague leaves us, or is back; whoever has left cannot log in, and what is theirs moves on by itself.
+
+    Raises User.DoesNotExist, NotPossible when somebody means themselves; then nothing has changed.
+    """
+    user = _colleague(user_id)
+    if user.pk == by.pk:
+        raise NotPossible(_("Nobody closes their own account; please ask a colleague."))
+    if user.is_active != is_active:
+        user.is_active = is_active
+        user.save(update_fields=["is_active"])
+        _record(user, "staff.back_with_us" if is_active else "staff.left", by=by, at=at, detail={})
+    return user
+
+
+@transaction.atomic
+def set_shifts(user_id: int, *, shifts: Collection[WeeklyShift], zone: str, by: User, at: datetime) -> None:
     """Replace a colleague's weekly shifts; none means always. zone: IANA name, "" for the shop's own.
 
     Raises User.DoesNotExist, NotPossible; then nothing has changed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -278,8 +278,3 @@ def check_public(user: User, *, at: datetime) -> None:
         raise NotCertified(
             _("Everybody can read what is written there. Please let somebody answer who is certified for it.")
         )
-
-
-def able(candidates: Mapping[int, frozenset[str]], skill: str) -> list[int]:
-    """Of these accounts and their skills, those who have a skill; all of them when none is asked for."""
-    return [pk for pk, skills in candidates.items() if not skill or skill in skills]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -43,7 +43,12 @@ def items_after(event: str, *, ref: str, at: datetime) -> list[WorkItem]:
 
 def follow(event: str, *, ref: str, at: datetime) -> None:
     """Write an event's work items and ring their lanes after commit. A repeat adds nothing."""
-    items = items_after(event, ref=ref, at=at)
+    follow_each(event, refs=[ref], at=at)
+
+
+def follow_each(event: str, *, refs: Iterable[str], at: datetime) -> None:
+    """The same for an event that happened to several things at once; one statement."""
+    items = [item for ref in refs for item in items_after(event, ref=ref, at=at)]
     if items:
         WorkItem.objects.bulk_create(items, ignore_conflicts=True)
     dispatch.after_commit(event)

@@ -14,11 +14,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_deny
 
-from crm.actions import desk, queue
-from crm.admin import pages, panels, promises, words
+from crm.actions import desk
+from crm.admin import pages, panels, promises, queue, words
 from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage
 from crm.models.talk import AttachmentState
-from crm.policy import ConversationState, Direction, MissReason
+from crm.policy import ConversationState, Direction, MissReason, OutOfOrder
 
 SHOWN_AT_ONCE = 60
 FOLDED_FROM = 3000
@@ -57,6 +57,7 @@ class Draft:
     answer: str = ""
     stays: str = "customer"
     correction: str = ""
+    out_of_order: str = ""
     note: str = ""
     key: str = ""
     refused: str = ""
@@ -67,7 +68,7 @@ class Draft:
 def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Show a conversation; a POST is one act of the desk, named by its button."""
     found = (
-        Conversation.objects.visible_to(pages.colleague(request))
+        queue.with_work(Conversation.objects.visible_to(pages.colleague(request)), at=timezone.now())
         .select_related("customer", "owner")
         .filter(public_id=public_id)
         .first()
@@ -84,6 +85,7 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
             answer=request.POST.get("answer", ""),
             stays=request.POST.get("stays", "customer"),
             correction=request.POST.get("correction", ""),
+            out_of_order=queue.chosen_reason(request.POST),
             note=request.POST.get("note", ""),
             key=request.POST.get("key", "") or pages.fresh_key(),
             refused=refused,
@@ -104,6 +106,7 @@ def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UU
                 key=form.get("key", ""),
                 stays_open=form.get("stays") == "us",
                 correction=form.get("correction", ""),
+                out_of_order=queue.chosen_reason(form),
             ),
             _("Your answer is on its way. The promise is kept once it is accepted for delivery."),
         ),
@@ -124,10 +127,6 @@ def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UU
         "reopen": (
             lambda: desk.reopen(conversation.pk, by=pages.colleague(request), at=at),
             _("The conversation is open again."),
-        ),
-        "take": (
-            lambda: queue.take(conversation.pk, by=pages.colleague(request), at=at),
-            _("This conversation is yours now."),
         ),
     }
     chosen = does.get(form.get("do", ""))
@@ -162,6 +161,8 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
         may_answer=request.user.has_perm(CAN_ANSWER),
         may_see_customer=request.user.has_perm("crm.view_customer"),
         is_closed=found.state == ConversationState.CLOSED,
+        waits_for_us=found.state == ConversationState.OPEN,
+        out_of_order=OutOfOrder.choices,
         is_mine=found.owner_id == request.user.pk,
         status=409 if draft.refused else 200,
     )

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.admin import pages, panels, words
+from crm.admin import pages, panels, queue, words
 from crm.models import Conversation, Interaction, User
 from crm.models.talk import ConversationQuerySet
 from crm.policy import Direction
@@ -30,6 +30,7 @@ class Row:
     due: words.Due
     line: str
     mark: panels.Mark | None
+    worker: str
 
 
 @pages.page("crm.view_conversation", methods=["GET"])
@@ -61,6 +62,9 @@ def inbox(request: HttpRequest) -> HttpResponse:
         tab=tab,
         next_key=next_key,
         is_first=not request.GET.get("after"),
+        offers=queue.offers_to(user),
+        own_count=queue.own_count(user),
+        may_answer=user.has_perm(queue.CAN_ANSWER),
     )
 
 
@@ -87,7 +91,10 @@ def _page(request: HttpRequest, waiting: ConversationQuerySet, *, at: datetime) 
         )[:1]
     )
     conversations = list(
-        waiting.select_related("customer", "owner").annotate(said=Subquery(last_said)).in_due_order()[: PAGE_SIZE + 1]
+        queue.with_work(waiting, at=at)
+        .select_related("customer", "owner")
+        .annotate(said=Subquery(last_said))
+        .in_due_order()[: PAGE_SIZE + 1]
     )
     more = len(conversations) > PAGE_SIZE
     conversations = conversations[:PAGE_SIZE]
@@ -102,6 +109,7 @@ def _page(request: HttpRequest, waiting: ConversationQuerySet, *, at: datetime) 
             due=words.due(conversation.due_at or at, at=at),
             line=_line(getattr(conversation, "said", None)),
             mark=marks.get(conversation.pk),
+            worker=getattr(conversation, "worker", None) or "",
         )
         for conversation in conversations
     ]

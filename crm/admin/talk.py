@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import adverse, alerts, endings, hours, live, outgoing, sources
+from crm.admin import adverse, alerts, endings, hours, live, outgoing, queue, sources, team
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
@@ -24,6 +24,12 @@ urlpatterns: list[URLPattern] = [
     path("conversation/<uuid:public_id>/", conversation, name="conversation"),
     path("conversation/<uuid:public_id>/promise/", promise, name="promise"),
     path("attachment/<uuid:public_id>/", attachment, name="attachment"),
+    path("inbox/next/", queue.take_next, name="take_next"),
+    path("conversation/<uuid:public_id>/work/", queue.work_on, name="work_on"),
+    path("hand-off/<uuid:public_id>/", queue.answer_offer, name="answer_offer"),
+    path("people/", team.people, name="people"),
+    path("people/skills/", team.skills, name="skills"),
+    path("people/<uuid:public_id>/", team.one_of_us, name="one_of_us"),
     path("call/", log_call, name="log_call"),
     *live.urlpatterns,
     *sources.urlpatterns,

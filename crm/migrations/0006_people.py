@@ -378,6 +378,10 @@ class Migration(migrations.Migration):
             model_name='pull',
             index=models.Index(fields=['at', 'by'], name='pull_newest'),
         ),
+        migrations.AddIndex(
+            model_name='pull',
+            index=models.Index(condition=models.Q(('finished_how', 'answered')), fields=['finished_at'], name='pull_answered'),
+        ),
         migrations.AddConstraint(
             model_name='pull',
             constraint=models.UniqueConstraint(condition=models.Q(('finished_at', None)), fields=('conversation',), name='pull_one_at_a_time'),
@@ -405,6 +409,18 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='shift',
             constraint=models.UniqueConstraint(fields=('user', 'weekday', 'starts'), name='shift_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='outgoingmessage',
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(('kind', 'service'), _negated=True),
+                    ('conversation__isnull', True),
+                    ('signed_by__isnull', False),
+                    _connector='OR',
+                ),
+                name='outgoing_about_a_matter_is_signed',
+            ),
         ),
         migrations.RunSQL(OWNER_CHANGES, "DROP TRIGGER owner_change_append_only ON crm_ownerchange"),
     ]

@@ -68,6 +68,11 @@ class OutgoingMessage(models.Model):
             models.CheckConstraint(
                 condition=Q(kind=MessageKind.SERVICE) | ~Q(purpose=""), name="outgoing_gesture_has_purpose"
             ),
+            # Whoever gets words about their matter knows who wrote them and whom a reply reaches (R134).
+            models.CheckConstraint(
+                condition=~Q(kind=MessageKind.SERVICE) | Q(conversation__isnull=True) | Q(signed_by__isnull=False),
+                name="outgoing_about_a_matter_is_signed",
+            ),
         ]
         indexes = [
             models.Index(fields=["send_after", "id"], name="outgoing_ready", condition=Q(state=OutgoingState.READY)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +14,9 @@ from crm.models.ids import uuid7
 from crm.models.rota import Absence, Certificate, RequiredSkill
 from crm.models.talk import Conversation, ConversationQuerySet
 from crm.policy import HandOffReason, HandOffState, OutOfOrder, OwnerChangeReason, PullEnd, PutBack, WorkMode
+
+ON_ITS_WAY_FOR = timedelta(hours=1)
+"""An answer that the other side has not accepted yet counts as one for so long when somebody else looks for work."""
 
 
 class PullQuerySet(models.QuerySet["Pull"]):
@@ -65,6 +68,7 @@ class Pull(models.Model):
             models.Index(fields=["by"], name="pull_in_work", condition=Q(finished_at=None)),
             models.Index(fields=["idle_at"], name="pull_idle", condition=Q(finished_at=None)),
             models.Index(fields=["at", "by"], name="pull_newest"),
+            models.Index(fields=["finished_at"], name="pull_answered", condition=Q(finished_how=PullEnd.ANSWERED)),
         ]
 
     def __str__(self) -> str:
@@ -172,7 +176,8 @@ def in_queue_of(user_id: int, *, at: datetime, may_take_new: bool) -> Conversati
         | Q(owner__in=Absence.objects.running(at).filter(stand_in=user_id).values("user"))
         | Q(Exists(Helper.objects.filter(conversation=OuterRef("pk"), user=user_id, left_at=None)))
     )
-    unmet = Q(first_answer_at=None) & ~Exists(pulls.filter(finished_how=PullEnd.ANSWERED))
+    on_its_way = pulls.filter(finished_how=PullEnd.ANSWERED, finished_at__gt=at - ON_ITS_WAY_FOR)
+    unmet = Q(first_answer_at=None) & ~Exists(on_its_way)
     taken = theirs | Q(owner=None) | unmet if may_take_new else theirs
     able = (
         Q(skill="")

@@ -12,10 +12,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import desk, endings, holds, promises, routing, statements
+from crm.actions import desk, endings, holds, owners, promises, routing, statements
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
-from crm.policy import DismissalReason, PromiseKind, is_the_same_matter
+from crm.policy import DismissalReason, OutOfOrder, OwnerChangeReason, PromiseKind, is_the_same_matter
 from recovery import policy
 from recovery.models import LIVE, Case, Decision, PolicyVersion, Settlement
 from recovery.policy import NEXT, ComplaintType, Facts, Outcome, Severity, Status
@@ -114,7 +114,9 @@ def _came_back(heard: Interaction, *, complains: bool, at: datetime) -> None:
 
 @transaction.atomic
 def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
-    """Take a case on by name. words: “this is mine, I am …”, as the customer gets to read it (R132); "" says nothing yet.
+    """Take a case on by name, and its conversation while the customer has met nobody else.
+
+    words: “this is mine, I am …”, as the customer gets to read it (R132); "" says nothing yet.
 
     The promise that a named person takes it on is kept when those words are accepted for delivery, as with every answer.
     Raises Case.DoesNotExist, WrongStatus, desk.NoWayBack and what else an answer may raise; then nothing has changed.
@@ -123,6 +125,11 @@ def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
     _move(case, Status.OWNED)
     case.owner, case.owned_at = by, at
     case.save(update_fields=["status", "owner", "owned_at"])
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=case.conversation_id)
+    )
+    if conversation.owner_id is None or conversation.first_answer_at is None:
+        owners.give(conversation, by.pk, why=OwnerChangeReason.TAKEN, by=by, at=at)
     history.record(case.customer, "case.owned", ref=ref_of(case), by=by, at=at)
     if words.strip():
         desk.answer(
@@ -134,6 +141,7 @@ def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
             concerns=f"owner:{case.public_id}",
             stays_open=True,
             meets=[PromiseKind.OWNERSHIP],
+            out_of_order=OutOfOrder.SAME_MATTER,  # saying whose it is serves nobody else's matter later
         )
     return case
 
@@ -381,6 +389,11 @@ def dismiss(case_id: int, *, reason: DismissalReason, by: User, at: datetime) ->
     return case
 
 
+def seen_again(event: str, ref: str, at: datetime) -> None:
+    """Take up the case of a conversation whose dismissal was found wrong."""
+    _seen_again(uuid.UUID(ref.partition(":")[2]), at=at)
+
+
 @transaction.atomic
 def _seen_again(conversation: uuid.UUID, *, at: datetime) -> None:
     """Take up the case of a conversation that was wrongly dismissed, or in which the customer spoke again."""
@@ -398,14 +411,29 @@ def _seen_again(conversation: uuid.UUID, *, at: datetime) -> None:
     history.record(case.customer, "case.reopened", ref=ref_of(case), by=None, at=at)
 
 
+def follow_owner(event: str, ref: str, at: datetime) -> None:
+    """Let whoever looks after a conversation own its case too, once somebody has taken the case on: one owner (R006)."""
+    with transaction.atomic():
+        case = (
+            Case.objects.select_for_update(of=("self",))
+            .select_related("customer", "conversation")
+            .filter(conversation__public_id=uuid.UUID(ref.partition(":")[2]))
+            .first()
+        )
+        if case is None or case.owner_id is None or case.status == Status.RESOLVED:
+            return
+        before, after = case.owner_id, case.conversation.owner_id
+        if after is None or after == before:
+            return
+        case.owner_id = after
+        case.save(update_fields=["owner"])
+        detail = {"before": before, "after": after}
+        history.record(case.customer, "case.owner_changed", ref=ref_of(case), by=None, at=at, detail=detail)
+
+
 def confirm(event: str, ref: str, at: datetime) -> None:
-    """Note what became of a case elsewhere: its confirmation or its owner's words were accepted for delivery, or its dismissal
-    was found wrong.
-    """
+    """Note that a case's written confirmation, or its owner's words, were accepted for delivery."""
     kind, _colon, public_id = ref.partition(":")
-    if event == "dismissal.overturned":
-        _seen_again(uuid.UUID(public_id), at=at)
-        return
     if kind == "owner":
         _told_whose_it_is(public_id, at=at)
     if kind != "case":

@@ -5,9 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 
 from crm.actions import work
-from recovery.actions.cases import confirm, triage
+from recovery.actions.cases import confirm, follow_owner, seen_again, triage
+
+HANDLERS = {
+    "interaction.received": triage,
+    "outgoing.accepted": confirm,
+    "owner.changed": follow_owner,
+    "dismissal.overturned": seen_again,
+}
+LANES = ("triage", "recovery")
 
 
 def work_batch(lane: str, *, at: datetime) -> int:
     """Work off one batch of a lane of recovery. Raises KeyError for a lane that is not ours."""
-    return work.work_batch(lane, {"triage": triage, "recovery": confirm}[lane], at=at)
+    if lane not in LANES:
+        raise KeyError(lane)
+    return work.work_batch(lane, _handle, at=at)
+
+
+def _handle(event: str, ref: str, at: datetime) -> None:
+    HANDLERS[event](event, ref, at)

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy
 from crm.admin import pages, panels, words
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
-from crm.policy import ConversationState, DismissalReason, PromiseKind
+from crm.policy import ConversationState, DismissalReason, OutOfOrder, PromiseKind
 from recovery import actions
 from recovery.admin.refusals import REFUSALS
 from recovery.models import LIVE, Case, Decision
@@ -97,6 +97,12 @@ class ResolveForm(forms.Form):
     correction = forms.CharField(
         label=gettext_lazy("If it takes back what we said before: why, in the same words as above"),
         max_length=500,
+        required=False,
+    )
+    out_of_order = forms.ChoiceField(
+        label=gettext_lazy("Why before others?"),
+        help_text=gettext_lazy("Only when it waits for us, is not next, and you are not working on it."),
+        choices=[("", gettext_lazy("it is next, or I am working on it")), *OutOfOrder.choices],
         required=False,
     )
 

@@ -215,7 +215,7 @@ def test_every_nudge_has_its_sweep():
 
 
 def test_every_event_that_is_rung_is_in_the_table():
-    named = re.compile(r"""(?:after_commit|follow|items_after)\(\s*["']([a-z_.]+)["']""")
+    named = re.compile(r"""(?:after_commit|follow|follow_each|items_after)\(\s*["']([a-z_.]+)["']""")
     rung = {event for file in product_files() for event in named.findall(file.read_text(encoding="utf-8"))}
     assert rung == set(duties.NUDGES)
 

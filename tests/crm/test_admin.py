@@ -133,6 +133,7 @@ PAGES: list[tuple[str, Iterable[str]]] = [
     ("alerts", STAFF),
     ("hours", STAFF),
     ("hours_new", [Role.LEAD, Role.ADMINISTRATOR]),
+    ("people", STAFF),
     ("log_call", [Role.AGENT, Role.LEAD]),
     ("outgoing", STAFF),
     ("crm_customer_changelist", STAFF),
@@ -341,7 +342,7 @@ def test_a_note_is_kept_once_and_never_sent(desk_of_agent: tuple[Client, User, C
 
 def test_taking_on_names_the_owner(desk_of_agent: tuple[Client, User, Conversation]) -> None:
     client, agent, conversation = desk_of_agent
-    client.post(page_of(conversation), {"do": "take"})
+    client.post(reverse("admin:work_on", args=[conversation.public_id]), {"do": "take"})
     conversation.refresh_from_db()
     assert conversation.owner == agent
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from crm.actions import desk, intake, outgoing
+from crm.actions import desk, intake, outgoing, owners, queue
 from crm.channels import PUBLIC
 from crm.models import Conversation, HistoryEntry, Hold, OutgoingMessage, Promise, WorkItem
-from crm.policy import PromiseKind, QueueClass
+from crm.policy import OutOfOrder, PromiseKind, QueueClass
 from recovery import actions
 from recovery.models import Case, Decision, PolicyRule, PolicyVersion
 from recovery.policy import ComplaintType, Facts, Outcome, Severity, Status
@@ -126,7 +126,8 @@ def test_settled_is_confirmed_only_when_the_letter_was_accepted():
     case, owner = opened(), colleague()
     actions.decide(case.pk, facts=DAMAGED, by=owner, at=NOON)
     actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation="We pay.", by=owner, at=NOON)
-    assert actions.work_batch("recovery", at=NOON) == 0
+    while actions.work_batch("recovery", at=NOON):
+        pass
     case.refresh_from_db()
     assert (case.status, case.confirmed_at) == (Status.RESOLVED, None)
     assert Hold.objects.active(NOON).exists()
@@ -212,3 +213,54 @@ def test_anger_in_public_makes_nothing_critical_E10(channel: str):
     case = Case.objects.get(conversation=heard.conversation)
     assert case.severity == Severity.LOW
     assert case.conversation.queue_class == QueueClass.ORDINARY
+
+
+@pytest.mark.django_db
+def test_a_case_has_the_owner_of_its_conversation_once_it_was_taken_on_R006():
+    ada, ben = colleague(name="Ada"), colleague(name="Ben")
+    case = opened()
+    Conversation.objects.update(owner=ada)
+    owners.assign(case.conversation_id, to=ben, by=ada, at=NOON)
+    while actions.work_batch("recovery", at=NOON):
+        pass
+    case.refresh_from_db()
+    assert case.owner is None  # nobody has said “this is mine” yet
+    actions.own(case.pk, by=ben, at=NOON)
+
+    cem = colleague(name="Cem")
+    other = opened()
+    Conversation.objects.filter(pk=other.conversation_id).update(owner=ada)
+    actions.own(other.pk, by=cem, at=NOON)
+    assert Conversation.objects.get(pk=other.conversation_id).owner == cem  # its customer had met nobody
+
+    owners.assign(case.conversation_id, to=ada, by=ben, at=NOON)
+    while actions.work_batch("recovery", at=NOON):
+        pass
+    case.refresh_from_db()
+    assert case.owner == ada
+    assert HistoryEntry.objects.get(verb="case.owner_changed").detail == {"before": ben.pk, "after": ada.pk}
+
+
+@pytest.mark.django_db
+def test_settling_out_of_order_needs_its_reason_and_changes_nothing_without_E09():
+    ada = colleague(name="Ada")
+    told()
+    case = actions.open_case(
+        told(spoke_at=NOON).conversation.pk, facts=Facts(), seen_because=[], by=None, at=NOON + timedelta(hours=1)
+    )
+    actions.decide(case.pk, facts=Facts(), by=ada, at=NOON)
+    Conversation.objects.exclude(pk=case.conversation_id).update(due_at=NOON)
+    with pytest.raises(queue.NotNext):
+        actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation="We pay.", by=ada, at=NOON)
+    case.refresh_from_db()
+    assert case.status == Status.DECIDED
+    actions.resolve(
+        case.pk, outcome=Outcome.UPHELD, explanation="We pay.", by=ada, at=NOON, out_of_order=OutOfOrder.SAME_MATTER
+    )
+
+
+@pytest.mark.django_db
+def test_what_a_case_is_about_says_which_skill_it_takes_R112():
+    case = opened()
+    actions.decide(case.pk, facts=DAMAGED, by=colleague(), at=NOON)
+    assert Conversation.objects.get().skill == "damaged_item"

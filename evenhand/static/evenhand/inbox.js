@@ -1,4 +1,4 @@
-// The inbox by keyboard: j and k move, Enter opens, ? helps. A click anywhere on a row opens it too.
+// The inbox by keyboard: n takes the next, j and k move, Enter opens, ? helps. A click anywhere on a row opens it too.
 "use strict";
 
 (() => {
@@ -32,7 +32,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select") || help.open) return;
-    if (event.key === "j") go(here + 1);
+    const next = document.getElementById("take-next");
+    if (event.key === "n" && next) next.requestSubmit();
+    else if (event.key === "j") go(here + 1);
     else if (event.key === "k") go(here < 0 ? 0 : here - 1);
     else if (event.key === "?") help.showModal();
     else if (event.key === "Enter" && here >= 0 && !event.target.closest("a, button")) rows[here].querySelector(".eh-row-link").click();

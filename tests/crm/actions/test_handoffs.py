@@ -7,9 +7,21 @@ from functools import partial
 
 import pytest
 from django.core import mail
+from django.db import IntegrityError, transaction
 
 from crm.actions import desk, handoffs, intake, outgoing, owners, queue, rota, routing
-from crm.models import Alert, Conversation, HandOff, Helper, HistoryEntry, Interaction, OwnerChange, Promise, User
+from crm.models import (
+    Alert,
+    Conversation,
+    HandOff,
+    Helper,
+    HistoryEntry,
+    Interaction,
+    OutgoingMessage,
+    OwnerChange,
+    Promise,
+    User,
+)
 from crm.policy import HandOffReason, Role
 from tests.conftest import NOON
 from tests.crm.actions.test_queue import answered, told, workload
@@ -49,6 +61,7 @@ def test_the_owner_stays_owner_until_the_other_one_says_yes_R008():
     assert Alert.objects.get(kind="hand_off_offered").to == ben
 
     accepted = handoffs.accept(offer.pk, by=ben, at=NOON + timedelta(minutes=5))
+    assert Alert.objects.get(kind="hand_off_offered").seen_by == ben
     conversation.refresh_from_db()
     assert conversation.owner == ben
     assert (conversation.due_at, conversation.spoke_at, conversation.first_answer_at) == before
@@ -168,9 +181,12 @@ def test_an_offer_of_a_matter_that_has_moved_on_is_void_X29():
     offer = offered(conversation, to=ben, by=ada)
     rota.be_away(ada.pk, starts_at=NOON, ends_at=NOON + timedelta(days=4), stand_in=cem, by=cem, at=NOON)
     owners.reassign_owner(NOON)
-    with pytest.raises(handoffs.NotOffered, match="Somebody else looks after this"):
+    offer.refresh_from_db()
+    assert offer.state == "withdrawn"
+    with pytest.raises(handoffs.NotOffered):
         handoffs.accept(offer.pk, by=ben, at=NOON)
-    handoffs.withdraw(offer.pk, by=cem, at=NOON)
+    conversation.refresh_from_db()
+    assert conversation.owner == cem
 
 
 def test_two_offers_and_two_answers_in_the_same_second_are_one_R008(transactional_db: None):
@@ -189,3 +205,16 @@ def test_two_offers_and_two_answers_in_the_same_second_are_one_R008(transactiona
     told_times = Interaction.objects.filter(external_id__startswith="hand-off").count()
     conversation.refresh_from_db()
     assert (conversation.owner == to) == (told_times == 1)
+
+
+def test_a_reply_reaches_the_person_who_signed_or_their_stand_in_R134():
+    ada, ben = colleague(name="Ada Okafor"), colleague(name="Ben")
+    conversation = known(ada)
+    sent = mail.outbox[-1]
+    assert "Ada Okafor" in sent.from_email
+    rota.be_away(ada.pk, starts_at=NOON, ends_at=NOON + timedelta(days=4), stand_in=ben, by=ben, at=NOON)
+    pull = queue.next_for(ben, at=NOON)  # the customer has written again
+    assert pull is not None
+    assert pull.conversation_id == conversation.pk
+    with pytest.raises(IntegrityError), transaction.atomic():
+        OutgoingMessage.objects.filter(conversation=conversation).update(signed_by=None)
