@@ -238,6 +238,7 @@ def numbers(user: User, *, at: datetime) -> dict[str, Any]:
         found["lanes"] = _lanes(at=at)
     if user.has_perm("crm.view_dutyrun"):
         found["duties"] = _duties(at=at)
+        found["troubled"] = sum(bool(trouble) for *_rest, trouble in found["duties"])
     return found
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from crm.actions import calendars, call_backs, calls, customers, deadlines, desk, intake, outgoing, staff, talks
+from crm.actions import calendars, call_backs, calls, customers, deadlines, desk, intake, outgoing, rota, staff, talks
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
 from crm.policy import CallEventKind, EndedBy, OutOfOrder, Role
@@ -22,7 +22,7 @@ from evenhand.settings.base import PLACES
 from loyalty import actions as loyalty_actions
 from recovery import actions as recovery_actions
 from recovery.models import Case
-from recovery.policy import ComplaintType, Facts, Outcome
+from recovery.policy import ComplaintType, Facts, GrantKind, Outcome
 
 PASSWORD = "evenhand-demo"  # noqa: S105  printed with the address; the demo listens on this machine alone
 COLLEAGUES = [
@@ -140,6 +140,10 @@ def _fill(now: datetime) -> None:
             at=now - timedelta(days=2),
         )
     loyalty_actions.plan_birthdays(now)
+    rota.tick_availability(now)
+    for days in range(6, -1, -1):  # what the nights would have looked at
+        recovery_actions.channel_swap_shadow(now - timedelta(days=days))
+    recovery_actions.refresh_ledger(now)
 
 
 def _tell(
@@ -227,6 +231,19 @@ def _see_to_the_guitar(conversation: Conversation, *, now: datetime, by: User) -
     )
     outgoing.send_batch(at=now + timedelta(hours=30))
     recovery_actions.work_batch("recovery", at=now + timedelta(hours=30))
+    given: list[tuple[GrantKind, Decimal]] = [
+        (GrantKind.REFUND, facts.loss), (GrantKind.GOODWILL, Decimal("20.00")), (GrantKind.APOLOGY, Decimal(0)),
+    ]  # fmt: skip
+    for kind, amount in given:
+        recovery_actions.grant(
+            case.pk,
+            kind=kind,
+            amount=amount,
+            currency="EUR" if amount else "",
+            by=by,
+            at=now + timedelta(hours=31),
+            key=kind,
+        )
 
 
 def _see_to_the_violin(conversation: Conversation, *, now: datetime, by: User) -> None:
