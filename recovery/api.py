@@ -22,7 +22,7 @@ from crm.api.views import CURSOR, asking, get_or_404, may
 from crm.models import Conversation
 from recovery import actions
 from recovery.models import Case, Decision
-from recovery.policy import ComplaintType, Facts, GrantKind, Outcome, Severity, Status
+from recovery.policy import ComplaintType, Entitlement, Facts, GrantKind, Outcome, Severity, Status
 
 
 class FactsIn(StrictIn):
@@ -114,6 +114,14 @@ class EntitlementOut(serializers.Serializer[Any]):
         child=serializers.IntegerField(), help_text="Service time, from when the customer spoke."
     )
     explanation = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    choices = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="Forms of equal value among which the customer chooses, by remedy.",
+    )
+    approval_path = serializers.ListField(
+        child=serializers.CharField(), help_text="Whose yes it takes to give what is owed; nobody's."
+    )
+    confirms_in_writing = serializers.BooleanField()
 
 
 class DecisionOut(serializers.Serializer[Any]):
@@ -158,11 +166,18 @@ def row_out(row: dict[str, Any]) -> dict[str, Any]:
 
 def decision_out(decision: Decision) -> dict[str, Any]:
     owed = decision.entitlement
+    earned = Entitlement.from_data(owed)
     return {
         "policy_version": decision.policy_version.number,
         "facts_hash": decision.facts_hash,
         "decided_at": decision.decided_at,
-        "entitlement": {**owed, "owed": money.to_minor(Decimal(owed["owed"]), owed["currency"])},
+        "entitlement": {
+            **owed,
+            "owed": money.to_minor(Decimal(owed["owed"]), owed["currency"]),
+            "choices": {remedy: list(forms) for remedy, forms in earned.choices.items()},
+            "approval_path": list(earned.approval_path),
+            "confirms_in_writing": earned.confirms_in_writing,
+        },
     }
 
 

@@ -175,6 +175,12 @@ class Policy:
     rules: tuple[Rule, ...]
 
 
+EQUAL_CHOICES: dict[str, tuple[str, ...]] = {
+    RemedyKind.REPAIR_OR_REPLACE.value: ("repair", "replacement", "refund"),
+}
+"""Remedies that the customer may take in several forms; each costs us the same or less than the loss itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entitlement:
     """What is owed, to whom the facts apply, whoever they are.
@@ -216,6 +222,21 @@ class Entitlement:
     @property
     def critical(self) -> bool:
         return self.severity == Severity.CRITICAL
+
+    @property
+    def confirms_in_writing(self) -> bool:
+        """Whether the customer gets what was settled in writing."""
+        return RemedyKind.WRITTEN_CONFIRMATION in self.remedies
+
+    @property
+    def approval_path(self) -> tuple[str, ...]:
+        """Whose yes it takes to give what is owed: nobody's, on every channel and for every amount (R142)."""
+        return ()
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The forms of equal value among which the customer chooses, by remedy."""
+        return {remedy: EQUAL_CHOICES[remedy] for remedy in self.remedies if remedy in EQUAL_CHOICES}
 
 
 REFUNDS: frozenset[str] = frozenset({RemedyKind.REFUND_LOSS.value})

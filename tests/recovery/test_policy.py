@@ -173,3 +173,18 @@ def test_a_rule_may_be_for_several_types_of_complaint():
 def test_a_loss_too_large_to_be_written_is_refused():
     with pytest.raises(ValueError, match="that large"):
         Facts(loss=Decimal("1e40"))
+
+
+@given(facts)
+def test_what_is_owed_needs_nobodys_yes_is_confirmed_and_may_be_chosen_among_equals_R142(known):
+    earned = entitlement_for(known, RULES)
+    assert earned.approval_path == ()
+    assert earned.confirms_in_writing
+    assert set(earned.choices) == {"repair_or_replace"} & set(earned.remedies)
+
+
+def test_the_forms_to_choose_from_are_those_that_can_be_given():
+    several = {remedy: tuple(kinds) for remedy, kinds in policy.grants.KINDS_OF.items() if len(kinds) > 1}
+    assert {
+        remedy: tuple(kind.value for kind in kinds) for remedy, kinds in several.items()
+    } == policy.entitlement.EQUAL_CHOICES
