@@ -34,26 +34,26 @@ def _anything(label: Any) -> list[tuple[str, Any]]:
 
 
 class LengthField(forms.Field):
-    """A length of time as people write it, “30 min”, “4 h”, “3 d”; its value is whole minutes, None when empty."""
+    """An amount of service time as people write it, “30 min”, “24 h”; its value is whole minutes, None when empty."""
 
-    MINUTES = {"min": 1, "h": 60, "d": 1440}
+    MINUTES = {"min": 1, "h": 60}
 
     def to_python(self, value: Any) -> int | None:
         """Read the text. Raises ValidationError with an example."""
         text = str(value or "").strip().lower()
         if not text:
             return None
-        read = re.fullmatch(r"(\d{1,6})\s*(min|h|d)", text)
+        read = re.fullmatch(r"(\d{1,6})\s*(min|h)", text)
         minutes = int(read[1]) * self.MINUTES[read[2]] if read else 0
         if not 0 < minutes <= LONGEST:
-            raise forms.ValidationError(_("Please write a time like 30 min, 4 h or 3 d, at most a year."))
+            raise forms.ValidationError(_("Please write a time like 30 min or 24 h of service time, at most a year."))
         return minutes
 
     def prepare_value(self, value: Any) -> Any:
         """Write minutes in the largest unit that is whole."""
         if not isinstance(value, int):
             return value
-        unit = next(unit for unit in ("d", "h", "min") if value % self.MINUTES[unit] == 0)
+        unit = next(unit for unit in ("h", "min") if value % self.MINUTES[unit] == 0)
         return f"{value // self.MINUTES[unit]} {unit}"
 
 
@@ -127,7 +127,7 @@ class RuleForm(forms.Form):
         for kind in MAY_PROMISE:
             self.fields[f"within_{kind}"] = LengthField(
                 label=_("%(promise)s: within") % {"promise": PromiseKind(kind).label.capitalize()},
-                help_text=_("Like 30 min, 4 h, 3 d"),
+                help_text=_("Service time, like 30 min or 24 h"),
                 required=False,
             )
 

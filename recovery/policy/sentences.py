@@ -59,10 +59,8 @@ def promise(kind: str) -> str:
 
 
 def length(duration: timedelta) -> str:
-    """Say a length of time exactly, in its largest whole unit: “3 d”, “4 h”, “90 min”."""
+    """Say an amount of service time exactly, in hours where they are whole: “24 h”, “90 min”; a day of it has no fixed length."""
     minutes = int(duration.total_seconds() // 60)
-    if minutes and minutes % 1440 == 0:
-        return _("%(days)d d") % {"days": minutes // 1440}
     if minutes and minutes % 60 == 0:
         return _("%(hours)d h") % {"hours": minutes // 60}
     return _("%(minutes)d min") % {"minutes": minutes}
