@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from recovery import policy
-from recovery.models import PolicyRule, PolicyVersion
+from crm.policy import Role
+from recovery import actions
+from recovery.models import PolicyVersion
 from recovery.policy import Policy, Rule, Severity
 from tests.conftest import ROOT
+from tests.crm.stories import colleague
 
 Rows = list[dict[str, Any]]
 Change = Callable[[Rows], Rows]
@@ -61,16 +63,17 @@ POLICIES = (as_policy(starter_rows()), *(as_policy(change(starter_rows())) for c
 
 
 def approved(number: int, *, effective_from: datetime, change: Change) -> PolicyVersion:
-    """Store one more version of the rules, in force from then on. The one place where the parity tests make versions."""
-    rows = change(starter_rows())
-    version = PolicyVersion.objects.create(
-        number=number,
-        effective_from=effective_from,
-        content_hash=policy.fingerprint({"rules": rows}),
-        note="For tests.",
-    )
-    PolicyRule.objects.bulk_create(
-        PolicyRule(version=version, position=position, **{**row, "goodwill": Decimal(row["goodwill"])})
-        for position, row in enumerate(rows, start=1)
-    )
-    return version
+    """Draft, check, try and approve one more version of the rules. The one place where the parity tests make versions."""
+    drafter, second = colleague(Role.LEAD, takes=False), colleague(Role.LEAD, takes=False)
+    at = effective_from - timedelta(hours=1)
+    draft = actions.begin_draft(copy_of=1, note="For tests.", by=drafter, at=at)
+    assert draft.number == number
+    wanted = as_policy(change(starter_rows())).rules
+    for code in {row["code"] for row in starter_rows()} - {rule.code for rule in wanted}:
+        actions.remove_rule(number, code, by=drafter, at=at)
+    for place, rule in enumerate(wanted, start=1):
+        actions.put_rule(number, rule, replaces=rule.code, by=drafter, at=at)
+        actions.move_rule(number, rule.code, to=place, by=drafter, at=at)
+    actions.check(number, by=drafter, at=at)
+    actions.what_if(number, by=drafter, at=at)
+    return actions.approve(number, starts_at=effective_from, by=second, at=at)
