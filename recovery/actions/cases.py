@@ -119,18 +119,11 @@ def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
     words: “this is mine, I am …”, as the customer gets to read it (R132); "" says nothing yet.
 
     The promise that a named person takes it on is kept when those words are accepted for delivery, as with every answer.
-    Raises Case.DoesNotExist, WrongStatus, desk.NoWayBack and what else an answer may raise; then nothing has changed.
+    Raises Case.DoesNotExist, WrongStatus, owners.AlreadyOwned and what an answer may raise; then nothing has changed.
     """
     case = locked(case_id)
-    _move(case, Status.OWNED)
-    case.owner, case.owned_at = by, at
-    case.save(update_fields=["status", "owner", "owned_at"])
-    conversation = (
-        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=case.conversation_id)
-    )
-    if conversation.owner_id is None or conversation.first_answer_at is None:
-        owners.give(conversation, by.pk, why=OwnerChangeReason.TAKEN, by=by, at=at)
-    history.record(case.customer, "case.owned", ref=ref_of(case), by=by, at=at)
+    if _taken_on(case, by=by, at=at) != by.pk:
+        raise owners.AlreadyOwned(_("The customer knows a colleague who looks after this. Please ask for a hand-over."))
     if words.strip():
         desk.answer(
             case.conversation_id,
@@ -146,17 +139,30 @@ def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
     return case
 
 
+def _taken_on(case: Case, *, by: User, at: datetime) -> int:
+    """Give a case its owner: whoever the customer knows already, else the colleague who takes it on, who then has both (R006)."""
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=case.conversation_id)
+    )
+    if conversation.owner_id is None or conversation.first_answer_at is None:
+        owners.give(conversation, by.pk, why=OwnerChangeReason.TAKEN, by=by, at=at)
+    _move(case, Status.OWNED)
+    case.owner_id, case.owned_at = conversation.owner_id, at
+    case.save(update_fields=["status", "owner", "owned_at"])
+    history.record(case.customer, "case.owned", ref=ref_of(case), by=by, at=at)
+    return conversation.owner_id or by.pk
+
+
 @transaction.atomic
 def decide(case_id: int, *, facts: Facts, by: User, at: datetime) -> Decision:
     """Note the facts of a case and let the policy decide on them; earlier decisions stay on record.
 
-    Taking a case on comes first; whoever decides on a case that nobody has taken on takes it on.
+    Taking a case on comes first: it gets the owner whom the customer knows, else whoever decides on it.
     Raises Case.DoesNotExist, WrongStatus; then nothing has changed.
     """
     case = locked(case_id)
     if case.status == Status.DETECTED:
-        own(case_id, by=by, at=at)
-        case = locked(case_id)
+        _taken_on(case, by=by, at=at)
     _move(case, Status.DECIDED)
     case.save(update_fields=["status"])
     return _decide(case, facts, by=by, at=at)

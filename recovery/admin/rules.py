@@ -127,7 +127,9 @@ class RuleForm(forms.Form):
         for kind in MAY_PROMISE:
             self.fields[f"within_{kind}"] = LengthField(
                 label=_("%(promise)s: within") % {"promise": PromiseKind(kind).label.capitalize()},
-                help_text=_("Service time, like 30 min or 24 h"),
+                help_text=_("Elapsed time, like 720 h")
+                if kind == PromiseKind.STATUTORY
+                else _("Service time, like 30 min or 24 h"),
                 required=False,
             )
 

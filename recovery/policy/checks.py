@@ -85,7 +85,9 @@ OWED_TO_ALL = (
     RemedyKind.RECOURSE,
 )
 PROMISED_TO_ALL = (PromiseKind.FIRST_RESPONSE, PromiseKind.RESOLUTION)
-MAY_PROMISE = (*PROMISED_TO_ALL, PromiseKind.OWNERSHIP, PromiseKind.NEXT_UPDATE, PromiseKind.CONFIRMATION)
+MAY_PROMISE = (
+    *PROMISED_TO_ALL, PromiseKind.OWNERSHIP, PromiseKind.NEXT_UPDATE, PromiseKind.CONFIRMATION, PromiseKind.STATUTORY,
+)  # fmt: skip
 """What a rule may promise: whatever the work on a case keeps. The others are given by a person, for a reason of their own."""
 
 LONGEST = 366 * 24 * 60

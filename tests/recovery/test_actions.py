@@ -264,3 +264,19 @@ def test_what_a_case_is_about_says_which_skill_it_takes_R112():
     case = opened()
     actions.decide(case.pk, facts=DAMAGED, by=colleague(), at=NOON)
     assert Conversation.objects.get().skill == "damaged_item"
+
+
+@pytest.mark.django_db
+def test_a_case_and_its_conversation_have_one_owner_whom_the_customer_knows_R006_R008():
+    ada, ben = colleague(name="Ada"), colleague(name="Ben")
+    case = opened()
+    Conversation.objects.update(owner=ada)
+    desk.answer(case.conversation_id, text="We look into it.", by=ada, at=NOON)
+    outgoing.send_batch(at=NOON)
+    with pytest.raises(owners.AlreadyOwned):
+        actions.own(case.pk, by=ben, at=NOON)
+    case.refresh_from_db()
+    assert (case.owner, case.status) == (None, Status.DETECTED)
+    actions.decide(case.pk, facts=DAMAGED, by=ben, at=NOON)  # whoever notes the facts does not take it away
+    case.refresh_from_db()
+    assert (case.owner, case.conversation.owner) == (ada, ada)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from crm.actions import calendars, intake
+from crm.actions import calendars, intake, promises
 from crm.models import Customer, HistoryEntry, Promise, ServiceCalendar
 from crm.models.calendars import DaySource
 from crm.policy import ALWAYS, PromiseKind, UnusableCalendar
@@ -199,3 +199,15 @@ def test_what_is_known_is_read_once_a_minute(django_capture_on_commit_callbacks,
     with django_assert_num_queries(0):
         calendars.in_force("", SOON)
         calendars.in_force("elsewhere", SOON)
+
+
+def test_what_the_law_sets_runs_on_when_nobody_is_there(django_capture_on_commit_callbacks):
+    publish(django_capture_on_commit_callbacks, draft())
+    friday = berlin("2026-03-06T16:00")
+    conversation = intake.receive(message(spoke_at=friday), at=friday, origin="test").conversation
+    promises.append(
+        conversation.pk, [(PromiseKind.STATUTORY, timedelta(hours=48)), (PromiseKind.RESOLUTION, timedelta(hours=2))],
+        starts_at=friday, given_by="decision:1", critical=False, at=friday,
+    )  # fmt: skip
+    due = dict(Promise.objects.filter(given_by="decision:1").values_list("kind", "due_at"))
+    assert due == {"statutory": friday + timedelta(hours=48), "resolution": berlin("2026-03-09T10:00")}

@@ -353,4 +353,5 @@ def test_a_rule_may_promise_only_what_the_work_on_a_case_keeps():
         "ownership",
         "next_update",
         "confirmation",
+        "statutory",
     }
