@@ -29,12 +29,12 @@ FROM generate_series(%(start)s / %(each)s + 1, %(stop)s / %(each)s + 1) n ON CON
 """
 CONVERSATIONS = """
 INSERT INTO crm_conversation (id, public_id, customer_id, owner_id, subject, channel, state, queue_class, spoke_at, due_at,
-                              last_inbound_at, last_outbound_at, first_answer_at, imported)
+                              last_inbound_at, last_outbound_at, first_answer_at, skill, imported)
 SELECT %(first)s + n, uuidv7(), %(first)s + n / %(each)s + 1, (%(owners)s::bigint[])[1 + n %% cardinality(%(owners)s::bigint[])],
        'Where is my order ' || n, 'email', CASE WHEN open THEN 'open' ELSE 'closed' END,
        CASE WHEN n %% 500 = 0 THEN 0 ELSE 1 END, spoke_at, CASE WHEN open THEN spoke_at + interval '8 hours' END,
        spoke_at, CASE WHEN NOT open THEN spoke_at + interval '1 hour' END,
-       CASE WHEN NOT open THEN spoke_at + interval '1 hour' END, false
+       CASE WHEN NOT open THEN spoke_at + interval '1 hour' END, '', false
 FROM (SELECT n, n <= %(all_open)s OR n %% %(open_every)s = 0 AS open,
              timestamptz '2026-01-01' + n * interval '20 seconds' AS spoke_at
       FROM generate_series(%(start)s + 1, %(stop)s) n) AS numbers

@@ -27,23 +27,28 @@ WITH who AS (
          coalesce(
            (SELECT owner_id FROM crm_conversation WHERE customer_id = p.customer_id AND owner_id IS NOT NULL
              AND state IN ('open', 'waiting_customer') ORDER BY id DESC LIMIT 1),
-           (SELECT id FROM crm_user WHERE is_active AND takes_conversations ORDER BY random() LIMIT 1)) AS owner_id
+           (SELECT id FROM crm_user WHERE is_active AND takes_conversations AND is_available AND NOT is_full
+             ORDER BY random() LIMIT 1)) AS owner_id
   FROM crm_user u
   JOIN crm_contactpoint p ON p.kind = 'app' AND p.address = u.public_id::text AND p.unlinked_at IS NULL
   WHERE u.id = %s AND u.is_active
     AND EXISTS (SELECT FROM django_session WHERE session_key = %s AND expire_date > now())),
 c AS (INSERT INTO crm_conversation
-        (public_id, customer_id, owner_id, subject, channel, state, queue_class, spoke_at, due_at, last_inbound_at, imported)
-      SELECT uuidv7(), customer_id, owner_id, '', 'app', 'open', 1, now(), now() + interval '8 hours', now(), false FROM who
+        (public_id, customer_id, owner_id, subject, channel, state, queue_class, spoke_at, due_at, last_inbound_at, skill,
+         imported)
+      SELECT uuidv7(), customer_id, owner_id, '', 'app', 'open', 1, now(), now() + interval '8 hours', now(), '', false
+      FROM who
       RETURNING id, public_id, customer_id),
 i AS (INSERT INTO crm_interaction
         (public_id, conversation_id, direction, channel, contact_point_id, source, external_id, subject, text, full_text,
-         html, message_id, language, spoke_at, ingested_at, wait_seconds, hold_seconds, imported)
+         html, message_id, language, spoke_at, ingested_at, wait_seconds, hold_seconds, ended_by, imported)
       SELECT uuidv7(), c.id, 'in', 'app', who.id, 'app', who.public_id || %s, '', %s, '', '', '', '', now(), now(), 0, 0,
-             false FROM c, who
+             '', false FROM c, who
       RETURNING id, public_id),
-p AS (INSERT INTO crm_promise (conversation_id, kind, given_by, starts_at, due_at, state)
-      SELECT id, 'first_response', 'everybody', now(), now() + interval '8 hours', 'running' FROM c),
+p AS (INSERT INTO crm_promise
+        (conversation_id, kind, given_by, starts_at, due_at, warn_at, within_seconds, reason, explanation, state)
+      SELECT id, 'first_response', 'everybody', now(), now() + interval '8 hours', now() + interval '6 hours', 28800, '', '',
+             'running' FROM c),
 w AS (INSERT INTO crm_workitem (key, lane, event, ref, due_at, state, reason, attempt)
       SELECT 'triage:interaction.received:interaction:' || public_id, 'triage', 'interaction.received',
              'interaction:' || public_id, now(), 'ready', '', 0 FROM i),
