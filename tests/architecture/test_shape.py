@@ -19,6 +19,7 @@ from django.utils.module_loading import import_string
 
 from crm import policy as crm_policy
 from crm.actions import desk, staff
+from crm.channels import Message
 from crm.models import Consent, Customer, HistoryEntry, Promise
 from crm.policy import Role
 from evenhand import duties
@@ -116,8 +117,22 @@ def test_no_fact_and_no_rule_of_a_policy_names_channel_or_reach_R034(file):
 def test_no_customer_field_holds_reach_or_worth_R075_R172():
     names = [field.name for field in Customer._meta.get_fields()]
     assert not [
-        name for name in names if re.search(r"follower|reach|score|influence|verified_badge|klout|value|avatar", name)
+        name for name in names if re.search(r"follower|(?<!b)reach|score|influence|verified_badge|klout|value|avatar", name)
     ]
+
+
+@pytest.mark.django_db
+def test_reach_is_dropped_where_a_message_comes_in_and_has_no_place_behind_it_R075():
+    reach = re.compile(r"follower|(?<!b)reach|score|influence|klout|views|audience|badge|likes|retweet", re.IGNORECASE)
+    columns = [
+        f"{model.__name__}.{field.name}"
+        for app in ("crm", "recovery", "loyalty")
+        for model in apps.get_app_config(app).get_models()
+        for field in model._meta.concrete_fields
+        if reach.search(field.name)
+    ]
+    assert not columns
+    assert not [field.name for field in dataclasses.fields(Message) if reach.search(field.name)]
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
