@@ -49,6 +49,8 @@ from crm.policy import (
 )
 from crm.together import insert_together
 
+SAYS_WHOSE_IT_IS = frozenset({"answer", "confirmation"})
+"""Messages in which the owner also says that the matter is theirs (R132)."""
 THREAD_IDS_SENT = 10
 """How many Message-IDs stand in References; clients thread by the last ones."""
 
@@ -191,6 +193,7 @@ def _say(
 ) -> OutgoingMessage:
     """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit."""
     taken_back = statements.compare(conversation, text=text, correction=correction, at=at)
+    is_owner = template in SAYS_WHOSE_IT_IS and conversation.owner_id == by.pk
     interaction = Interaction(
         conversation=conversation,
         direction=Direction.OUTBOUND,
@@ -204,7 +207,13 @@ def _say(
         spoke_at=at,
         ingested_at=at,
     )
-    words = {"text": text, "signed_by": str(by), "shop": settings.EVENHAND_MAIL_NAME, "subject": conversation.subject}
+    words = {
+        "text": text,
+        "signed_by": str(by),
+        "is_owner": is_owner,
+        "shop": settings.EVENHAND_MAIL_NAME,
+        "subject": conversation.subject,
+    }
     with translation.override(conversation.customer.language or settings.LANGUAGE_CODE):
         subject = " ".join(render_to_string(f"email/crm/{template}.subject.txt", words).split())
         plain = render_to_string(f"email/crm/{template}.txt", words)
@@ -223,7 +232,7 @@ def _say(
             subject=subject,
             text=plain if channel == Channel.EMAIL else text,
             html=html if channel == Channel.EMAIL else "",
-            meets=list(meets),
+            meets=[*meets, *([PromiseKind.OWNERSHIP] if is_owner and PromiseKind.OWNERSHIP not in meets else [])],
             concerns=concerns,
             headers=headers,
         ),

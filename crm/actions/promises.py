@@ -105,6 +105,8 @@ def append(
     ]
     kept_rows = Promise.objects.filter(conversation=conversation, met_at__isnull=False).order_by("-met_at")
     kept = {kind: met_at for kind, met_at in kept_rows.values_list("kind", "met_at") if met_at is not None}
+    if conversation.first_answer_at is not None:  # whoever answered first has said that they look after it
+        kept.setdefault(PromiseKind.OWNERSHIP, conversation.first_answer_at)
     for promise in new:  # what was already done when the decision came counts
         if promise.kind in kept:
             promise.met_at = kept[promise.kind]

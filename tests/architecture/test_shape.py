@@ -117,7 +117,9 @@ def test_no_fact_and_no_rule_of_a_policy_names_channel_or_reach_R034(file):
 def test_no_customer_field_holds_reach_or_worth_R075_R172():
     names = [field.name for field in Customer._meta.get_fields()]
     assert not [
-        name for name in names if re.search(r"follower|(?<!b)reach|score|influence|verified_badge|klout|value|avatar", name)
+        name
+        for name in names
+        if re.search(r"follower|(?<!b)reach|score|influence|verified_badge|klout|value|avatar", name)
     ]
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, transaction
 
-from crm.actions import desk, endings, intake, outgoing, promises, statements
+from crm.actions import desk, endings, intake, outgoing, statements
 from crm.models import ContactPoint, Continuation, Conversation, Dismissal, Hold, OutgoingMessage, Promise, User
 from crm.policy import ConversationState, DismissalReason, PromiseKind, PromiseState, Verdict
 from recovery import actions
@@ -194,10 +194,6 @@ def test_whose_it_is_is_told_in_words_and_counts_once_they_were_accepted_R132():
     ada = colleague()
     conversation = intake.receive(message(), at=NOON, origin="test").conversation
     case = actions.open_case(conversation.pk, facts=Facts(), seen_because=["broken"], by=None, at=NOON)
-    promises.give(
-        Conversation.objects.get(pk=conversation.pk), PromiseKind.OWNERSHIP, within=timedelta(hours=4), starts_at=NOON,
-        given_by="test", at=NOON,
-    )  # fmt: skip
     kept = Promise.objects.filter(conversation=conversation, kind=PromiseKind.OWNERSHIP)
     actions.own(case.pk, by=ada, at=NOON, words="This is mine now. I am Ada.")
     case.refresh_from_db()
@@ -211,6 +207,31 @@ def test_whose_it_is_is_told_in_words_and_counts_once_they_were_accepted_R132():
         Promise.objects.get(conversation=conversation, kind="first_response", given_by="everybody").state == "running"
     )
     assert (conversation.first_answer_at, conversation.state) == (None, ConversationState.OPEN)
+
+
+def test_the_owners_own_answer_says_whose_it_is_and_a_helpers_does_not_R132_R134():
+    ada, ben = colleague(name="Ada"), colleague(name="Ben")
+    helped = intake.receive(message(), at=NOON, origin="test").conversation
+    Conversation.objects.filter(pk=helped.pk).update(owner=ada)
+    actions.open_case(helped.pk, facts=Facts(), seen_because=["broken"], by=None, at=NOON)
+    due = Promise.objects.get(kind=PromiseKind.OWNERSHIP)
+    assert due.due_at == NOON + timedelta(hours=8)
+    desk.answer(helped.pk, text="We look into it.", by=ada, at=NOON)
+    sent()
+    due.refresh_from_db()
+    assert (due.state, due.met_at) == ("met", NOON)
+    assert "I look after this for you." in OutgoingMessage.objects.get().text
+    desk.answer(helped.pk, text="I jump in for Ada.", by=ben, at=NOON)
+    assert "look after" not in OutgoingMessage.objects.order_by("-pk")[0].text
+
+
+def test_a_case_seen_after_the_owners_answer_counts_it_R132():
+    ada = colleague()
+    conversation = intake.receive(message(), at=NOON, origin="test").conversation
+    desk.answer(conversation.pk, text="We look into it.", by=ada, at=NOON)
+    sent()
+    actions.open_case(conversation.pk, facts=Facts(), seen_because=["broken"], by=ada, at=NOON + timedelta(hours=9))
+    assert Promise.objects.get(kind=PromiseKind.OWNERSHIP).state == "met"
 
 
 def test_a_case_can_be_taken_on_where_nothing_can_be_written_yet_R132():
