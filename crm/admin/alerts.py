@@ -49,6 +49,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
             for alert in found
         ],
         next_key=pages.write_key(found[-1].pk) if more else "",
+        is_first=key is None,
     )
 
 

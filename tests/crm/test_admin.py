@@ -7,7 +7,6 @@ import re
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from django.apps import apps
@@ -22,7 +21,6 @@ from crm.actions import desk, intake, staff
 from crm.channels import Channel, Message, Part
 from crm.models import Attachment, Conversation, HistoryEntry, Interaction, LifeEvent, OutgoingMessage, User, WorkItem
 from crm.policy import ConversationState, Direction, OutgoingState, OutOfOrder, Role, WorkState
-from evenhand.admin_settings import UNFOLD
 from tests.conftest import NOON
 
 pytestmark = pytest.mark.django_db
@@ -30,12 +28,6 @@ pytestmark = pytest.mark.django_db
 STATEMENTS = 10
 NOBODY, CUSTOMER, WITHOUT_ROLE = "nobody", "customer", "without a role"
 STAFF = [role.value for role in Role]
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    """The admin as the product wears it."""
-    settings.UNFOLD = UNFOLD
 
 
 def told(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -23,7 +22,6 @@ from crm.models import (
     Outreach,
 )
 from crm.policy import AdverseKind, Department, DismissalReason, Role
-from evenhand.admin_settings import UNFOLD
 from tests.conftest import NOON
 from tests.crm.test_admin import (
     CUSTOMER,
@@ -43,11 +41,6 @@ pytestmark = pytest.mark.django_db
 
 ANSWERING = [Role.AGENT, Role.LEAD]
 SEEING = [Role.AGENT, Role.LEAD, Role.AUDITOR]
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    settings.UNFOLD = UNFOLD
 
 
 def end_of(conversation: Conversation) -> str:

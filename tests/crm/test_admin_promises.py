@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,19 +14,12 @@ from django.utils import timezone
 from crm.actions import alerts, calendars, deadlines, intake
 from crm.models import Alert, Conversation, Promise, ServiceCalendar, User
 from crm.policy import AlertKind, PromiseState, Role
-from evenhand.admin_settings import UNFOLD
 from tests.crm.stories import colleague, message
 from tests.crm.test_admin import statements
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 VIEWER = ZoneInfo("Europe/Berlin")
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    """The admin as the product wears it."""
-    settings.UNFOLD = UNFOLD
 
 
 def browser(user: User) -> Client:

@@ -15,7 +15,6 @@ from django.utils import timezone
 from crm.actions import call_backs, calls, desk, sources, talks
 from crm.models import Call, Conversation, HistoryEntry, Interaction, Promise, Source, User
 from crm.policy import CallEventKind, CallState, EndedBy, Role
-from evenhand.admin_settings import UNFOLD
 from tests.crm.stories import app_user, colleague
 
 pytestmark = pytest.mark.django_db
@@ -26,11 +25,6 @@ NOBODY, CUSTOMER, WITHOUT_ROLE = "nobody", "customer", "without a role"
 EVERYBODY = [NOBODY, CUSTOMER, WITHOUT_ROLE, *[role.value for role in Role]]
 TALKERS = [Role.AGENT, Role.LEAD]
 WATCHERS = [Role.LEAD, Role.AUDITOR, Role.ADMINISTRATOR]
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    settings.UNFOLD = UNFOLD
 
 
 def browser(who: str) -> Client:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -41,12 +40,6 @@ from tests.crm.test_admin import (
 pytestmark = pytest.mark.django_db
 
 OWN_FILES = [*(ROOT / "templates" / "admin").rglob("*.html"), *(ROOT / "templates" / "account").rglob("*.html")]
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    """The admin as the product wears it."""
-    settings.UNFOLD = UNFOLD
 
 
 @pytest.mark.parametrize("who", [NOBODY, CUSTOMER, WITHOUT_ROLE, *STAFF])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -13,7 +12,6 @@ from django.utils import timezone
 
 from crm.models import Conversation, OutgoingMessage, User
 from crm.policy import Role
-from evenhand.admin_settings import UNFOLD
 from recovery import actions
 from recovery.models import Case
 from recovery.policy import Facts, Outcome, Severity, Status
@@ -35,12 +33,6 @@ from tests.crm.test_admin import (
 pytestmark = pytest.mark.django_db
 
 FACTS = {"complaint_type": "damaged_item", "loss": "80.00", "currency": "EUR", "days_without": "3", "our_failures": "1"}
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    """The admin as the product wears it."""
-    settings.UNFOLD = UNFOLD
 
 
 def case_of(conversation: Conversation, *, by: User | None = None) -> Case:

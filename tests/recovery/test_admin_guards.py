@@ -14,7 +14,6 @@ from django.utils import timezone
 from crm.actions import outgoing
 from crm.models import Conversation, OutgoingMessage, User
 from crm.policy import Role
-from evenhand.admin_settings import UNFOLD
 from recovery import actions
 from recovery.models import Case, CaseReview, EmpowermentGap, Grant, PolicyProposal, TreatmentException
 from recovery.policy import ComplaintType, Facts, GrantKind, Outcome
@@ -39,11 +38,6 @@ pytestmark = pytest.mark.django_db
 DAMAGED = Facts(ComplaintType.DAMAGED_ITEM, loss=Decimal("80.00"))
 GIVE = {"do": "grant", "kind": "refund", "amount": "80.00", "currency": "EUR", "key": "k", "public_words": ""}
 BEYOND = {"do": "propose", "kind": "goodwill", "amount": "500.00", "currency": "EUR", "reason": "Her wedding."}
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    settings.UNFOLD = UNFOLD
 
 
 def decided(key: str = "a", *, by: User | None = None) -> Case:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from crm.models import User
 from crm.policy import Role
-from evenhand.admin_settings import UNFOLD
 from recovery import actions
 from recovery.admin.rules import RuleForm
 from recovery.models import PolicyRule, PolicyVersion
@@ -42,12 +41,6 @@ LIST = "/admin/policies/"
 KIND = Rule("kind", {"days_without": {"at_least": 5}}, goodwill=Decimal("50.00"), because="Five days are long.")
 FORM = {"code": "kind", "because": "Five days are long.", "days_without": "5", "goodwill": "50", "severity": "low"}
 MAY = (Role.LEAD, Role.ADMINISTRATOR)
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    """The admin as the product wears it."""
-    settings.UNFOLD = UNFOLD
 
 
 def page(number: int) -> str:

@@ -12,7 +12,6 @@ from django.urls import reverse
 from crm.actions import desk, outgoing
 from crm.models import Pull, User
 from crm.policy import OutOfOrder, Role
-from evenhand.admin_settings import UNFOLD
 from recovery.actions import shadow
 from recovery.admin.queue import DAYS_SHOWN
 from recovery.models import QueueDay
@@ -23,12 +22,6 @@ pytestmark = pytest.mark.django_db
 
 NIGHT = NOON + timedelta(hours=15)
 DAY = "2026-03-02"
-
-
-@pytest.fixture(autouse=True)
-def face(settings: Any) -> None:
-    """The admin as the product wears it."""
-    settings.UNFOLD = UNFOLD
 
 
 @pytest.fixture
