@@ -222,7 +222,9 @@ def test_the_owners_own_answer_says_whose_it_is_and_a_helpers_does_not_R132_R134
     assert (due.state, due.met_at) == ("met", NOON)
     assert "I look after this for you." in OutgoingMessage.objects.get().text
     desk.answer(helped.pk, text="I jump in for Ada.", by=ben, at=NOON)
-    assert "look after" not in OutgoingMessage.objects.order_by("-pk")[0].text
+    helpers = OutgoingMessage.objects.order_by("-pk")[0].text
+    assert "I look after" not in helpers
+    assert "it reaches the colleague who looks after this for you" in helpers  # an answer goes to the owner, not to Ben
 
 
 def test_a_case_seen_after_the_owners_answer_counts_it_R132():
