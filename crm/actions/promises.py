@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import calendars
-from crm.models import Conversation, Interaction, Promise, User
+from crm.models import Conversation, Interaction, OutgoingMessage, Promise, User
 from crm.policy import (
     ConversationState,
     MissReason,
@@ -105,8 +105,9 @@ def append(
     ]
     kept_rows = Promise.objects.filter(conversation=conversation, met_at__isnull=False).order_by("-met_at")
     kept = {kind: met_at for kind, met_at in kept_rows.values_list("kind", "met_at") if met_at is not None}
-    if conversation.first_answer_at is not None:  # whoever answered first has said that they look after it
-        kept.setdefault(PromiseKind.OWNERSHIP, conversation.first_answer_at)
+    if PromiseKind.OWNERSHIP not in kept and any(promise.kind == PromiseKind.OWNERSHIP for promise in new):
+        told_at = _told_whose_it_is_at(conversation)
+        kept |= {PromiseKind.OWNERSHIP: told_at} if told_at else {}
     for promise in new:  # what was already done when the decision came counts
         if promise.kind in kept:
             promise.met_at = kept[promise.kind]
@@ -118,6 +119,13 @@ def append(
         conversation.queue_class = QueueClass.CRITICAL
     settle_due(conversation, at=at)
     return new
+
+
+def _told_whose_it_is_at(conversation: Conversation) -> datetime | None:
+    """When the first message in which its owner says that a matter is theirs was accepted for delivery."""
+    said = OutgoingMessage.objects.filter(conversation=conversation, meets__contains=[PromiseKind.OWNERSHIP.value])
+    first: datetime | None = said.aggregate(first=Min("accepted_at"))["first"]
+    return first
 
 
 @transaction.atomic

@@ -236,6 +236,16 @@ def test_a_case_seen_after_the_owners_answer_counts_it_R132():
     assert Promise.objects.get(kind=PromiseKind.OWNERSHIP).state == "met"
 
 
+def test_an_earlier_answer_of_somebody_else_does_not_say_whose_it_is_R132():
+    ada, ben = colleague(name="Ada"), colleague(name="Ben", takes=False)
+    conversation = intake.receive(message(), at=NOON, origin="test").conversation
+    Conversation.objects.filter(pk=conversation.pk).update(owner=ada)
+    desk.answer(conversation.pk, text="I jump in for Ada.", by=ben, at=NOON, out_of_order="asked_by_lead")
+    sent()
+    actions.open_case(conversation.pk, facts=Facts(), seen_because=["broken"], by=ada, at=NOON + timedelta(hours=1))
+    assert Promise.objects.get(kind=PromiseKind.OWNERSHIP).state == "running"
+
+
 def test_a_case_can_be_taken_on_where_nothing_can_be_written_yet_R132():
     ada = colleague()
     call = desk.Call(key="k", phone="030 1234567", said="It is broken.", agreed="")
