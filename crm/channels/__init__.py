@@ -49,6 +49,7 @@ class Part:
     content_type: what the bytes say they are; declared_type: what the sender said they are.
     size: bytes before any limit; content: empty when state is "refused".
     reason: why the state is not "stored", one sentence staff and customer may read; empty when stored.
+    content_id: the name under which a page in the same mail shows it ("cid:…"), without brackets; else empty.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Part:
     content: bytes
     state: PartState
     reason: str
+    content_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Message:
     wordless: a call or walk-away of which there are no words: nobody answered, or the talk was not written down.
     ended_by: who ended such a contact, see policy.EndedBy; "" for everything else.
     held_at: when our system first knew of it, where that was before it is taken in; aware.
+    is_vouched: our border, a signature or a log-in vouches that sender_address wrote this.
+    reply_token: the token of the reply address it was sent to, lower case; "" when to none.
+    faults: stable words for what looks odd about it, see email.Mail.
     """
 
     channel: Channel
@@ -106,3 +111,6 @@ class Message:
     wordless: bool = False
     ended_by: str = ""
     held_at: datetime | None = None
+    is_vouched: bool = False
+    reply_token: str = ""
+    faults: tuple[str, ...] = ()

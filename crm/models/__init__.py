@@ -6,6 +6,8 @@ from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
+from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
+from crm.models.mailboxes import Mailbox
 from crm.models.outgoing import OutgoingMessage
 from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
 from crm.models.promises import Promise
@@ -22,6 +24,7 @@ __all__ = [
     "Absence",
     "AdverseAct",
     "Alert",
+    "AnswerDraft",
     "Attachment",
     "CalendarDay",
     "Call",
@@ -34,7 +37,9 @@ __all__ = [
     "Conversation",
     "Correction",
     "Customer",
+    "DeliveryEvent",
     "Dismissal",
+    "Doubt",
     "DutyRun",
     "HandOff",
     "Helper",
@@ -43,6 +48,7 @@ __all__ = [
     "Interaction",
     "InternalWait",
     "LifeEvent",
+    "Mailbox",
     "OutgoingMessage",
     "Outreach",
     "Owed",
@@ -50,8 +56,10 @@ __all__ = [
     "Promise",
     "Pull",
     "RawItem",
+    "ReplyToken",
     "RequiredSkill",
     "ServiceCalendar",
+    "SetAside",
     "Shift",
     "Source",
     "User",

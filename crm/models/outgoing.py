@@ -11,7 +11,7 @@ from crm.channels import Channel
 from crm.models.ids import uuid7
 from crm.models.people import Customer
 from crm.models.talk import Conversation, Interaction
-from crm.policy import MessageKind, OutgoingState
+from crm.policy import Delivery, MessageKind, OutgoingState
 
 UNSETTLED = [OutgoingState.CLAIMED, OutgoingState.HANDING]
 STOPPED = [OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED, OutgoingState.UNKNOWN]
@@ -48,6 +48,16 @@ class OutgoingMessage(models.Model):
     unknown_outcomes = models.PositiveSmallIntegerField(default=0, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)  # by the database's clock
     accepted_at = models.DateTimeField(_("accepted"), null=True, editable=False)
+    # A message that leaves later is cancelled when the customer writes first (X14).
+    stops_if_they_write = models.BooleanField(default=False, db_default=False, editable=False)
+    provider_id = models.CharField(
+        max_length=200, blank=True, default="", db_default="", editable=False
+    )  # its id there
+    delivery = models.CharField(
+        _("delivery"), max_length=12, choices=Delivery, blank=True, default="", db_default="", editable=False
+    )
+    delivery_at = models.DateTimeField(_("delivery told for"), null=True, editable=False)
+    delivery_reason = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         verbose_name = _("outgoing message")
@@ -66,7 +76,7 @@ class OutgoingMessage(models.Model):
                 name="outgoing_stopped_has_reason",
             ),
             models.CheckConstraint(
-                condition=Q(kind=MessageKind.SERVICE) | ~Q(purpose=""), name="outgoing_gesture_has_purpose"
+                condition=~Q(kind=MessageKind.GESTURE) | ~Q(purpose=""), name="outgoing_gesture_has_purpose"
             ),
             # Whoever gets words about their matter knows who wrote them and whom a reply reaches (R134).
             models.CheckConstraint(
@@ -79,6 +89,15 @@ class OutgoingMessage(models.Model):
             models.Index(fields=["lease_until"], name="outgoing_leased", condition=Q(state__in=UNSETTLED)),
             models.Index(fields=["-created_at", "-id"], name="outgoing_newest"),
             models.Index(fields=["-id"], name="outgoing_stopped", condition=Q(state__in=STOPPED)),
+            models.Index(
+                fields=["address", "created_at"], name="outgoing_notices", condition=Q(kind=MessageKind.NOTICE)
+            ),
+            models.Index(fields=["provider_id"], name="outgoing_at_provider", condition=~Q(provider_id="")),
+            models.Index(
+                fields=["conversation"],
+                name="outgoing_stops_if",
+                condition=Q(stops_if_they_write=True, state=OutgoingState.READY),
+            ),
         ]
         permissions = [("release_outgoing", "Can send held or parked messages again")]
 

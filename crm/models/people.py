@@ -69,6 +69,11 @@ class ContactPoint(models.Model):
     address = models.CharField(_("address"), max_length=320)  # normalised: lower case, E.164, provider account id
     verified_at = models.DateTimeField(_("proved on"), null=True, blank=True)
     unlinked_at = models.DateTimeField(_("taken away on"), null=True, blank=True)
+    # Since when it is doubtful that anything reaches them there, and why: a mail came back for good (X4).
+    unconfirmed_since = models.DateTimeField(_("unconfirmed since"), null=True, editable=False)
+    unconfirmed_because = models.CharField(
+        _("why unconfirmed"), max_length=300, blank=True, default="", db_default="", editable=False
+    )
     created_at = models.DateTimeField(_("known since"))
 
     class Meta:
@@ -79,6 +84,10 @@ class ContactPoint(models.Model):
                 fields=["kind", "address"], condition=Q(unlinked_at__isnull=True), name="contact_point_one_customer"
             ),
             models.CheckConstraint(condition=~Q(address=""), name="contact_point_has_address"),
+            models.CheckConstraint(
+                condition=Q(unconfirmed_since=None) | ~Q(unconfirmed_because=""),
+                name="contact_point_unconfirmed_has_reason",
+            ),
         ]
 
     def __str__(self) -> str:

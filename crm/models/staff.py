@@ -50,6 +50,14 @@ class User(AbstractUser):
     email = models.EmailField(_("e-mail address"), unique=True)
     display_name = models.CharField(_("name shown to customers"), max_length=120, blank=True)
     zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    signature = models.CharField(
+        _("signature"),
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Lines below the name in mails to customers: what you look after, how to reach you."),
+    )
     takes_conversations = models.BooleanField(
         _("takes conversations"), default=False, help_text=_("New conversations are given to this colleague.")
     )

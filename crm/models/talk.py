@@ -12,11 +12,16 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.channels import Channel
 from crm.models.ids import uuid7
+from crm.models.mailboxes import Mailbox
 from crm.models.people import ContactPoint, Customer
 from crm.policy import ConversationState, Direction, EndedBy, QueueClass, WorkState
 
 if TYPE_CHECKING:
     from crm.models.staff import User
+
+
+NO_PERSON = ["spam", "list", "unparsable", "auto_reply", "unsubscribe"]
+"""Kinds of mail that open no conversation and that a person can look through; reports of mail servers are not among them."""
 
 
 class RawItem(models.Model):
@@ -28,6 +33,12 @@ class RawItem(models.Model):
     content = models.BinaryField()
     label = models.CharField(_("came as"), max_length=300, blank=True)  # a file name or an envelope sender; for people
     received_at = models.DateTimeField(_("received"))
+    # Where it lay in a mailbox; the same place is fetched once (M18).
+    mailbox = models.ForeignKey(Mailbox, models.PROTECT, null=True, editable=False, related_name="+", db_index=False)
+    uid_validity = models.BigIntegerField(null=True, editable=False)
+    uid = models.BigIntegerField(null=True, editable=False)
+    # What carried it: envelope addresses, the server's own time; strings and numbers under plain names.
+    facts = models.JSONField(_("how it came"), default=dict, db_default={}, editable=False)
     state = models.CharField(_("state"), max_length=8, choices=WorkState, default=WorkState.READY, editable=False)
     kind = models.CharField(_("kind"), max_length=24, blank=True, editable=False)
     reason = models.CharField(_("reason"), max_length=300, blank=True, editable=False)
@@ -39,6 +50,11 @@ class RawItem(models.Model):
         verbose_name_plural = _("raw items")
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id"], name="raw_item_kept_once"),
+            models.UniqueConstraint(
+                fields=["mailbox", "uid_validity", "uid"],
+                condition=Q(mailbox__isnull=False),
+                name="raw_item_fetched_once",
+            ),
             models.CheckConstraint(
                 condition=~Q(state=WorkState.PARKED) | ~Q(reason=""), name="raw_item_parked_has_reason"
             ),
@@ -48,6 +64,7 @@ class RawItem(models.Model):
                 fields=["id"], name="raw_item_due", condition=Q(state__in=[WorkState.READY, WorkState.CLAIMED])
             ),
             models.Index(fields=["-id"], name="raw_item_parked", condition=Q(state=WorkState.PARKED)),
+            models.Index(fields=["kind", "-id"], name="raw_item_no_person", condition=Q(kind__in=NO_PERSON)),
         ]
 
     def __str__(self) -> str:
@@ -165,6 +182,10 @@ class Interaction(models.Model):
     call_seconds = models.PositiveIntegerField(_("call length, seconds"), null=True)
     ended_by = models.CharField(_("ended by"), max_length=8, choices=EndedBy, blank=True)  # calls and walk-aways only
     imported = models.BooleanField(default=False)
+    # Somebody else than the customer, writing into the customer's matter (M06); their address, "" for the customer.
+    other_address = models.CharField(
+        _("written by somebody else"), max_length=320, blank=True, default="", db_default=""
+    )
 
     class Meta:
         verbose_name = _("interaction")
@@ -188,6 +209,7 @@ class Interaction(models.Model):
 
 
 class AttachmentState(models.TextChoices):
+    CHECKING = "checking", _("being checked for viruses")
     STORED = "stored", _("kept")
     QUARANTINED = "quarantined", _("kept apart")
     REFUSED = "refused", _("not kept")
@@ -204,15 +226,32 @@ class Attachment(models.Model):
     state = models.CharField(_("state"), max_length=12, choices=AttachmentState)
     reason = models.CharField(_("reason"), max_length=300, blank=True)
     file = models.FileField(upload_to="attachments/%Y/%m/", max_length=200, blank=True)
+    content_id = models.CharField(
+        max_length=300, blank=True, default="", db_default="", editable=False
+    )  # "cid:" of a mail
+    # What becomes of it once the scanner has found nothing: stored, or quarantined for its reason.
+    scanned_at = models.DateTimeField(_("checked"), null=True, editable=False)
+    is_infected = models.BooleanField(_("infected"), default=False, db_default=False, editable=False)
+    attempt = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("attachment")
         verbose_name_plural = _("attachments")
         constraints = [
             models.CheckConstraint(
-                condition=Q(state=AttachmentState.STORED) | ~Q(reason=""), name="attachment_kept_apart_has_reason"
-            )
+                condition=Q(state__in=[AttachmentState.STORED, AttachmentState.CHECKING]) | ~Q(reason=""),
+                name="attachment_kept_apart_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_infected=False) | Q(state=AttachmentState.QUARANTINED),
+                name="attachment_infected_is_kept_apart",
+            ),
         ]
+        indexes = [
+            models.Index(fields=["id"], name="attachment_to_scan", condition=Q(state=AttachmentState.CHECKING)),
+        ]
+        permissions = [("open_quarantined", "Can fetch files that were kept apart")]
 
     def __str__(self) -> str:
         return self.name

@@ -24,3 +24,8 @@ class AlertKind(TextChoices):
     REVIEW_ASKED = "review_asked", _("a customer asks for a second look")
     SECOND_PERSON = "second_person", _("something waits for a second person")
     CERTIFICATE_ENDS = "certificate_ends", _("a certificate runs out soon")
+    ADDRESS_BOUNCED = "address_bounced", _("an answer came back: its address is unconfirmed")
+    THEY_WROTE_FIRST = "they_wrote_first", _("the customer wrote before your planned answer left; it was stopped")
+    MAIL_FLOOD = "mail_flood", _("one address sends more mail than a person would")
+    MAILBOX_FAILS = "mailbox_fails", _("a mailbox cannot be read")
+    FILE_INFECTED = "file_infected", _("a file with a virus came in; it is kept apart")

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 class MessageKind(TextChoices):
     SERVICE = "service", _("service")
+    NOTICE = "notice", _("notice")  # written by the product itself: that a message arrived, that a file was refused
     GESTURE = "gesture", _("gesture")
 
 
@@ -78,7 +79,7 @@ def reason_to_stop(facts: StopFacts) -> str:
     """
     if facts.customer_status in ("deceased", "erased"):
         return f"customer_{facts.customer_status}"
-    if facts.kind == MessageKind.SERVICE:
+    if facts.kind != MessageKind.GESTURE:
         return ""
     if facts.has_outreach_hold:
         return "outreach_on_hold"

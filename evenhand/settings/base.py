@@ -215,6 +215,14 @@ EVENHAND_MAIL_NAME = env.str("EVENHAND_MAIL_NAME", default="Evenhand Demo Shop")
 EVENHAND_OWN_ADDRESSES = frozenset(
     a.lower() for a in [EVENHAND_MAIL_FROM, *_setting("EVENHAND_OWN_ADDRESSES", list, [])]
 )
+# A domain of its own on which nothing but our reply and return addresses lives; without one, mails carry none of them. The demo,
+# whose mails stay in a folder, has one.
+EVENHAND_INBOUND_DOMAIN = env.str(
+    "EVENHAND_INBOUND_DOMAIN",
+    default="" if env.str("EMAIL_URL", default="") else f"in.{EVENHAND_MAIL_FROM.rpartition('@')[2]}",
+).lower()
+# How long an answer waits in which its writer can still take it back.
+EVENHAND_UNDO_FOR = timedelta(seconds=_setting("EVENHAND_UNDO_SECONDS", int, 15))
 # Names of our own border mail servers: only a Received stamp of theirs says when a mail reached us.
 EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = EVENHAND_MAIL_FROM

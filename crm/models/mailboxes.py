@@ -1,0 +1,62 @@
+"""Mailboxes that we fetch mail from, and how each fared."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from crm.models.ids import uuid7
+from crm.policy import AfterFetch, MailboxSecurity
+
+
+class Mailbox(models.Model):
+    """One folder of one IMAP account. The password stands in the environment or a file, never here."""
+
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    address = models.CharField(_("address"), max_length=320)  # normalised; what customers write to
+    host = models.CharField(_("server"), max_length=255)
+    port = models.PositiveIntegerField(_("port"), default=993)
+    security = models.CharField(_("security"), max_length=8, choices=MailboxSecurity, default=MailboxSecurity.TLS)
+    # A PEM file; empty: the system's own authorities.
+    ca_file = models.CharField(_("certificates of your own authority"), max_length=400, blank=True)
+    username = models.CharField(_("log-in name"), max_length=320)
+    # The name of an environment variable, or the path of a file when it begins with a slash.
+    secret_from = models.CharField(_("where the password stands"), max_length=400)
+    uses_token = models.BooleanField(_("it is an OAuth 2 access token"), default=False)
+    folder = models.CharField(_("folder"), max_length=200, default="INBOX")
+    after_fetch = models.CharField(_("afterwards"), max_length=8, choices=AfterFetch, default=AfterFetch.DELETE)
+    move_to = models.CharField(_("folder for what was fetched"), max_length=200, blank=True)
+    # How its server names itself in Authentication-Results and Received; only what that name wrote is believed (M13).
+    border_host = models.CharField(_("the server's own name"), max_length=255, blank=True)
+    is_active = models.BooleanField(_("switched on"), default=True)
+    uid_validity = models.BigIntegerField(null=True, editable=False)
+    last_uid = models.BigIntegerField(default=0, editable=False)  # only what is left there needs it
+    last_tried_at = models.DateTimeField(_("last asked"), null=True, editable=False)
+    last_good_at = models.DateTimeField(_("last good answer"), null=True, editable=False)
+    waiting_count = models.PositiveIntegerField(_("waiting there"), default=0, editable=False)
+    oldest_waiting_at = models.DateTimeField(_("oldest waiting since"), null=True, editable=False)
+    fetched_count = models.PositiveBigIntegerField(_("fetched so far"), default=0, editable=False)
+    error = models.CharField(_("last error"), max_length=300, blank=True, editable=False)
+    failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
+    attempt = models.PositiveIntegerField(default=0, editable=False)  # fences a poller that slept past its lease
+    lease_until = models.DateTimeField(null=True, editable=False)  # by the database's clock
+    created_at = models.DateTimeField(_("since"))
+
+    class Meta:
+        verbose_name = _("mailbox")
+        verbose_name_plural = _("mailboxes")
+        constraints = [
+            models.UniqueConstraint(fields=["host", "username", "folder"], name="mailbox_once"),
+            models.CheckConstraint(
+                condition=~Q(after_fetch=AfterFetch.MOVE) | ~Q(move_to=""), name="mailbox_moves_somewhere"
+            ),
+            models.CheckConstraint(
+                condition=Q(error="", failing_since=None) | (~Q(error="") & Q(failing_since__isnull=False)),
+                name="mailbox_failing_has_error",
+            ),
+        ]
+        permissions = [("manage_mailbox", "Can add, change and switch mailboxes")]
+
+    def __str__(self) -> str:
+        return self.address
