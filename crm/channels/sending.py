@@ -10,7 +10,11 @@ from typing import Protocol, Self
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One message to one recipient, ready to be handed over. key: unique, so that a provider can recognise a repeat."""
+    """One message to one recipient, ready to be handed over.
+
+    key: unique, so that a provider can recognise a repeat, and given back by its reports. return_path: where the mail
+    comes back to when it cannot be delivered; reply_to: where an answer goes; both "" where there is none of our own.
+    """
 
     key: str
     address: str
@@ -20,6 +24,8 @@ class Outbound:
     sender_name: str = ""
     message_id: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    return_path: str = ""
+    reply_to: str = ""
 
 
 class Outcome(Enum):
@@ -32,10 +38,14 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What came of handing one message over; reason is for staff and holds no text of the message."""
+    """What came of handing one message over; reason is for staff and holds no text of the message.
+
+    provider_id: what the provider calls the message in its reports; "" when it says nothing.
+    """
 
     outcome: Outcome
     reason: str = ""
+    provider_id: str = ""
 
 
 class Sender(Protocol):
