@@ -94,7 +94,7 @@ def _message(written: str) -> uuid.UUID | None:
     except (binascii.Error, ValueError):
         return None
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    made = [hmac.compare_digest(_mark(message, key), match[2]) for key in keys]
+    made = [hmac.compare_digest(_mark(message, str(key)), match[2]) for key in keys]
     return message if any(made) else None
 
 
