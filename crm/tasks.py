@@ -14,17 +14,18 @@ from crm.actions import (
     deadlines,
     duties,
     endings,
-    intake,
+    mails,
     order,
     outgoing,
     owners,
     queue,
     rota,
+    set_aside,
     sources,
 )
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
-    "ingest": lambda at: intake.ingest_batch(at=at),
+    "ingest": lambda at: mails.ingest_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
 }
@@ -101,3 +102,9 @@ def recover_dropped_calls() -> None:
 def watch_ingest_lag() -> None:
     """See how late each source reaches us."""
     duties.once_per_slot("watch_ingest_lag", sources.watch_ingest_lag, at=timezone.now())
+
+
+@shared_task
+def sample_set_aside() -> None:
+    """Draw a few of the mails that opened no conversation for a person to look at."""
+    duties.once_per_slot("sample_set_aside", set_aside.sample, at=timezone.now())

@@ -100,6 +100,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Today"), "today", "index", "", ()),
                 (_("To look at"), "notifications", "alerts", "crm.view_conversation", ()),
                 (_("Inbox"), "inbox", "inbox", "crm.view_conversation", ("conversation",)),
+                (_("Doubtful mail"), "unknown_document", "doubts", "crm.view_doubt", ()),
+                (_("Set aside"), "inventory_2", "set_aside", "crm.view_setaside", ("set-aside",)),
                 (_("Calls"), "phone_in_talk", "calls", "crm.view_call", ()),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),

@@ -141,6 +141,12 @@ DUTIES: dict[str, Duty] = {
         "every night at 03:10 UTC: sum again what was given and owed, by first channel and week",
         offset=timedelta(hours=3, minutes=10),
     ),
+    "sample_set_aside": Duty(
+        "crm.tasks.sample_set_aside",
+        timedelta(days=1),
+        "every night at 03:30 UTC: draw a few of the mails that opened no conversation for a person to look at",
+        offset=timedelta(hours=3, minutes=30),
+    ),
     "sample_dismissals": Duty(
         "crm.tasks.sample_dismissals",
         timedelta(days=1),

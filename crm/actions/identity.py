@@ -29,12 +29,14 @@ class UnusableAddress(ValueError):
 class Speaker:
     """The customer and the contact point they used; both may be new and unwritten. open_owner: who has their open matter.
 
+    contact_point: None when somebody else writes in the customer's matter.
+
     colleagues: who can take a new conversation now, in order; None when somebody new speaks and it was not read.
     region: whose service calendar counts for them.
     """
 
     customer: Customer
-    contact_point: ContactPoint
+    contact_point: ContactPoint | None
     is_new: bool
     open_owner: int | None
     colleagues: tuple[int, ...] | None
@@ -132,3 +134,9 @@ def speaker(kind: str, address: str, *, name: str, language: str, at: datetime) 
     customer = Customer(display_name=name[:200], language=language[:16], created_at=at)
     point = ContactPoint(customer=customer, kind=kind, address=address, created_at=at)
     return Speaker(customer, point, is_new=True, open_owner=None, colleagues=None, region="")
+
+
+def somebody_else_in(conversation: Conversation) -> Speaker:
+    """Somebody who writes in another customer's matter: the matter stays that customer's, and nobody new is made."""
+    customer = conversation.customer
+    return Speaker(customer, None, is_new=False, open_owner=None, colleagues=None, region=customer.region)

@@ -18,9 +18,10 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import lease, promises, work
+from crm.actions import lease, promises, reply_addresses, work
 from crm.channels import Channel
 from crm.channels.app import AppSender
+from crm.channels.email import addresses
 from crm.channels.sending import Handed, Outbound, Outcome, Sender
 from crm.channels.smtp import MailSender, message_id
 from crm.models import Consent, Conversation, Customer, Hold, Interaction, OutgoingMessage, User
@@ -189,6 +190,7 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
         Q(state=OutgoingState.READY, send_after__lte=at) | Q(state=OutgoingState.CLAIMED, lease_until__lt=Now())
     ).order_by("send_after", "id")
     messages = lease.claim(due, size=size, claimed_state=OutgoingState.CLAIMED)
+    reply_to = reply_addresses.of_messages(messages, at=at)
     lines: dict[str, Sender] = {}
     unreachable: dict[str, str] = {}
     try:
@@ -196,7 +198,7 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
             # A slow batch takes minutes; what is accepted at its end was not accepted when it began.
             moment = at + timedelta(seconds=int(time.monotonic() - began))
             lease.guarded(
-                partial(_hand_over, message, lines, unreachable, at=moment),
+                partial(_hand_over, message, lines, unreachable, reply_to=reply_to.get(message.pk, ""), at=moment),
                 failed=partial(_stumbled, message, at=moment),
             )
     finally:
@@ -207,7 +209,7 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
 
 
 def _hand_over(
-    message: OutgoingMessage, lines: dict[str, Sender], unreachable: dict[str, str], *, at: datetime
+    message: OutgoingMessage, lines: dict[str, Sender], unreachable: dict[str, str], *, reply_to: str, at: datetime
 ) -> None:
     if message.channel in unreachable:
         _back(message, unreachable[message.channel], at=at)
@@ -217,7 +219,7 @@ def _hand_over(
     began = time.monotonic()
     if message.channel not in lines:
         lines[message.channel] = SENDERS[message.channel]().__enter__()
-    handed = lines[message.channel].send(_outbound(message))
+    handed = lines[message.channel].send(_outbound(message, reply_to=reply_to))
     if handed.outcome == Outcome.UNREACHABLE:
         unreachable[message.channel] = handed.reason
     if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):
@@ -235,7 +237,7 @@ def _stumbled(message: OutgoingMessage, trouble: Exception, *, at: datetime) -> 
     _unknown(message, _("something unforeseen happened (%(what)s)") % {"what": type(trouble).__name__}, at=at)
 
 
-def _outbound(message: OutgoingMessage) -> Outbound:
+def _outbound(message: OutgoingMessage, *, reply_to: str) -> Outbound:
     return Outbound(
         key=str(message.public_id),
         address=message.address,
@@ -245,6 +247,8 @@ def _outbound(message: OutgoingMessage) -> Outbound:
         sender_name=str(message.signed_by) if message.signed_by_id else "",
         message_id=message_id(message.public_id),
         headers=message.headers,
+        return_path=addresses.return_address(message.public_id) if message.channel == Channel.EMAIL else "",
+        reply_to=reply_to,
     )
 
 
@@ -323,7 +327,7 @@ def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
     if conversation is not None:
         if message.meets:
             promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
-        conversation.last_outbound_at = at
+        conversation.last_outbound_at = at if message.kind == MessageKind.SERVICE else conversation.last_outbound_at
         answers = PromiseKind.FIRST_RESPONSE in message.meets
         conversation.first_answer_at = conversation.first_answer_at or (at if answers else None)
         conversation.save(update_fields=["last_outbound_at", "first_answer_at"])

@@ -311,6 +311,7 @@ class ConversationDetail(APIView):
         said = Interaction.objects.filter(conversation=row["pk"])
         if not staff:
             said = said.exclude(direction=Direction.INTERNAL)
+            said = said.filter(other_address="")  # what somebody else wrote into the matter is not theirs to read (M08)
         interactions = said.order_by("spoke_at", "pk").values(
             "public_id", "direction", "channel", "author__display_name", "text", "spoke_at"
         )

@@ -84,8 +84,6 @@ class Message:
     ended_by: who ended such a contact, see policy.EndedBy; "" for everything else.
     held_at: when our system first knew of it, where that was before it is taken in; aware.
     is_vouched: our border, a signature or a log-in vouches that sender_address wrote this.
-    reply_token: the token of the reply address it was sent to, lower case; "" when to none.
-    faults: stable words for what looks odd about it, see email.Mail.
     """
 
     channel: Channel
@@ -112,5 +110,3 @@ class Message:
     ended_by: str = ""
     held_at: datetime | None = None
     is_vouched: bool = False
-    reply_token: str = ""
-    faults: tuple[str, ...] = ()

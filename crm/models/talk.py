@@ -44,6 +44,10 @@ class RawItem(models.Model):
     reason = models.CharField(_("reason"), max_length=300, blank=True, editable=False)
     attempt = models.PositiveSmallIntegerField(default=0, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
+    # What a machine wrote about a matter (an automatic reply, a report that a mail came back); it is no answer (X5).
+    about = models.ForeignKey(
+        "crm.Conversation", models.PROTECT, null=True, related_name="automatic_mails", editable=False, db_index=False
+    )
 
     class Meta:
         verbose_name = _("raw item")
@@ -64,6 +68,7 @@ class RawItem(models.Model):
                 fields=["id"], name="raw_item_due", condition=Q(state__in=[WorkState.READY, WorkState.CLAIMED])
             ),
             models.Index(fields=["-id"], name="raw_item_parked", condition=Q(state=WorkState.PARKED)),
+            models.Index(fields=["about", "-id"], name="raw_item_about", condition=Q(about__isnull=False)),
             models.Index(fields=["kind", "-id"], name="raw_item_no_person", condition=Q(kind__in=NO_PERSON)),
         ]
 

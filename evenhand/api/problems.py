@@ -85,6 +85,7 @@ REFUSALS: dict[type[Exception], int] = {
     recovery_actions.BeyondEntitlement: 409,
     recovery_actions.InsideEntitlement: 409,
     recovery_actions.NotForPublic: 409,
+    recovery_actions.OtherPersonWrote: 409,
     recovery_actions.SameApprover: 409,
     recovery_actions.AlreadyDecided: 409,
     recovery_actions.DifferentGrant: 422,

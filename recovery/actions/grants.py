@@ -10,7 +10,7 @@ from django.db.models import Sum
 from django.utils.translation import gettext as _
 
 from crm import history, money
-from crm.actions import alerts
+from crm.actions import alerts, doubts
 from crm.models import User
 from crm.policy import AlertKind
 from recovery import policy
@@ -35,6 +35,12 @@ class NotForPublic(Exception):
     """These words may not stand in public."""
 
     code = "not_for_public"
+
+
+class OtherPersonWrote(Exception):
+    """Somebody else than the customer wrote into this matter, and no second person has looked at that yet."""
+
+    code = "other_person_wrote"
 
 
 class SameApprover(Exception):
@@ -77,7 +83,8 @@ def grant(
 
     amount: 0 for what has no price, else money in `currency`. key: the same key twice is one grant. public_words: what is said
     about it in public, if anything; it names the rule and promises no more than everybody gets (R060).
-    Raises Case.DoesNotExist, UnusableAmount, BeyondEntitlement, NotForPublic, DifferentGrant; then nothing has changed.
+    Raises Case.DoesNotExist, UnusableAmount, BeyondEntitlement, NotForPublic, DifferentGrant, OtherPersonWrote; then nothing
+    has changed.
     """
     amount, currency = _money(amount, currency)
     case = locked(case_id)
@@ -86,6 +93,12 @@ def grant(
         if (standing.kind, standing.amount, standing.currency) != (kind, amount, currency):
             raise DifferentGrant(_("This was already given with other content."))
         return standing
+    if amount and doubts.hold_money(case.conversation, by=by):
+        raise OtherPersonWrote(
+            _(
+                "Another person wrote into this matter. Before money moves, a colleague other than you has to look at that."
+            )
+        )
     decision = _newest(case)
     left = left_to_give(case, decision)
     inside = policy.is_inside(left, kind=kind, amount=amount, currency=currency)

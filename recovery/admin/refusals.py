@@ -15,6 +15,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     actions.HadAPart,
     actions.InsideEntitlement,
     actions.NotForPublic,
+    actions.OtherPersonWrote,
     actions.ReasonMissing,
     actions.SameApprover,
     actions.SettledBySame,

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from crm.actions import desk, intake, staff
+from crm.actions import desk, intake, mails, staff
 from crm.channels import Channel, Message, Part
 from crm.models import Attachment, Conversation, HistoryEntry, Interaction, LifeEvent, OutgoingMessage, User, WorkItem
 from crm.policy import ConversationState, Direction, OutgoingState, OutOfOrder, Role, WorkState
@@ -518,7 +518,7 @@ def test_a_list_costs_the_same_for_one_row_and_for_twenty() -> None:
         desk.answer(
             conversation.pk, text="Tomorrow.", by=lead, at=NOON, stays_open=True, out_of_order=OutOfOrder.KNOWS_IT
         )
-        intake.keep_raw(key.encode(), source="mail:test", label=key, at=NOON)
+        mails.keep_raw(key.encode(), source="mail:test", label=key, at=NOON)
 
     one_more("first")
     with_one = {url: statements(client, url) for url in urls}

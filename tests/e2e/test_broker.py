@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from crm import dispatch
-from crm.actions import intake
+from crm.actions import mails
 from crm.models import Conversation, RawItem
 from recovery.models import Case
 from tests.conftest import NOON, ROOT
@@ -84,7 +84,7 @@ def worker(tmp_path: Path) -> Iterator[Any]:
 def test_a_bell_makes_the_worker_read_the_mail_and_open_the_case(worker):
     colleague()
     started = time.monotonic()
-    intake.keep_raw(raw_mail("My guitar came back with a broken neck."), source="mail:file", label="a.eml", at=NOON)
+    mails.keep_raw(raw_mail("My guitar came back with a broken neck."), source="mail:file", label="a.eml", at=NOON)
     assert dispatch.wait_until_quiet(5)
     assert within(20, lambda: Case.objects.exists()), (
         RawItem.objects.values("state", "reason"),

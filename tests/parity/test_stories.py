@@ -18,7 +18,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from crm.actions import desk, intake, outgoing
+from crm.actions import desk, intake, mails, outgoing
 from crm.channels import Channel
 from crm.models import Conversation, OutgoingMessage, Promise
 from crm.policy import PromiseKind, Role, queue_key
@@ -194,8 +194,8 @@ def test_told_loudly_it_stands_where_it_stands_told_calmly_R059_E04(story: Story
 def test_what_a_sender_writes_into_the_head_of_a_mail_moves_nothing_E04(headers, subject):
     plain = tell(Channel.EMAIL, GUITAR.words, "plain@home.example")
     raw = raw_mail(GUITAR.words, sender="pushy@home.example", subject=subject, extra=headers)
-    intake.keep_raw(raw, source="mail:file", label="a.eml", at=NOON)
-    intake.ingest_batch(at=NOON)
+    mails.keep_raw(raw, source="mail:file", label="a.eml", at=NOON)
+    mails.ingest_batch(at=NOON)
     pushy = newest()
     assert pushy != plain
     triaged()

@@ -19,9 +19,10 @@ from crm.channels.email.headers import Address
 from crm.channels.email.kinds import Kind
 from crm.language import quoting
 
-__all__ = ["Bounced", "Kind", "Mail", "as_message", "read"]
+__all__ = ["Bounced", "Kind", "Mail", "as_message", "glance", "read"]
 
 _QUOTED_OR_COMMENT: Final = re.compile(r'"(?:[^"\\]|\\.){0,1000}"|\([^()]{0,1000}\)', re.DOTALL)
+_GLANCED_BYTES: Final = 32 * 1024
 _CLOCKS_APART: Final = timedelta(minutes=5)  # how far a border stamp may lie after the time of receipt
 
 
@@ -37,7 +38,7 @@ class Mail:
     html: as sent.
     bounced: for a bounce, (address, status, action) of each recipient; an action "delayed" is no failure.
     message_id, in_reply_to: ids without brackets; hints (M03). recipients: To and Cc, at most 100, nobody is
-    subscribed by them (M02).
+    subscribed by them (M02). delivered_to: where the mail servers on the way say they delivered it.
     spoke_at: aware, from our border's Received stamp, else the received_at given, else None; claimed_at: the Date
     header.
     automatic: the headers that say a machine wrote it; faults: stable words for what was repaired, cut or looks forged.
@@ -59,6 +60,7 @@ class Mail:
     message_id: str
     in_reply_to: tuple[str, ...]
     recipients: tuple[str, ...]
+    delivered_to: tuple[str, ...]
     spoke_at: datetime | None
     claimed_at: datetime | None
     automatic: tuple[str, ...]
@@ -100,10 +102,12 @@ def read(
             one.address for name in ("to", "cc") for value in top.every(name) for one in headers.addresses(value)
         )
     )
-    delivered = (
-        one.address
-        for name in ("delivered-to", "x-original-to", "envelope-to")
-        for one in headers.addresses(top.first(name), limit=5)
+    delivered = tuple(
+        dict.fromkeys(
+            one.address
+            for name in ("delivered-to", "x-original-to", "envelope-to")
+            for one in headers.addresses(top.first(name), limit=5)
+        )
     )
     subject = top.text("subject")
     is_forwarded_by_us = customer is not None and sender is not None and customer.address != sender.address
@@ -150,11 +154,20 @@ def read(
             dict.fromkeys(one for name in ("in-reply-to", "references") for one in headers.message_ids(top.first(name)))
         ),
         recipients=recipients[: headers.MAX_ADDRESSES],
+        delivered_to=delivered,
         spoke_at=_spoke_at(top, border_hosts, received_at),
         claimed_at=headers.time_of(top.first("date")) if "date" in top else None,
         automatic=tuple(dict.fromkeys(name for name, _ in top.fields if kinds.is_automatic_sign(name))),
         faults=tuple(dict.fromkeys(faults)),
     )
+
+
+def glance(raw: bytes) -> tuple[str, str]:
+    """Read only who a mail says it is from, and its subject: two clean lines, perhaps empty. Raises nothing."""
+    start = raw[:_GLANCED_BYTES]
+    end, _body = headers.end_of_headers(start, 0, len(start))
+    top = headers.parse(start, 0, end)
+    return top.text("from"), top.text("subject")
 
 
 def as_message(mail: Mail, *, source: str, external_id: str) -> Message:
@@ -180,6 +193,7 @@ def as_message(mail: Mail, *, source: str, external_id: str) -> Message:
         message_id=mail.message_id,
         language="",
         recipients=mail.recipients,
+        is_vouched=mail.is_authenticated,
     )
 
 

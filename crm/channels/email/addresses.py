@@ -109,3 +109,8 @@ def _keyed(purpose: str, content: bytes, key: str) -> bytes:
 
 def _base32(content: bytes) -> str:
     return base64.b32encode(content).decode().rstrip("=").lower()
+
+
+def is_ours(address: str) -> bool:
+    """Whether an address (normalised) is on our inbound-only domain, from which nobody else writes."""
+    return bool(settings.EVENHAND_INBOUND_DOMAIN) and address.endswith(f"@{settings.EVENHAND_INBOUND_DOMAIN}")

@@ -24,7 +24,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from crm.actions import intake, lease
+from crm.actions import lease, mails
 from crm.channels.email import Mail, parts
 from crm.models import RawItem
 from crm.policy import WorkState
@@ -196,15 +196,15 @@ class Command(BaseCommand):
             self._too_large(raw)
             return
         if self.dry_run:
-            mail = intake.read_mail(raw.content, received_at=at)
-            reason = intake.refusal(mail) if mail.opens_or_joins_conversation else ""
+            mail = mails.read_mail(raw.content, received_at=at)
+            reason = mails.refusal(mail) if mail.opens_or_joins_conversation else ""
             self._tell(raw, mail, is_taken_in=not reason, reason=reason)
             return
         kept: list[RawItem] = []
 
         def keep() -> None:
             kept.append(
-                intake.keep_raw(raw.content, source=SOURCE, label=raw.label, at=at, external_id=raw.digest, leased=True)
+                mails.keep_raw(raw.content, source=SOURCE, label=raw.label, at=at, external_id=raw.digest, leased=True)
             )
 
         if not lease.guarded(keep, failed=lambda trouble: self._not_kept(raw, trouble)):
@@ -213,14 +213,14 @@ class Command(BaseCommand):
         if item.received_at != at and item.state in (WorkState.DONE, WorkState.PARKED):
             self.tally.before += 1
             is_parked = item.state == WorkState.PARKED
-            mail = intake.read_mail(raw.content, received_at=item.received_at)
+            mail = mails.read_mail(raw.content, received_at=item.received_at)
             self._tell(raw, mail, is_taken_in=not is_parked, reason=item.reason if is_parked else "")
             return
-        outcome = intake.ReadNow(None, None, waits=True)
+        outcome = mails.ReadNow(None, None, waits=True)
 
         def read() -> None:
             nonlocal outcome
-            outcome = intake.read_now(item, at=at)
+            outcome = mails.read_now(item, at=at)
 
         lease.guarded(read, failed=lambda _trouble: None)  # it is kept: the lane reads it when the database is back
         if outcome.received is not None:
@@ -238,7 +238,7 @@ class Command(BaseCommand):
         if not self.dry_run:
 
             def park() -> None:
-                _item, is_new = intake.park_unread(
+                _item, is_new = mails.park_unread(
                     raw.content,
                     source=SOURCE,
                     label=raw.label,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm.actions import call_backs, calls, desk, intake, outgoing, talks
+from crm.actions import call_backs, calls, desk, intake, mails, outgoing, talks
 from crm.models import (
     Call,
     CallEvent,
@@ -96,10 +96,10 @@ def test_the_same_bytes_kept_by_eight_at_once_are_one_raw_item_and_read_once(tra
     """M18: eight pollers."""
     for number in range(ROUNDS):
         mail = stories.raw_mail(sender=f"carla{number}@home.example")
-        items = at_once(*[lambda mail=mail: intake.keep_raw(mail, source="mail:test", label="", at=NOON)] * 8)
+        items = at_once(*[lambda mail=mail: mails.keep_raw(mail, source="mail:test", label="", at=NOON)] * 8)
         assert len({item.pk for item in items}) == 1
 
-        results = at_once(*[lambda item=item: intake.read_raw(item, at=NOON) for item in items])
+        results = at_once(*[lambda item=item: mails.read_raw(item, at=NOON) for item in items])
 
         assert not [result for result in results if isinstance(result, Exception)], results
         assert sum(result is not None for result in results) == 1

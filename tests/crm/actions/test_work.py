@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError
 from django.db.models.functions import Now
 
-from crm.actions import intake, work
+from crm.actions import mails, work
 from crm.models import HistoryEntry, Interaction, RawItem, WorkItem
 from crm.policy import WorkState
 from tests.conftest import NOON
@@ -186,14 +186,14 @@ def test_a_worker_whose_item_another_took_over_changes_nothing(db: None):
 
 
 def kept(number: int, text: str = "My lamp is broken.") -> RawItem:
-    return intake.keep_raw(
+    return mails.keep_raw(
         stories.raw_mail(text, sender=f"carla{number}@home.example"), source="mail:test", label="", at=NOON
     )
 
 
 def read_all() -> None:
     for _ in range(100):
-        if not intake.ingest_batch(at=NOON):
+        if not mails.ingest_batch(at=NOON):
             return
     raise AssertionError("the lane is never empty")
 
@@ -201,7 +201,7 @@ def read_all() -> None:
 def test_a_mail_that_cannot_be_read_is_parked_after_three_attempts_and_the_others_go_on(db: None, monkeypatch: Any):
     """F24, M17: it is the first of them."""
     poison, *others = [kept(number, "poison" if number == 0 else "My lamp is broken.") for number in range(6)]
-    read_mail, tries = intake.read_mail, []
+    read_mail, tries = mails.read_mail, []
 
     def reading(content: bytes, **more: Any) -> Any:
         if b"poison" in content:
@@ -209,7 +209,7 @@ def test_a_mail_that_cannot_be_read_is_parked_after_three_attempts_and_the_other
             raise RecursionError("too deep")
         return read_mail(content, **more)
 
-    monkeypatch.setattr(intake, "read_mail", reading)
+    monkeypatch.setattr(mails, "read_mail", reading)
     read_all()
 
     poison.refresh_from_db()
@@ -225,14 +225,14 @@ def test_a_mail_that_kills_its_worker_is_parked_and_takes_no_other_with_it(db: N
         pass
 
     poison, *others = [kept(number, "poison" if number == 0 else "My lamp is broken.") for number in range(6)]
-    read_mail = intake.read_mail
+    read_mail = mails.read_mail
 
     def reading(content: bytes, **more: Any) -> Any:
         if b"poison" in content:
             raise Killed
         return read_mail(content, **more)
 
-    monkeypatch.setattr(intake, "read_mail", reading)
+    monkeypatch.setattr(mails, "read_mail", reading)
     for _ in range(20):
         with contextlib.suppress(Killed):
             read_all()
@@ -246,16 +246,16 @@ def test_a_mail_that_kills_its_worker_is_parked_and_takes_no_other_with_it(db: N
 
 def test_a_mail_does_not_pay_for_trouble_of_the_database(db: None, monkeypatch: Any):
     item = kept(1)
-    read_mail = intake.read_mail
+    read_mail = mails.read_mail
 
     def away(*_given: Any, **_more: Any) -> Any:
         raise OperationalError("the connection is closed")
 
-    monkeypatch.setattr(intake, "read_mail", away)
+    monkeypatch.setattr(mails, "read_mail", away)
     for _ in range(6):
         read_all()
         lose_workers(RawItem)
-    monkeypatch.setattr(intake, "read_mail", read_mail)
+    monkeypatch.setattr(mails, "read_mail", read_mail)
     read_all()
 
     item.refresh_from_db()

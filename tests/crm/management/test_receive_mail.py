@@ -14,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from crm.actions import intake
+from crm.actions import intake, mails
 from crm.channels.email import parts
 from crm.models import Attachment, Conversation, Customer, Interaction, RawItem
 from crm.policy import WorkState
@@ -98,14 +98,14 @@ def test_a_poison_mail_is_parked_and_the_others_are_read(tmp_path: Path, monkeyp
     (tmp_path / "2.eml").write_bytes(mail("bea"))
     (tmp_path / "3.eml").write_bytes(b"\x00\xff not a mail \x80")
     (tmp_path / "4.eml").write_bytes(mail("cy"))
-    read = intake.read_mail
+    read = mails.read_mail
 
     def poisoned(content: bytes, **rest: Any) -> Any:
         if b"Poison" in content:
             raise RecursionError("too deep\x00")
         return read(content, **rest)
 
-    monkeypatch.setattr(intake, "read_mail", poisoned)
+    monkeypatch.setattr(mails, "read_mail", poisoned)
 
     told = received(tmp_path)
 
@@ -251,7 +251,7 @@ def test_a_piped_mail_that_cannot_be_kept_is_tried_again_by_the_server(
     def not_kept(*_args: object, **_kwargs: object) -> None:
         raise trouble
 
-    monkeypatch.setattr(intake, "keep_raw", not_kept)
+    monkeypatch.setattr(mails, "keep_raw", not_kept)
     piped(mail())
 
     with pytest.raises(CommandError) as refusal:
@@ -267,7 +267,7 @@ def test_a_piped_mail_that_was_kept_is_accepted_whatever_happens_while_it_is_rea
     def broken(*_args: object, **_kwargs: object) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(intake, "read_now", broken)
+    monkeypatch.setattr(mails, "read_now", broken)
     piped(mail())
 
     received("-")

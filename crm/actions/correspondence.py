@@ -1,0 +1,214 @@
+"""Where a mail belongs and who may speak there: our own reply address first, then what our border vouches for; never a subject.
+
+What proves nothing (a number, a Message-ID, a name) links nothing: it is written down as a doubt that a person settles.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.db.models import Q, Subquery, Value
+from django.db.models.functions import Coalesce
+
+from crm.actions import acknowledgements, alerts, intake
+from crm.actions.intake import Received
+from crm.channels import Channel, Message
+from crm.channels.email import Mail, addresses
+from crm.channels.email.addresses import Addressed
+from crm.channels.smtp import own_ids
+from crm.models import ContactPoint, Conversation, Doubt, Interaction, OutgoingMessage, RawItem, ReplyToken, User
+from crm.models.people import ContactKind
+from crm.policy import (
+    ALARMED_FROM,
+    OPENED_PER_HOUR,
+    AlertKind,
+    ConversationState,
+    Direction,
+    DoubtCode,
+    TokenPurpose,
+    token_doubt,
+)
+
+HOUR = timedelta(hours=1)
+_NUMBER = re.compile(r"\b(?:EV|Evenhand|case|ticket)\s?[-#:]?\s?#?(\d{1,18})\b", re.IGNORECASE)
+_FAULTS = {"look_alike": DoubtCode.LOOK_ALIKE, "several_senders": DoubtCode.SEVERAL_SENDERS}
+
+Doubts = list[tuple[DoubtCode, Conversation | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a mail belongs.
+
+    conversation: the matter it joins for certain; None when it opens one. is_vouched: our token and its correspondent, or
+    our border, prove who wrote. is_other: not the matter's customer but somebody else writes. doubts: what a person should
+    look at, each with the matter it may belong to.
+    """
+
+    conversation: Conversation | None
+    is_vouched: bool
+    is_other: bool
+    doubts: Doubts
+
+
+def take_in(
+    message: Message, mail: Mail, addressed: Addressed | None, *, raw: RawItem, at: datetime, is_answered: bool = True
+) -> Received:
+    """Take in what a person wrote by mail: joined to its matter where that is certain, acknowledged where it opens one.
+
+    is_answered: whether our machine may acknowledge it. Raises what `intake.receive` raises; then nothing has changed.
+    """
+    place = place_of(mail, addressed, at=at)
+    message = replace(message, is_vouched=place.is_vouched)
+    other = message.sender_address if place.is_other else ""
+    conversation = place.conversation
+    folded = None
+    if conversation is None:
+        folded = conversation = _too_many_opened(message.sender_address, at=at)
+    received = intake.receive(message, at=at, origin="mail", raw=raw, conversation=conversation, other_address=other)
+    if not received.created:
+        return received
+    if place.is_vouched and not place.is_other:
+        _proved(received.interaction.contact_point, at=at)
+    _raise(received, place.doubts, at=at)
+    if not received.opened:
+        _watch_for_floods(received, at=at)
+    if is_answered and folded is None:
+        acknowledgements.after(received, mail.attachments, is_proved=place.is_vouched, is_other=place.is_other, at=at)
+    return received
+
+
+def place_of(mail: Mail, addressed: Addressed | None, *, at: datetime) -> Place:
+    """Say where a person's mail belongs. Reads only."""
+    sender = mail.customer or ""
+    doubts: Doubts = [(code, None) for fault, code in _FAULTS.items() if fault in mail.faults]
+    if User.objects.filter(email=sender, is_staff=True, is_active=True).exists():
+        doubts.append((DoubtCode.CLAIMS_STAFF, None))
+    if addressed is not None and not addressed.is_return:
+        token = ReplyToken.objects.select_related("conversation__customer").filter(
+            digest=addresses.digest_of(addressed.token), purpose=TokenPurpose.REPLY
+        ).first()  # fmt: skip
+        if token is None:
+            return Place(None, mail.is_authenticated, False, [*doubts, (DoubtCode.TOKEN_UNKNOWN, None)])
+        doubt = token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at)
+        if doubt is not None:
+            return Place(None, mail.is_authenticated, False, [*doubts, (doubt, token.conversation)])
+        if sender == token.address or _is_of(sender, token.conversation):
+            return Place(token.conversation, True, False, doubts)
+        doubts.append((DoubtCode.OTHER_PERSON, token.conversation))
+        return Place(token.conversation, mail.is_authenticated, True, doubts)
+    named = _answered(mail)
+    if named is not None:
+        if mail.is_authenticated and _is_of(sender, named):
+            return Place(named, True, False, doubts)
+        doubts.append((DoubtCode.STRANGERS_HEADERS, named))
+        return Place(None, mail.is_authenticated, False, doubts)
+    numbered = _numbered(mail.subject, sender)
+    if numbered is not None:
+        doubts.append((DoubtCode.MENTIONS_CASE, numbered))
+    return Place(None, mail.is_authenticated, False, doubts)
+
+
+def _is_of(address: str, conversation: Conversation) -> bool:
+    """Whether this address is one of the matter's own customer."""
+    return ContactPoint.objects.filter(
+        kind=ContactKind.EMAIL, address=address, unlinked_at=None, customer=conversation.customer_id
+    ).exists()
+
+
+def _answered(mail: Mail) -> Conversation | None:
+    """The matter whose mail this one says it answers: ours, or one of the customer's own. It proves nothing."""
+    if not mail.in_reply_to:
+        return None
+    ours = OutgoingMessage.objects.filter(public_id__in=own_ids(mail.in_reply_to), conversation__isnull=False)
+    answered = ours.select_related("conversation__customer").order_by("-id").first()
+    if answered is not None:
+        return answered.conversation
+    theirs = Interaction.objects.filter(message_id__in=mail.in_reply_to)
+    earlier = theirs.select_related("conversation__customer").order_by("-id").first()
+    return earlier.conversation if earlier is not None else None
+
+
+def _numbered(subject: str, sender: str) -> Conversation | None:
+    """Somebody else's matter whose number stands in the subject (M01). We print none; whoever writes one guessed or read it."""
+    match = _NUMBER.search(subject)
+    if match is None or int(match[1]) >= 2**63:
+        return None
+    found = Conversation.objects.select_related("customer").filter(pk=int(match[1])).first()
+    return found if found is not None and not _is_of(sender, found) else None
+
+
+def _too_many_opened(address: str, *, at: datetime) -> Conversation | None:
+    """The newest matter of an address that opened as many within the hour as one may: what comes now joins it (M09, M25)."""
+    customer = ContactPoint.objects.filter(kind=ContactKind.EMAIL, address=address, unlinked_at=None).order_by("pk")
+    newest = list(
+        Conversation.objects.select_related("customer")
+        .filter(customer_id=Subquery(customer.values("customer_id")[:1]), channel=Channel.EMAIL)
+        .order_by("-id")[:OPENED_PER_HOUR]
+    )
+    if len(newest) < OPENED_PER_HOUR or newest[0].state == ConversationState.CLOSED:
+        return None
+    return newest[0] if newest[-1].spoke_at > at - HOUR else None
+
+
+def _proved(contact_point: ContactPoint | None, *, at: datetime) -> None:
+    """Note that this address is theirs and works: our token came back from it, or our border vouches for it."""
+    if contact_point is None:
+        return
+    points = ContactPoint.objects.filter(pk=contact_point.pk)
+    points.filter(Q(verified_at=None) | Q(unconfirmed_since__isnull=False)).update(
+        verified_at=Coalesce("verified_at", Value(at)), unconfirmed_since=None, unconfirmed_because=""
+    )
+
+
+def _raise(received: Received, doubts: Doubts, *, at: datetime) -> None:
+    if not doubts:
+        return
+    Doubt.objects.bulk_create(
+        [
+            Doubt(
+                interaction=received.interaction,
+                code=code,
+                conversation=about if about is not None and about.pk != received.conversation.pk else None,
+                raised_at=at,
+            )
+            for code, about in doubts
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _watch_for_floods(received: Received, *, at: datetime) -> None:
+    """Tell the leads, once a day, of a matter into which more mail comes than a person writes (M09)."""
+    matter = received.conversation
+    lately = Interaction.objects.filter(
+        conversation=matter, spoke_at__gt=at - HOUR, direction=Direction.INBOUND, channel=Channel.EMAIL
+    )
+    if len(lately.order_by("-spoke_at", "-id").values_list("id")[:ALARMED_FROM]) < ALARMED_FROM:
+        return
+    alert = alerts.told(
+        AlertKind.MAIL_FLOOD, key=f"{matter.public_id}:{at.date().isoformat()}", at=at, conversation=matter
+    )
+    alerts.write([alert])
+
+
+# --- what machines write --------------------------------------------------------------------------------------------
+
+
+def written_by_a_machine(raw: RawItem, mail: Mail, addressed: Addressed | None, *, at: datetime) -> Conversation | None:
+    """Say what an automatic mail is about: the matter that our reply address names, None for everything else.
+
+    An out-of-office lands on its matter without opening it again or counting as an answer (X5).
+    """
+    if addressed is None or addressed.is_return:
+        return None
+    token = (
+        ReplyToken.objects.select_related("conversation")
+        .filter(digest=addresses.digest_of(addressed.token), purpose=TokenPurpose.REPLY)
+        .first()
+    )
+    if token is None or token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at) is not None:
+        return None
+    return token.conversation

@@ -1,0 +1,248 @@
+"""Raw mail: kept byte for byte before anybody acknowledges it, then read, as often as it takes; whatever is wrong stays with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from crm import dispatch
+from crm.actions import correspondence, identity, intake, lease
+from crm.actions.intake import Received
+from crm.channels import email as mail_channel
+from crm.channels.email import addresses
+from crm.models import RawItem
+from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
+
+MAIL = "mail:"
+"""What the source of a raw mail begins with; other raw items are kept as evidence and not read as mail."""
+
+
+def keep_raw(
+    content: bytes,
+    *,
+    source: str,
+    label: str,
+    at: datetime,
+    external_id: str = "",
+    leased: bool = False,
+    facts: dict[str, Any] | None = None,
+) -> RawItem:
+    """Keep bytes exactly as they came, before anybody acknowledges them. The same bytes from the same source are one item.
+
+    external_id: the source's own unchanging id of this delivery; the hash of the bytes when it has none.
+    leased: the caller reads it at once (`read_now`); should it die first, the lane takes the item over after the lease.
+    facts: how it came (envelope addresses, the server's own time), see RawItem.
+    An item that is new has this `at` as its received_at.
+    """
+    external_id = external_id or hashlib.sha256(content).hexdigest()
+    item = RawItem(
+        source=source, external_id=external_id, content=content, label=label[:300], received_at=at, facts=facts or {}
+    )
+    if leased:
+        item.state, item.lease_until = WorkState.CLAIMED, Now() + settings.EVENHAND_LEASE
+    with transaction.atomic():
+        RawItem.objects.bulk_create([item], ignore_conflicts=True)
+        dispatch.after_commit("raw.kept")
+    return RawItem.objects.get(source=source, external_id=external_id)
+
+
+def read_raw(item: RawItem, *, at: datetime) -> Received | None:
+    """Read one kept mail and take in what a customer said in it; None when it is not a customer speaking.
+
+    The item then says what it was and why. Raises whatever reading raises; then the item is as before.
+    """
+    return _take_in(item, read_item(item), at=at)
+
+
+def read_item(item: RawItem) -> mail_channel.Mail:
+    """Read a kept mail's bytes with what is known of how it came. Writes nothing."""
+    border = item.mailbox.border_host if item.mailbox_id and item.mailbox else ""
+    return read_mail(
+        bytes(item.content), received_at=_reached_us_at(item), border_hosts=frozenset({border} if border else ())
+    )
+
+
+def _reached_us_at(item: RawItem) -> datetime:
+    """When it lay in our mailbox, by the server's own clock (domain.md C.5), else when we kept it."""
+    stated = item.facts.get("internaldate", "")
+    return min(datetime.fromisoformat(stated), item.received_at) if stated else item.received_at
+
+
+def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received | None:
+    received = None
+    with transaction.atomic():
+        mine = RawItem.objects.select_for_update(of=("self",)).defer("content").get(pk=item.pk)
+        if mine.state in (WorkState.DONE, WorkState.PARKED):
+            return None
+        kind, reason = mail.kind, mail.reason
+        addressed = addresses.read((*_envelope(mine), *mail.delivered_to, *mail.recipients))
+        if mail.opens_or_joins_conversation and addresses.is_ours(mail.customer or ""):
+            kind, reason = "own_notification", "own_domain: It claims to come from one of our reply addresses."
+        elif mail.opens_or_joins_conversation:
+            received = _said(mine, mail, addressed, at=at)
+        else:
+            mine.about = correspondence.written_by_a_machine(mine, mail, addressed, at=at)
+        mine.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
+        mine.kind, mine.reason, mine.lease_until = kind, reason[:300], None
+        mine.save(update_fields=["state", "kind", "reason", "lease_until", "about"])
+    return received
+
+
+def _envelope(item: RawItem) -> tuple[str, ...]:
+    stated = item.facts.get("envelope_to") or ()
+    return (stated,) if isinstance(stated, str) else tuple(stated)
+
+
+def _said(
+    item: RawItem,
+    mail: mail_channel.Mail,
+    addressed: addresses.Addressed | None,
+    *,
+    at: datetime,
+    is_answered: bool = True,
+) -> Received:
+    message = mail_channel.as_message(mail, source=item.source, external_id=item.external_id)
+    message = replace(message, held_at=item.received_at)
+    return correspondence.take_in(message, mail, addressed, raw=item, at=at, is_answered=is_answered)
+
+
+def take_in_anyway(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received:
+    """Take in what a person says a customer wrote, whatever we had made of it. The item is locked by the caller.
+
+    Its promises count from when it reached us. Raises intake.NothingSaid, identity.UnusableAddress.
+    """
+    addressed = addresses.read((*_envelope(item), *mail.delivered_to, *mail.recipients))
+    return _said(item, mail, addressed, at=at, is_answered=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNow:
+    """What became of one kept mail that was read at once.
+
+    mail: None when reading itself failed. received: what it became; None when no customer speaks or it was refused.
+    refused: why a mail was parked that we could not take in; empty otherwise. waits: it stays with the lane, which
+    reads it when the database lets it.
+    """
+
+    mail: mail_channel.Mail | None
+    received: Received | None
+    refused: str = ""
+    waits: bool = False
+
+
+def read_now(item: RawItem, *, at: datetime) -> ReadNow:
+    """Read one kept mail at once instead of waiting for the lane; whatever is wrong with it stays with it.
+
+    A refusal (nothing said, no usable address, other words under a known id) or an unexpected error parks the item with
+    its reason: read again it would say the same. Trouble of the database is none of the mail's: the lane tries again.
+    Raises nothing but what the database raises when it cannot be reached at all.
+    """
+    mail: mail_channel.Mail | None = None
+    received: Received | None = None
+    outcome: list[ReadNow] = []
+
+    def work() -> None:
+        nonlocal mail, received
+        mail = read_item(item)
+        received = _take_in(item, mail, at=at)
+
+    def failed(trouble: Exception) -> None:
+        if isinstance(trouble, OperationalError | InterfaceError):
+            outcome.append(ReadNow(mail, None, waits=True))
+            return
+        reason = _reason(trouble)
+        RawItem.objects.filter(pk=item.pk, state__in=[WorkState.READY, WorkState.CLAIMED]).update(
+            state=WorkState.PARKED, kind=mail.kind if mail else "", reason=reason[:300], lease_until=None
+        )
+        outcome.append(ReadNow(mail, None, refused=reason))
+
+    if lease.guarded(work, failed=failed):
+        return ReadNow(mail, received)
+    return outcome[0]
+
+
+def refusal(mail: mail_channel.Mail) -> str:
+    """Say why what this mail says could not be taken in, "" when it could. Asks no database."""
+    try:
+        intake.said_something(mail_channel.as_message(mail, source="", external_id=""))
+        identity.normalised("email", mail.customer or "")
+    except (intake.NothingSaid, identity.UnusableAddress) as trouble:
+        return _reason(trouble)
+    return ""
+
+
+def park_unread(
+    content: bytes, *, source: str, label: str, external_id: str, reason: str, at: datetime
+) -> tuple[RawItem, bool]:
+    """Keep what shall not be read, with the reason why, where people see it. Returns the item and whether it is new.
+
+    content: what there is of it, perhaps only its beginning; external_id: tells the whole of it from others.
+    """
+    return RawItem.objects.get_or_create(
+        source=source,
+        external_id=external_id,
+        defaults={
+            "content": content,
+            "label": label[:300],
+            "received_at": at,
+            "state": WorkState.PARKED,
+            "reason": reason[:300],
+        },
+    )
+
+
+def _reason(trouble: Exception) -> str:
+    """A refusal's own sentence with its code in front; for anything else what it was."""
+    said = f"{getattr(trouble, 'code', type(trouble).__name__)}: {trouble}"
+    return said.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def read_mail(
+    content: bytes, *, received_at: datetime, border_hosts: frozenset[str] = frozenset()
+) -> mail_channel.Mail:
+    """Read a mail's bytes with this deployment's own addresses and border servers. Writes nothing.
+
+    border_hosts: further names of our own border servers, such as that of the mailbox it lay in.
+    """
+    return mail_channel.read(
+        content,
+        own_addresses=settings.EVENHAND_OWN_ADDRESSES,
+        border_hosts=settings.EVENHAND_BORDER_HOSTS | border_hosts,
+        received_at=received_at,
+    )
+
+
+def ingest_batch(*, at: datetime, size: int = 20) -> int:
+    """Read one batch of raw items that were kept but not read. A bad one is parked after three attempts; the next go on."""
+    due = (
+        RawItem.objects.filter(source__startswith=MAIL)
+        .filter(lease.claimable(ready=WorkState.READY, claimed=WorkState.CLAIMED))
+        .select_related("mailbox")
+        .order_by("id")
+    )
+    items = lease.claim(due, size=size, claimed_state=WorkState.CLAIMED)
+    for item in items:
+        if item.attempt > ATTEMPTS_BEFORE_PARKING:
+            _not_read(item, _("Reading it stopped the worker several times."), WorkState.PARKED)
+            continue
+
+        def failed(trouble: Exception, item: RawItem = item) -> None:
+            if lease.is_trouble_of_the_database(trouble):  # no attempt of the mail's: it is read again after its lease
+                RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(attempt=item.attempt - 1)
+                return
+            _not_read(item, _reason(trouble), after_failure(item.attempt))
+
+        lease.guarded(partial(read_raw, item, at=at), failed=failed)
+    return len(items)
+
+
+def _not_read(item: RawItem, reason: str, state: WorkState) -> None:
+    RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(state=state, reason=reason[:300], lease_until=None)
