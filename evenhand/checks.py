@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 
 
@@ -31,3 +33,54 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 Error(f"evenhand/duties.py: “{name}” names a task that does not exist: {task}.", id="evenhand.E002")
             )
     return found
+
+
+@register()
+def mail_can_be_trusted(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Our reply addresses live on a domain where nobody has a mailbox, and something tells us who wrote (M08, M13)."""
+    found: list[CheckMessage] = []
+    domain = settings.EVENHAND_INBOUND_DOMAIN
+    ours = {address.rpartition("@")[2] for address in settings.EVENHAND_OWN_ADDRESSES}
+    if domain in ours:
+        found.append(
+            Error(
+                f"EVENHAND_INBOUND_DOMAIN is {domain}, on which our own addresses are. Whoever can register at a service "
+                "with an address there could pass for one of us; take a domain of its own, such as in." + domain + ".",
+                id="evenhand.E003",
+            )
+        )
+    if domain and ("." not in domain or "@" in domain or domain != domain.strip()):
+        found.append(Error(f"EVENHAND_INBOUND_DOMAIN is no domain: {domain!r}.", id="evenhand.E004"))
+    if not domain and not settings.EVENHAND_BORDER_HOSTS:
+        found.append(
+            Warning(
+                "Neither EVENHAND_INBOUND_DOMAIN nor EVENHAND_BORDER_HOSTS is set. Answers to our mails then open a matter "
+                "of their own and only suggest where they belong, unless their mailbox names its server.",
+                id="evenhand.W001",
+            )
+        )
+    return found
+
+
+@register(Tags.database)
+def nobody_works_on_the_inbound_domain(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """No colleague's account has an address on the domain of our reply addresses (M08). Runs with every migration."""
+    from crm.models import User
+
+    domain = settings.EVENHAND_INBOUND_DOMAIN
+    if not domain or not databases:
+        return []
+    try:
+        there = User.objects.filter(is_staff=True, email__iendswith=f"@{domain}").count()
+    except ProgrammingError:  # before the first migration
+        return []
+    if not there:
+        return []
+    return [
+        Error(
+            f"EVENHAND_INBOUND_DOMAIN is {domain}, on which {there} colleagues have their address. Take a domain of its own.",
+            id="evenhand.E005",
+        )
+    ]

@@ -126,3 +126,23 @@ def test_the_demo_never_touches_an_evenhand_that_is_in_use():
         call_command("demo", verbosity=0, stderr=io.StringIO())
     assert HistoryEntry.objects.count() == before
     assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_no_colleague_has_an_address_on_the_domain_of_our_reply_addresses_M08(settings):
+    from evenhand import checks
+    from tests.crm.stories import colleague
+
+    settings.EVENHAND_INBOUND_DOMAIN = "in.shop.example"
+    assert checks.nobody_works_on_the_inbound_domain(None, databases=["default"]) == []
+    colleague(email="ada@in.shop.example")
+    assert [one.id for one in checks.nobody_works_on_the_inbound_domain(None, databases=["default"])] == [
+        "evenhand.E005"
+    ]
+
+
+def test_without_anything_that_tells_who_wrote_start_up_warns_M13(settings):
+    from evenhand import checks
+
+    settings.EVENHAND_INBOUND_DOMAIN, settings.EVENHAND_BORDER_HOSTS = "", frozenset()
+    assert [one.id for one in checks.mail_can_be_trusted(None)] == ["evenhand.W001"]
