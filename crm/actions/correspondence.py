@@ -27,7 +27,6 @@ from crm.policy import (
     ConversationState,
     Direction,
     DoubtCode,
-    TokenPurpose,
     token_doubt,
 )
 
@@ -88,7 +87,7 @@ def place_of(mail: Mail, addressed: Addressed | None, *, at: datetime) -> Place:
         doubts.append((DoubtCode.CLAIMS_STAFF, None))
     if addressed is not None and not addressed.is_return:
         token = ReplyToken.objects.select_related("conversation__customer").filter(
-            digest=addresses.digest_of(addressed.token), purpose=TokenPurpose.REPLY
+            digest=addresses.digest_of(addressed.token)
         ).first()  # fmt: skip
         if token is None:
             return Place(None, mail.is_authenticated, False, [*doubts, (DoubtCode.TOKEN_UNKNOWN, None)])
@@ -205,9 +204,7 @@ def written_by_a_machine(raw: RawItem, mail: Mail, addressed: Addressed | None, 
     if addressed is None or addressed.is_return:
         return None
     token = (
-        ReplyToken.objects.select_related("conversation")
-        .filter(digest=addresses.digest_of(addressed.token), purpose=TokenPurpose.REPLY)
-        .first()
+        ReplyToken.objects.select_related("conversation").filter(digest=addresses.digest_of(addressed.token)).first()
     )
     if token is None or token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at) is not None:
         return None

@@ -13,7 +13,7 @@ from crm import history
 from crm.channels import Channel
 from crm.channels.email import addresses
 from crm.models import Conversation, OutgoingMessage, ReplyToken, User
-from crm.policy import REPLY_TOKEN_LASTS, REPLY_TOKEN_RENEWED_WITHIN, TokenPurpose
+from crm.policy import REPLY_TOKEN_LASTS, REPLY_TOKEN_RENEWED_WITHIN
 
 
 def of_messages(messages: Sequence[OutgoingMessage], *, at: datetime) -> dict[int, str]:
@@ -48,7 +48,6 @@ def of_messages(messages: Sequence[OutgoingMessage], *, at: datetime) -> dict[in
 def _standing(wanted: set[tuple[int, str]]) -> dict[tuple[int, str], ReplyToken]:
     rows = ReplyToken.objects.filter(
         Q(conversation__in={number for number, _address in wanted}, address__in={address for _n, address in wanted}),
-        purpose=TokenPurpose.REPLY,
         revoked_at=None,
     )
     return {(row.conversation_id, row.address): row for row in rows if (row.conversation_id, row.address) in wanted}
@@ -69,7 +68,6 @@ def _new(conversation: int, address: str, *, at: datetime) -> ReplyToken:
     return ReplyToken(
         nonce=nonce,
         digest=addresses.digest_of(addresses.token_of(nonce)),
-        purpose=TokenPurpose.REPLY,
         conversation_id=conversation,
         address=address,
         created_at=at,

@@ -122,7 +122,6 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('nonce', models.CharField(max_length=32)),
                 ('digest', models.CharField(max_length=64)),
-                ('purpose', models.CharField(choices=[('reply', "a customer's answer"), ('staff', "a colleague's answer")], max_length=8, verbose_name='for')),
                 ('address', models.CharField(max_length=320, verbose_name='given to')),
                 ('created_at', models.DateTimeField(verbose_name='given on')),
                 ('expires_at', models.DateTimeField(verbose_name='works until')),
@@ -356,11 +355,6 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name='replytoken',
-            name='user',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
-        ),
-        migrations.AddField(
             model_name='setaside',
             name='interaction',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='crm.interaction'),
@@ -409,11 +403,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='replytoken',
-            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at', None)), fields=('conversation', 'address', 'purpose'), name='reply_token_one_works'),
-        ),
-        migrations.AddConstraint(
-            model_name='replytoken',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('purpose', 'staff'), _negated=True), ('user__isnull', False), _connector='OR'), name='reply_token_of_colleague'),
+            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at', None)), fields=('conversation', 'address'), name='reply_token_one_works'),
         ),
         migrations.AddIndex(
             model_name='setaside',

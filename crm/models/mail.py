@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from crm.models.ids import uuid7
 from crm.models.outgoing import OutgoingMessage
 from crm.models.talk import Conversation, Interaction, RawItem
-from crm.policy import Delivery, DoubtCode, LookedAs, TokenPurpose
+from crm.policy import Delivery, DoubtCode, LookedAs
 
 
 class ReplyToken(models.Model):
@@ -18,10 +18,8 @@ class ReplyToken(models.Model):
 
     nonce = models.CharField(max_length=32)  # hex; with the installation's key it makes the token again
     digest = models.CharField(max_length=64)  # sha256 of the token; nothing in this table is the token
-    purpose = models.CharField(_("for"), max_length=8, choices=TokenPurpose)
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="+", db_index=False)
     address = models.CharField(_("given to"), max_length=320)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField(_("given on"))
     expires_at = models.DateTimeField(_("works until"))
     revoked_at = models.DateTimeField(_("taken back on"), null=True)
@@ -35,17 +33,14 @@ class ReplyToken(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["digest"], name="reply_token_once"),
             models.UniqueConstraint(
-                fields=["conversation", "address", "purpose"],
+                fields=["conversation", "address"],
                 condition=Q(revoked_at=None),
                 name="reply_token_one_works",
-            ),
-            models.CheckConstraint(
-                condition=~Q(purpose=TokenPurpose.STAFF) | Q(user__isnull=False), name="reply_token_of_colleague"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_purpose_display()} {self.address}"
+        return self.address
 
 
 class Doubt(models.Model):

@@ -22,13 +22,6 @@ class AfterFetch(TextChoices):
     LEAVE = "leave", _("leave it there")
 
 
-class TokenPurpose(TextChoices):
-    """The one narrow act that a reply address grants."""
-
-    REPLY = "reply", _("a customer's answer")
-    STAFF = "staff", _("a colleague's answer")
-
-
 class DoubtCode(TextChoices):
     """What a person should look at, in a message that was taken in. None of them changes what the customer is promised."""
 

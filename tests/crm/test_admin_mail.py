@@ -67,7 +67,7 @@ def test_a_doubt_is_settled_by_a_press_and_the_two_matters_show_each_other():
 def test_reply_addresses_are_taken_back_by_a_press():
     matter = taken_in().conversation
     ReplyToken.objects.create(
-        nonce="00" * 16, digest="x", purpose="reply", conversation=matter, address="a@b.example",
+        nonce="00" * 16, digest="x", conversation=matter, address="a@b.example",
         created_at=NOON, expires_at=NOON,
     )  # fmt: skip
     client = client_of(colleague())

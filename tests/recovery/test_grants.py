@@ -11,9 +11,9 @@ from django.db import IntegrityError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.actions import intake
-from crm.models import Alert, HistoryEntry, Owed, User
-from crm.policy import Role
+from crm.actions import doubts, intake
+from crm.models import Alert, Doubt, HistoryEntry, Owed, User
+from crm.policy import DoubtCode, Role
 from recovery import actions, policy
 from recovery.models import Case, EmpowermentGap, Grant, LedgerWeek, PolicyProposal, PolicyVersion, TreatmentException
 from recovery.policy import ComplaintType, Facts, GrantKind, Outcome
@@ -63,6 +63,20 @@ def test_any_agent_gives_all_that_was_decided_without_asking_anybody_R142():
     assert HistoryEntry.objects.filter(verb="case.granted", by=ada).count() == 3
     left = actions.left_to_give(case, case.decisions.order_by("-pk")[0])
     assert left.money == 0
+
+
+@pytest.mark.django_db
+def test_after_another_person_wrote_no_money_moves_until_a_second_colleague_looked_M06():
+    ada, ben = colleague(), colleague()
+    case = decided(by=ben)
+    said = case.conversation.interactions.get()
+    doubt = Doubt.objects.create(interaction=said, code=DoubtCode.OTHER_PERSON, raised_at=NOON)
+    with pytest.raises(actions.OtherPersonWrote):
+        give(case, "80.00", by=ada)
+    assert not Grant.objects.exists()
+    give(case, kind=APOLOGY, by=ada)  # words cost nobody anything
+    doubts.settle(doubt.pk, belongs=False, by=ben, at=NOON)
+    assert give(case, "80.00", by=ada).amount == Decimal("80.00")
 
 
 @pytest.mark.django_db
