@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import polib
@@ -45,12 +46,13 @@ class Text:
     place: str
 
 
-def wanted() -> list[Text]:
+@cache
+def wanted() -> tuple[Text, ...]:
     """Every text that customers read, each once, in the order of the files."""
     found: dict[tuple[str, str], Text] = {}
     for text in (*_of_templates(), *_of_modules()):
         found.setdefault((text.msgid, text.context), text)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def template_texts(path: Path) -> list[str]:
