@@ -9,12 +9,14 @@ from django import forms
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from crm.actions import identity, intake
 from crm.channels import Channel, Message
+from crm.language import tags
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +62,19 @@ def contact(request: HttpRequest) -> HttpResponse:
             answer["Retry-After"] = "5"
             return answer
         else:
-            return redirect("contact-thanks")
+            return redirect(_in_same_language(request, reverse("contact-thanks")))
     return render(request, "crm/contact.html", {"form": form}, status=400)
 
 
 def thanks(request: HttpRequest) -> HttpResponse:
     """What happens now. The same words for everybody, whether we know them or not (W01)."""
     return render(request, "crm/contact_thanks.html")
+
+
+def _in_same_language(request: HttpRequest, address: str) -> str:
+    """The address, with the language the visitor chose on this page, where they chose one."""
+    chosen = tags.normalised(request.GET.get("language", ""))
+    return f"{address}?language={chosen}" if chosen else address
 
 
 def _message(form: ContactForm) -> Message:
@@ -82,6 +90,7 @@ def _message(form: ContactForm) -> Message:
         subject=given["subject"],
         text=text,
         full_text=text,
+        language=get_language() or "",
     )
 
 

@@ -84,7 +84,9 @@ admin.site.extra_urls = lambda: [  # type: ignore[attr-defined]
 
 def account_links(request: HttpRequest) -> list[dict[str, Any]]:
     """What an account may change about itself."""
+    signs = request.user.has_perm("crm.answer_conversation")
     return [
+        *([{"title": gettext_lazy("My signature"), "link": reverse("admin:my_signature")}] if signs else []),
         {"title": gettext_lazy("Password"), "link": reverse("account_change_password")},
         {"title": gettext_lazy("Second factor"), "link": reverse("mfa_index")},
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,6 +11,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import ProgrammingError
 from django.utils.module_loading import import_string
+from django.utils.translation import to_locale
+
+from crm.language import tags
 
 
 @register()
@@ -20,6 +24,19 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         ZoneInfo(settings.EVENHAND_ZONE)
     except (ZoneInfoNotFoundError, ValueError):
         found.append(Error(f"EVENHAND_ZONE names no time zone: {settings.EVENHAND_ZONE!r}.", id="evenhand.E001"))
+    for tag in settings.EVENHAND_CUSTOMER_LANGUAGES:
+        if tags.normalised(tag) != tag:
+            found.append(Error(f"EVENHAND_CUSTOMER_LANGUAGES names no language: {tag!r}.", id="evenhand.E003"))
+        elif tag != "en" and not any(
+            (Path(folder) / to_locale(tag) / "LC_MESSAGES" / "django.mo").is_file() for folder in settings.LOCALE_PATHS
+        ):
+            found.append(
+                Error(
+                    f"EVENHAND_CUSTOMER_LANGUAGES names {tag!r}, for which there are no words; "
+                    f"customers would read half of every letter in another language.",
+                    id="evenhand.E004",
+                )
+            )
     tasks = {
         name: entry.task
         for table in (settings.EVENHAND_LANES, settings.EVENHAND_DUTIES)

@@ -12,11 +12,9 @@ from django.conf import settings
 from django.core import signing
 from django.db import transaction
 from django.db.models import Q
-from django.template.loader import render_to_string
-from django.utils import translation
 
 from crm import dispatch, history
-from crm.actions import consent, customers, lease, outgoing, work
+from crm.actions import consent, customers, lease, letters, outgoing, work
 from crm.channels import Channel
 from crm.models import ContactPoint, Customer, LifeEvent
 from crm.models.people import ContactKind, CustomerStatus
@@ -110,28 +108,33 @@ def _write(gesture: Gesture, *, at: datetime) -> None:
     if policy.too_late(day=gesture.occasion_on, at=at, zone=_zone(customer)):
         return _drop(gesture, "day_has_passed", at=at)
     stop_url = f"{settings.PUBLIC_URL}/stop/{signing.dumps([customer.pk, customers.BIRTHDAY], salt=STOP_LINK)}/"
-    words = {"name": customer.display_name, "shop": settings.EVENHAND_MAIL_NAME, "stop_url": stop_url}
-    with translation.override(customer.language or settings.LANGUAGE_CODE):
-        message = outgoing.queue(
-            outgoing.Draft(
-                key=f"gesture:{gesture.key}",
-                kind=MessageKind.GESTURE,
-                purpose=customers.BIRTHDAY,
-                channel=Channel.EMAIL,
-                address=address.address,
-                subject=" ".join(render_to_string("email/loyalty/birthday.subject.txt", words).split()),
-                text=render_to_string("email/loyalty/birthday.txt", words),
-                html=render_to_string("email/loyalty/birthday.html", words),
-                concerns=f"gesture:{gesture.public_id}",
-                headers={
-                    "Auto-Submitted": "auto-generated",
-                    "List-Unsubscribe": f"<{stop_url}>",
-                    "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-                },
-            ),
-            customer=customer,
-            at=at,
-        )
+    letter = letters.render(
+        "loyalty/birthday",
+        language=customer.language,
+        zone=customer.zone,
+        name=customer.display_name,
+        stop_url=stop_url,
+    )
+    message = outgoing.queue(
+        outgoing.Draft(
+            key=f"gesture:{gesture.key}",
+            kind=MessageKind.GESTURE,
+            purpose=customers.BIRTHDAY,
+            channel=Channel.EMAIL,
+            address=address.address,
+            subject=letter.subject,
+            text=letter.text,
+            html=letter.html,
+            concerns=f"gesture:{gesture.public_id}",
+            headers={
+                "Auto-Submitted": "auto-generated",
+                "List-Unsubscribe": f"<{stop_url}>",
+                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            },
+        ),
+        customer=customer,
+        at=at,
+    )
     gesture.state, gesture.message = GestureState.QUEUED, message
     gesture.save(update_fields=["state", "message"])
     return None

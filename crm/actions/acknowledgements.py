@@ -34,13 +34,14 @@ def after(received: Received, files: Sequence[Part], *, is_proved: bool, is_othe
     point = received.interaction.contact_point
     address = point.address if point is not None else ""
     sent = _today(address, at=at)
+    owner = str(received.conversation.owner or "")
     if received.opened and may_acknowledge(SenderToday(is_proved, sent[ACKNOWLEDGED])):
-        owner, promise = received.conversation.owner, min(received.promises, key=lambda it: it.due_at)
+        promise = min(received.promises, key=lambda it: it.due_at)
         _notice(
             received,
             "acknowledgement",
             key=f"{ACKNOWLEDGED}{received.conversation.public_id}",
-            words={"owner": str(owner) if owner else "", "answer_by": promise.due_at},
+            words={"owner": owner, "answer_by": promise.due_at},
             address=address,
             at=at,
         )
@@ -54,7 +55,7 @@ def after(received: Received, files: Sequence[Part], *, is_proved: bool, is_othe
             received,
             "file_refused",
             key=f"{FILES_REFUSED}{received.interaction.public_id}",
-            words={"files": named},
+            words={"owner": owner, "files": named},
             address=address,
             at=at,
         )

@@ -6,11 +6,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Model
-from django.template.loader import render_to_string
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
@@ -20,6 +17,7 @@ from crm.actions import (
     endings,
     identity,
     intake,
+    letters,
     outgoing,
     promises,
     queue,
@@ -207,17 +205,15 @@ def _say(
         spoke_at=at,
         ingested_at=at,
     )
-    words = {
-        "text": text,
-        "signed_by": str(by),
-        "is_owner": is_owner,
-        "shop": settings.EVENHAND_MAIL_NAME,
-        "subject": conversation.subject,
-    }
-    with translation.override(conversation.customer.language or settings.LANGUAGE_CODE):
-        subject = " ".join(render_to_string(f"email/crm/{template}.subject.txt", words).split())
-        plain = render_to_string(f"email/crm/{template}.txt", words)
-        html = render_to_string(f"email/crm/{template}.html", words)
+    letter = letters.render(
+        f"crm/{template}",
+        language=conversation.customer.language,
+        zone=conversation.customer.zone,
+        text=text,
+        subject=conversation.subject,
+        is_owner=is_owner,
+        **letters.signed(by),
+    )
     headers = (
         {"In-Reply-To": f"<{thread[-1]}>", "References": " ".join(f"<{known}>" for known in thread)}
         if thread and channel == Channel.EMAIL
@@ -229,9 +225,9 @@ def _say(
             kind=MessageKind.SERVICE,
             channel=channel,
             address=address,
-            subject=subject,
-            text=plain if channel == Channel.EMAIL else text,
-            html=html if channel == Channel.EMAIL else "",
+            subject=letter.subject,
+            text=letter.text if channel == Channel.EMAIL else text,
+            html=letter.html if channel == Channel.EMAIL else "",
             meets=[*meets, *([PromiseKind.OWNERSHIP] if is_owner and PromiseKind.OWNERSHIP not in meets else [])],
             concerns=concerns,
             headers=headers,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import alerts, desk, intake, owners, queue, routing
+from crm.actions import alerts, desk, intake, letters, owners, queue, routing
 from crm.models import Alert, Conversation, HandOff, Helper, User
 from crm.policy import (
     AlertKind,
@@ -116,7 +115,7 @@ def accept(hand_off_id: int, *, by: User, at: datetime) -> HandOff:
     owners.give(conversation, by.pk, why=OwnerChangeReason.HANDED_OVER, by=by, at=at, note=offered.context_note)
     queue.ended(conversation, PullEnd.HANDED_OVER, at=at)
     Helper.objects.filter(conversation=conversation, user=by, left_at=None).update(left_at=at)
-    with translation.override(conversation.customer.language or settings.LANGUAGE_CODE):
+    with translation.override(letters.language_for(conversation.customer.language)):
         words = _("From now on %(who)s looks after your matter, knows what was said so far, and writes to you next.")
     told = desk.tell(
         conversation, text=words % {"who": by}, template="hand_over", by=by, at=at, key=f"hand-off:{offered.pk}"

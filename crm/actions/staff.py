@@ -6,8 +6,10 @@ from datetime import datetime
 
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from crm import history
+from crm.language import signatures
 from crm.models import ContactPoint, Customer, User
 from crm.models.people import ContactKind
 from crm.policy import Role
@@ -89,6 +91,40 @@ def enrol(
     )
     user.groups.add(Group.objects.get(name=role.value))
     history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=by, at=at, detail={"role": role.value})
+    return user
+
+
+class UnusableSignature(ValueError):
+    """Lines that are too many or too long to stand below a name."""
+
+    code = "unusable_signature"
+
+
+@transaction.atomic
+def sign_as(user_id: int, *, signature: str, by: User, at: datetime) -> User:
+    """Set the lines below a colleague's name in what customers read from now on; "" for none. Letters already written stay.
+
+    signature: lines of plain text; what cannot be seen or would not be a signature is left out, see signatures.lines.
+    Raises User.DoesNotExist (also for a customer's account), UnusableSignature; then nothing has changed.
+    """
+    lines = signatures.lines(signature)
+    if not signatures.is_fitting(lines):
+        raise UnusableSignature(
+            _("A signature has at most %(lines)d lines of %(letters)d letters, and %(all)d letters together.")
+            % {"lines": signatures.MAX_LINES, "letters": signatures.MAX_LINE_CHARS, "all": signatures.MAX_CHARS}
+        )
+    user: User = User.objects.select_for_update().get(pk=user_id, is_staff=True)
+    before, user.signature = user.signature, "\n".join(lines)
+    if before != user.signature:
+        user.save(update_fields=["signature"])
+        history.record(
+            None,
+            "staff.signature",
+            ref=f"user:{user.public_id}",
+            by=by,
+            at=at,
+            detail={"before": before, "after": user.signature},
+        )
     return user
 
 

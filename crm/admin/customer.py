@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Q
 from django.db.models.functions import JSONObject
@@ -19,6 +20,7 @@ from django.utils.translation import gettext_lazy
 
 from crm.actions import calendars, customers
 from crm.admin import pages, panels, timeline
+from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
 from crm.models.people import ContactKind, CustomerStatus, LifeEventKind
 
@@ -70,6 +72,7 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         form=form,
         may_note=may_note,
         is_active=found.status == CustomerStatus.ACTIVE,
+        languages=_languages(found),
         regions=found.regions,  # type: ignore[attr-defined]
         refused=refused,
         status=409 if refused else 200,
@@ -87,6 +90,28 @@ def region(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     )
     pages.say(request, refused, _("Noted. It counts for what is promised from now on."))
     return redirect("admin:customer", public_id=public_id)
+
+
+@pages.page(CAN_NOTE_A_BIRTHDAY, methods=["POST"])
+def language(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Note in which language a customer wants to be written to."""
+    at = timezone.now()
+    found = _found(request, public_id, at=at)
+    told = request.POST.get("language", "")
+    _customer, refused = pages.tried(
+        lambda: customers.set_language(found.pk, language=told, by=pages.colleague(request), at=at)
+    )
+    pages.say(
+        request, refused, _("Noted. What we write from now on is in that language, as far as we have words in it.")
+    )
+    return redirect("admin:customer", public_id=public_id)
+
+
+def _languages(found: Customer) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Languages to choose from, by their own names: those that our letters have, and all others."""
+    ours = list(settings.EVENHAND_CUSTOMER_LANGUAGES)
+    others = [tag for tag in (*tags.known_tags(), found.language) if tag and tag not in ours]
+    return [(tag, tags.own_name(tag)) for tag in ours], [(tag, tags.own_name(tag)) for tag in dict.fromkeys(others)]
 
 
 def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Customer:

@@ -10,11 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import adverse, alerts, endings, hours, live, mail, outgoing, queue, sources, team
+from crm.admin import adverse, alerts, endings, hours, live, mail, outgoing, queue, signature, sources, team
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
-from crm.admin.customer import customer, region
+from crm.admin.customer import customer, language, region
 from crm.admin.inbox import inbox
 from crm.admin.promises import promise
 from crm.models import Conversation, HistoryEntry, Promise, RawItem
@@ -30,12 +30,14 @@ urlpatterns: list[URLPattern] = [
     path("people/", team.people, name="people"),
     path("people/skills/", team.skills, name="skills"),
     path("people/<uuid:public_id>/", team.one_of_us, name="one_of_us"),
+    path("signature/", signature.my_signature, name="my_signature"),
     path("call/", log_call, name="log_call"),
     *live.urlpatterns,
     *sources.urlpatterns,
     *mail.urlpatterns,
     path("customer/<uuid:public_id>/", customer, name="customer"),
     path("customer/<uuid:public_id>/region/", region, name="customer_region"),
+    path("customer/<uuid:public_id>/language/", language, name="customer_language"),
     path("alerts/", alerts.alert_list, name="alerts"),
     path("alerts/<int:number>/", alerts.see, name="see_alert"),
     path("hours/", hours.hours, name="hours"),

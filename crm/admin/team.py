@@ -18,8 +18,8 @@ from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.actions import rota, routing
-from crm.admin import pages, queue
+from crm.actions import rota, routing, staff
+from crm.admin import pages, queue, signature
 from crm.models import Absence, Certificate, Pull, RequiredSkill, Shift, User
 from crm.policy import Away, LineOfWork, Person, Rota, WeeklyShift, is_away, is_on_shift, is_small_team
 
@@ -207,6 +207,7 @@ def _change(request: HttpRequest, user: User) -> tuple[forms.Form | None, str]:
         "shifts": (ShiftsForm(request.POST), rota.set_shifts),
         "away": (_absence_form(user, request.POST), rota.be_away),
         "certify": (CertificateForm(request.POST), rota.certify),
+        "sign": (signature.SignatureForm(request.POST), staff.sign_as),
     }
     if does in calls:
         form, act = calls[does]
@@ -243,6 +244,7 @@ def _show(request: HttpRequest, user: User, bound: forms.Form | None, refused: s
         WorkloadForm: workload,
         ShiftsForm: ShiftsForm(initial={"zone": user.zone, "shifts": lines}),
         AbsenceForm: _absence_form(user),
+        signature.SignatureForm: signature.SignatureForm(initial={"signature": user.signature}),
         CertificateForm: CertificateForm(initial={"issued_on": at.date()}),
     }
     if bound is not None:
@@ -279,6 +281,8 @@ def _show(request: HttpRequest, user: User, bound: forms.Form | None, refused: s
         shifts_form=shown[ShiftsForm],
         absence=shown[AbsenceForm],
         certificate=shown[CertificateForm],
+        signature=shown[signature.SignatureForm],
+        preview=signature.preview(user, user.signature),
         may_plan=request.user.has_perm(PLANS),
         may_employ=request.user.has_perm(EMPLOYS) and user.pk != request.user.pk,
         is_small=_is_small(),

@@ -44,6 +44,7 @@ VERBS = {
     "consent.withdrawn": gettext_lazy("The customer said no to being written to"),
     "hold.placed": gettext_lazy("Nothing but what is owed leaves from here on"),
     "hold.lifted": gettext_lazy("The hold ended"),
+    "customer.language": gettext_lazy("Their language noted"),
     "customer.birthday_told": gettext_lazy("Told us their birthday"),
     "customer.app_account": gettext_lazy("Got an account for the app"),
     "case.owned": gettext_lazy("Case taken on"),

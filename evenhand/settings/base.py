@@ -101,7 +101,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "evenhand.pages.ContentPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "evenhand.pages.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -212,6 +212,12 @@ EVENHAND_MAIL_FROM = env.str("EVENHAND_MAIL_FROM", default="support@evenhand.exa
 if "@" not in EVENHAND_MAIL_FROM:
     raise ImproperlyConfigured("EVENHAND_MAIL_FROM must be an e-mail address, such as support@example.org.")
 EVENHAND_MAIL_NAME = env.str("EVENHAND_MAIL_NAME", default="Evenhand Demo Shop")
+# What the house says below every mail: company, address, register. Lines are separated by \n.
+EVENHAND_MAIL_IMPRINT = tuple(
+    " ".join(line.split())
+    for line in env.str("EVENHAND_MAIL_IMPRINT", default="", multiline=True).splitlines()
+    if line.strip()
+)
 EVENHAND_OWN_ADDRESSES = frozenset(
     a.lower() for a in [EVENHAND_MAIL_FROM, *_setting("EVENHAND_OWN_ADDRESSES", list, [])]
 )
@@ -299,7 +305,15 @@ SPECTACULAR_SETTINGS = {
 
 # --- words and time -------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English"))]  # a language is listed once its translation is whole
+LANGUAGES = [("en", _("English"))]  # of the staff's pages; a language is listed once its translation is whole
+# Of everything customers read; the first is taken where we do not know theirs (docs/adr/0022).
+EVENHAND_CUSTOMER_LANGUAGES = tuple(
+    tag.strip()
+    for tag in _setting("EVENHAND_CUSTOMER_LANGUAGES", list, ["en", "de", "fr", "es", "it", "nl", "pl"])
+    if tag.strip()
+)
+if not EVENHAND_CUSTOMER_LANGUAGES:
+    raise ImproperlyConfigured("EVENHAND_CUSTOMER_LANGUAGES must name at least one language, such as en,de.")
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True

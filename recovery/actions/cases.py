@@ -6,13 +6,12 @@ import uuid
 from datetime import datetime
 from decimal import Decimal
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import desk, endings, holds, owners, promises, routing, statements
+from crm.actions import desk, endings, holds, letters, owners, promises, routing, statements
 from crm.language import complaints
 from crm.models import Conversation, Interaction, User
 from crm.policy import DismissalReason, OutOfOrder, OwnerChangeReason, PromiseKind, is_the_same_matter
@@ -284,7 +283,7 @@ def resolve(
     if outcome == Outcome.NOT_UPHELD:
         if not reason.strip():
             raise ReasonMissing(_("Please write why no failure of ours was found."))
-        with translation.override(case.customer.language or settings.LANGUAGE_CODE):
+        with translation.override(letters.language_for(case.customer.language)):
             case.recourse = _(
                 "If you see it differently, just answer this message. Somebody who was not involved then looks at it again."
             )

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -21,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from crm.actions import letters
 from crm.admin import pages, panels, words
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
@@ -179,7 +179,7 @@ def _ended(request: HttpRequest, found: Case, does: str, *, at: datetime) -> tup
 
 def _this_is_mine(request: HttpRequest, found: Case) -> str:
     """Words that say whose it is now, for the colleague to change or to leave out."""
-    with translation.override(found.customer.language or settings.LANGUAGE_CODE):
+    with translation.override(letters.language_for(found.customer.language)):
         return _("This is mine now. I am %(name)s, and I look after it until it is settled.") % {
             "name": pages.colleague(request)
         }

@@ -9,7 +9,8 @@ import re
 from typing import Final
 
 from crm.channels import Part, PartState
-from crm.channels.email import headers
+from crm.channels.email import headers, reasons
+from crm.channels.email.reasons import FileTrouble
 
 MAX_ATTACHMENTS: Final = 50  # per mail
 MAX_ATTACHMENT_BYTES: Final = 15 * 1024 * 1024  # each
@@ -173,11 +174,11 @@ def part(
     name = safe_name(given_name, content_type=found, number=number)
     refusal = fault
     if kept >= MAX_ATTACHMENTS:
-        refusal = f"A mail may bring at most {MAX_ATTACHMENTS} files."
+        refusal = reasons.written(FileTrouble.TOO_MANY, most=MAX_ATTACHMENTS)
     elif len(content) > MAX_ATTACHMENT_BYTES:
-        refusal = f"A file may have at most {MAX_ATTACHMENT_BYTES // 2**20} MB."
+        refusal = reasons.written(FileTrouble.TOO_LARGE, most=MAX_ATTACHMENT_BYTES // 2**20)
     elif kept_bytes + len(content) > MAX_ATTACHED_BYTES:
-        refusal = f"The files of a mail may have at most {MAX_ATTACHED_BYTES // 2**20} MB together."
+        refusal = reasons.written(FileTrouble.TOO_LARGE_TOGETHER, most=MAX_ATTACHED_BYTES // 2**20)
     if refusal:
         return Part(name, found, declared, len(content), b"", "refused", refusal)
     reason = _suspicion(given_name, name, declared, found, content)
@@ -234,28 +235,28 @@ def safe_name(given: str, *, content_type: str, number: int) -> str:
 def _suspicion(given: str, name: str, declared: str, found: str, content: bytes) -> str:
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     if "\x00" in given or _TURNS.search(given):
-        return "Its name hides characters."
+        return reasons.written(FileTrouble.HIDDEN_NAME)
     if ending in _ACTIVE_ENDINGS or found in _ACTIVE_TYPES or declared in _ACTIVE_TYPES:
-        return "It can act on the reader's computer (a page, script or program)."
+        return reasons.written(FileTrouble.ACTIVE)
     if any(word in _ACTIVE_ENDINGS for word in name.lower().split(".")[1:-1]) or (
         _DOUBLE.search(name.lower())
         and ending not in _ENDING_TYPES
         and ending not in {"gpg", "asc", "p7s", "p7m", "sig"}
     ):
-        return "Its name has two endings."
+        return reasons.written(FileTrouble.TWO_ENDINGS)
     if _has_macros(found, content):
-        return "It is a document with macros."
+        return reasons.written(FileTrouble.MACROS)
     if found == "application/x-ole-storage" and not (
         _OLD_OFFICE.match(declared) or ending in {"doc", "xls", "ppt", "msg", "pub", "vsd"}
     ):
-        return f"It was sent as {declared} but is something else ({found})."
+        return reasons.written(FileTrouble.NOT_AS_SENT, declared=declared, found=found)
     if found in _PACKED and not _packed_as_said(declared, ending, found):
-        return f"It was sent as {declared} but is something else ({found})."
+        return reasons.written(FileTrouble.NOT_AS_SENT, declared=declared, found=found)
     promised = _ENDING_TYPES.get(ending)
     if promised and found not in promised and not (found == "text/plain" and "text/plain" in promised):
-        return f"Its name says {ending} but it is something else ({found})."
+        return reasons.written(FileTrouble.NOT_AS_NAMED, ending=ending, found=found)
     if declared not in _NO_CLAIM and _contradicts(declared, found):
-        return f"It was sent as {declared} but is something else ({found})."
+        return reasons.written(FileTrouble.NOT_AS_SENT, declared=declared, found=found)
     return ""
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from crm.channels import Part
-from crm.channels.email import files, headers, html
+from crm.channels.email import files, headers, html, reasons
+from crm.channels.email.reasons import FileTrouble
 
 MAX_RAW_BYTES: Final = 25 * 1024 * 1024  # of one mail; the rest is not read
 MAX_DEPTH: Final = 20  # levels of multipart in multipart
@@ -221,7 +222,7 @@ def attachments(parts: Parts) -> tuple[Part, ...]:
             number=len(found) + 1,
             kept=kept,
             kept_bytes=kept_bytes,
-            fault="The mail was too large and ends inside this file." if leaf.is_cut else "",
+            fault=reasons.written(FileTrouble.CUT_OFF) if leaf.is_cut else "",
         )
         if judged.state != "refused":
             kept, kept_bytes = kept + 1, kept_bytes + judged.size
