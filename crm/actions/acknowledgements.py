@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from crm import dispatch
 from crm.actions import letters, outgoing
 from crm.actions.intake import Received
 from crm.channels import Channel, Part
+from crm.channels.email import reasons
 from crm.models import OutgoingMessage
 from crm.policy import MessageKind, SenderToday, may_acknowledge
 
@@ -46,11 +48,12 @@ def after(received: Received, files: Sequence[Part], *, is_proved: bool, is_othe
             at=at,
         )
     if kept_apart and may_acknowledge(SenderToday(is_proved, sent[FILES_REFUSED])):
-        named = [
-            (part.name if is_proved else _("file %(number)d") % {"number": number}, part.reason)
-            for number, part in enumerate(files, start=1)
-            if part.state != "stored"
-        ]
+        with translation.override(letters.language_for(received.conversation.customer.language)):
+            named = [
+                (part.name if is_proved else _("file %(number)d") % {"number": number}, reasons.told(part.reason))
+                for number, part in enumerate(files, start=1)
+                if part.state != "stored"
+            ]
         _notice(
             received,
             "file_refused",

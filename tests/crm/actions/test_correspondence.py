@@ -380,3 +380,33 @@ def test_control_headers_of_the_sender_change_nothing_M28_E04():
         )
     ).conversation
     assert (loud.queue_class, loud.due_at, loud.state) == (plain.queue_class, plain.due_at, plain.state)
+
+
+def with_files(*, vouched: bool, language: str = "") -> RawItem:
+    stamp = f"Authentication-Results: {BORDER}; dmarc=pass header.from=x\r\n" if vouched else ""
+    raw = (
+        f"From: Carla <carla@home.example>\r\nTo: support@evenhand.example\r\nSubject: Photos\r\n{stamp}"
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        "--b\r\nContent-Type: text/plain\r\n\r\nHere they are.\r\n"
+        "--b\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename=good.png\r\n"
+        "Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n"
+        "--b\r\nContent-Type: application/x-msdownload\r\nContent-Disposition: attachment; filename=bad.exe\r\n\r\nMZ\r\n"
+        "--b--\r\n"
+    ).encode()
+    item = mails.keep_raw(raw, source="mail:test", label="", at=NOON)
+    mails.read_raw(item, at=NOON)
+    if language:
+        Customer.objects.update(language=language)
+    return item
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_the_good_files_are_kept_and_the_customer_is_told_of_the_other_M22(vouched: bool):
+    item = with_files(vouched=vouched)
+    kept = {file.name: file.state for file in said(item).attachments.all()}
+    assert kept == {"good.png": "stored", "bad.exe": "quarantined"}
+    told = [one for one in notices() if one.key.startswith("files:")]
+    assert len(told) == 1
+    assert ("bad.exe" in told[0].text) == vouched  # nothing of the sender's to an address that nobody has proved
+    assert "script or program" in told[0].text
+    assert "good.png" not in told[0].text
