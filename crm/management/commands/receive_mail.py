@@ -31,7 +31,6 @@ from crm.policy import WorkState
 
 SOURCE = "mail:file"
 STDIN = "-"
-KEPT_OF_TOO_LARGE = 64 * 1024  # bytes: the headers, so that people see who wrote and may ask for a smaller one
 
 NOTHING_DONE, NOT_ACCEPTED, TRY_AGAIN = 2, 65, 75  # 65 and 75 are EX_DATAERR and EX_TEMPFAIL of sysexits.h
 
@@ -396,19 +395,11 @@ def _raw(chunks: Iterable[bytes], label: str) -> Raw:
         if size <= parts.MAX_RAW_BYTES:
             held.append(chunk)
         else:
-            held = [b"".join(held or [chunk])[:KEPT_OF_TOO_LARGE]]
+            held = [b"".join(held or [chunk])[: parts.KEPT_OF_TOO_LARGE]]
     if size > parts.MAX_RAW_BYTES:
         return Raw(label, held[0], size, whole.hexdigest())
     content = b"".join(held)
-    return Raw(label, content, size, _digest(content))
-
-
-def _digest(content: bytes) -> str:
-    """A delivery's id: the hash of its bytes without what copying between systems changes (line ends, "From " line)."""
-    same = content.replace(b"\r\n", b"\n").strip(b"\n")
-    if same.startswith(b"From "):
-        same = same.partition(b"\n")[2]
-    return hashlib.sha256(same).hexdigest()
+    return Raw(label, content, size, parts.digest(content))
 
 
 def _shown(path: Path) -> str:
