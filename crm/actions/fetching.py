@@ -234,7 +234,7 @@ def _clear(visit: _Round, session: imap.Session, uids: set[int]) -> None:
     if visit.mailbox.after_fetch == AfterFetch.MOVE:
         session.move(sorted(uids))
     else:
-        session.delete(sorted(uids))
+        session.remove(sorted(uids))
 
 
 def _look_what_waits(visit: _Round, session: imap.Session) -> None:

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import adverse, alerts, endings, hours, live, outgoing, queue, sources, team
+from crm.admin import adverse, alerts, endings, hours, live, mailboxes, outgoing, queue, sources, team
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
@@ -33,6 +33,7 @@ urlpatterns: list[URLPattern] = [
     path("call/", log_call, name="log_call"),
     *live.urlpatterns,
     *sources.urlpatterns,
+    *mailboxes.urlpatterns,
     path("customer/<uuid:public_id>/", customer, name="customer"),
     path("customer/<uuid:public_id>/region/", region, name="customer_region"),
     path("alerts/", alerts.alert_list, name="alerts"),

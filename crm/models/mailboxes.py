@@ -38,6 +38,13 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         ordered: MailboxQuerySet = found.order_by(F("failing_since").asc(nulls_first=True), "due_at", "pk")
         return ordered
 
+    def waiting_since(self) -> datetime | None:
+        """Since when the first of those that are switched on has been due, or will be; None when there is none. Not asked now."""
+        free = Q(lease_until=None) | Q(lease_until__lt=Now())
+        asked: Any = self.with_due_at().filter(free, is_active=True)
+        first: datetime | None = asked.order_by("due_at").values_list("due_at", flat=True).first()
+        return first
+
 
 class Mailbox(models.Model):
     """One folder of one IMAP account. The password stands in the environment or a file, never here."""

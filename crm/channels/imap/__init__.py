@@ -19,7 +19,7 @@ from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxL
 from imap_tools.utils import encode_folder
 
 from crm.channels.email.parts import KEPT_OF_TOO_LARGE, MAX_RAW_BYTES
-from crm.channels.imap.line import Account, Deadline, Place, secret
+from crm.channels.imap.line import VARIABLE_PREFIX, Account, Deadline, Place, secret
 from crm.channels.imap.words import (
     MailboxTrouble,
     in_words,
@@ -181,7 +181,7 @@ class Session:
                     found[mail.uid] = Fetched(mail, content, is_too_large)
         return [found[mail.uid] for mail in mails if mail.uid in found]
 
-    def delete(self, uids: Iterable[int]) -> None:
+    def remove(self, uids: Iterable[int]) -> None:
         """Delete these mails for good and no others. Raises MailboxTrouble."""
         for some in _chunks(uids):
             with self._in_words():
@@ -203,7 +203,7 @@ class Session:
                     self._command("MOVE", some, folder)
                 else:
                     self._command("COPY", some, folder)
-                    self.delete(some)
+                    self.remove(some)
 
     def hang_up(self, *, politely: bool) -> None:
         """Close the connection; nothing that goes wrong with that matters any more."""
@@ -305,4 +305,4 @@ def _moment(head: bytes) -> datetime | None:
         return None
 
 
-__all__ = ["Fetched", "Listed", "MailboxTrouble", "Place", "Session", "groups", "opened", "secret"]
+__all__ = ["VARIABLE_PREFIX", "Fetched", "Listed", "MailboxTrouble", "Place", "Session", "groups", "opened", "secret"]

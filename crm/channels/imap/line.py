@@ -166,8 +166,9 @@ class Account(BaseMailBox):
                 )
             try:
                 line.starttls(line.context)
-            except BaseException:
-                line.shutdown()
+            except (OSError, imaplib.IMAP4.error):
+                with suppress(OSError):
+                    line.shutdown()
                 raise
         line.sock.settimeout(GOES_ON_WITHIN)
         return line

@@ -243,7 +243,7 @@ def test_a_poller_killed_between_keeping_and_deleting_leaves_one_item_M18_F34(tr
     connections.close_all()
     child = os.fork()
     if child == 0:  # a worker that is killed the moment its mails are committed
-        imap.Session.delete = lambda *_given: os._exit(9)  # type: ignore[method-assign]
+        imap.Session.remove = lambda *_given: os._exit(9)  # type: ignore[method-assign]
         fetching.poll(fetching.claim(at=NOON)[0], at=NOON)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -337,11 +337,12 @@ def test_a_line_that_breaks_in_the_middle_of_a_mail_loses_none_F34(db, server, u
     server.deliver(user, *sent)
     with dovecot.Cutter(server.tls_port, after=after, times=2) as line:
         mailbox = added(server, user, port=line.port)
-        poll(mailbox)
-        if mailbox.error:
-            assert mailbox.error == "The connection to localhost broke."
+        for _round in range(3):
             poll(mailbox)
-        assert line.connections == 3
+            assert len(kept()) + len(server.there(user)) >= len(sent)
+            if not mailbox.error:
+                break
+        assert line.connections >= 3
 
     assert mailbox.error == ""
     assert sorted(kept()) == sorted(sent)
@@ -460,7 +461,7 @@ def test_leads_and_administrators_are_told_once_after_five_minutes_and_it_ends_b
 
 def test_a_round_costs_the_same_number_of_statements_for_few_and_for_many_mails(db, server, user):
     counts = []
-    mailbox = added(server, user)
+    mailbox = poll(added(server, user))
     for number in (2, 50):
         server.deliver(user, *mails(number))
         with CaptureQueriesContext(connection) as asked:
