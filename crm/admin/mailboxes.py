@@ -108,7 +108,7 @@ def _row(mailbox: Mailbox, *, at: datetime) -> dict[str, Any]:
         "mailbox": mailbox,
         "good": ago(mailbox.last_good_at),
         "oldest": ago(mailbox.oldest_waiting_at),
-        "failing": ago(mailbox.failing_since),
+        "failing": words.duration(at - mailbox.failing_since) if mailbox.failing_since else "",
     }
 
 
