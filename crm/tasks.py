@@ -14,6 +14,7 @@ from crm.actions import (
     deadlines,
     duties,
     endings,
+    fetching,
     mails,
     order,
     outgoing,
@@ -36,6 +37,12 @@ def run_due(*, lane: str) -> None:
     """Empty one lane: claim due rows in batches under a lease until none is left."""
     while BATCHES[lane](timezone.now()):
         pass
+
+
+@shared_task
+def poll_mailboxes(*, lane: str) -> None:
+    """Ask the mailboxes that are due, side by side, once; the next sweep asks those that are due by then."""
+    fetching.poll_due(at=timezone.now())
 
 
 @shared_task

@@ -22,7 +22,7 @@ from crm.admin import alerts as alert_pages
 from crm.admin import pages, words
 from crm.admin import talk as crm_pages
 from crm.admin.base import ReadOnlyAdmin
-from crm.models import Alert, Conversation, DutyRun, OutgoingMessage, Promise, RawItem, User, WorkItem
+from crm.models import Alert, Conversation, DutyRun, Mailbox, OutgoingMessage, Promise, RawItem, User, WorkItem
 from crm.policy import MessageKind, OutgoingState, PromiseState, WorkState
 from evenhand import mailbox
 from loyalty.models import Gesture
@@ -148,6 +148,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Promises"), "handshake", "crm_promise_changelist", "crm.view_promise", ()),
                 (_("What came in"), "move_to_inbox", "crm_rawitem_changelist", "crm.view_rawitem", ()),
                 (_("Sources"), "sensors", "sources", "crm.view_source", ()),
+                (_("Mailboxes"), "mark_email_unread", "mailboxes", "crm.view_mailbox", ()),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),
                 (_("Duties"), "schedule", "crm_dutyrun_changelist", "crm.view_dutyrun", ()),
                 (_("History"), "history", "crm_historyentry_changelist", "crm.view_historyentry", ()),
@@ -358,6 +359,7 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
     oldest["ingest"].append(raw.first())
     ready = OutgoingMessage.objects.filter(state=OutgoingState.READY, send_after__lte=at).order_by("send_after", "id")
     oldest["send"].append(ready.values_list("send_after", flat=True).first())
+    oldest["mailboxes"].append(Mailbox.objects.waiting_since())
     oldest["promises"].append(Promise.objects.overdue(at).aggregate(due=Min("due_at"))["due"])
     oldest["gestures"].append(Gesture.objects.due(at).aggregate(due=Min("send_at"))["due"])
     found = []

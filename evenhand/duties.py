@@ -50,6 +50,7 @@ class Duty:
 SWEPT = timedelta(seconds=5)
 
 LANES: dict[str, Lane] = {
+    "mailboxes": Lane("crm.tasks.poll_mailboxes", SWEPT, "ask mailboxes for new mail, each every 20 seconds"),
     "ingest": Lane("crm.tasks.run_due", SWEPT, "read raw input that has been kept but not read yet"),
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
     "promises": Lane(

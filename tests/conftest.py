@@ -91,6 +91,16 @@ def _no_calendars() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _no_mailboxes() -> Iterator[None]:
+    """A process keeps for a minute which mailboxes there are, too."""
+    from crm.actions import mailboxes
+
+    mailboxes.hold_none()
+    yield
+    mailboxes.hold_none()
+
+
+@pytest.fixture(autouse=True)
 def _own_folders(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """Files and mails of a test stay in its own folder."""
     settings.MEDIA_ROOT = tmp_path / "media"

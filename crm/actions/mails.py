@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch
-from crm.actions import correspondence, identity, intake, lease
+from crm.actions import correspondence, identity, intake, lease, mailboxes
 from crm.actions.intake import Received
 from crm.channels import email as mail_channel
 from crm.channels.email import addresses
@@ -206,15 +206,20 @@ def _reason(trouble: Exception) -> str:
 
 
 def read_mail(
-    content: bytes, *, received_at: datetime, border_hosts: frozenset[str] = frozenset()
+    content: bytes,
+    *,
+    received_at: datetime,
+    border_hosts: frozenset[str] = frozenset(),
+    own_addresses: frozenset[str] | None = None,
 ) -> mail_channel.Mail:
     """Read a mail's bytes with this deployment's own addresses and border servers. Writes nothing.
 
-    border_hosts: further names of our own border servers, such as that of the mailbox it lay in.
+    border_hosts: further names of our own border servers, such as that of the mailbox it lay in. own_addresses: which are
+    ours, when no database is to be asked for the mailboxes.
     """
     return mail_channel.read(
         content,
-        own_addresses=settings.EVENHAND_OWN_ADDRESSES,
+        own_addresses=mailboxes.own_addresses() if own_addresses is None else own_addresses,
         border_hosts=settings.EVENHAND_BORDER_HOSTS | border_hosts,
         received_at=received_at,
     )

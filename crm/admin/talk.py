@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import adverse, alerts, endings, hours, live, mail, outgoing, queue, signature, sources, team
+from crm.admin import adverse, alerts, endings, hours, live, mail, mailboxes, outgoing, queue, signature, sources, team
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern] = [
     *live.urlpatterns,
     *sources.urlpatterns,
     *mail.urlpatterns,
+    *mailboxes.urlpatterns,
     path("customer/<uuid:public_id>/", customer, name="customer"),
     path("customer/<uuid:public_id>/region/", region, name="customer_region"),
     path("customer/<uuid:public_id>/language/", language, name="customer_language"),

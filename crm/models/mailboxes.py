@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, Value, When
+from django.db.models.functions import Greatest, Least, Now
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.ids import uuid7
 from crm.policy import AfterFetch, MailboxSecurity
+from crm.policy.mailboxes import ASKED_AT_LEAST_EVERY, ASKED_EVERY, SLOWS_BY
+
+
+class MailboxQuerySet(models.QuerySet["Mailbox"]):
+    def with_due_at(self) -> MailboxQuerySet:
+        """Each with `due_at`, when it is asked next: `policy.mailboxes.asked_again_after` as the database says it."""
+        slower = ExpressionWrapper(
+            (F("last_tried_at") - F("failing_since")) / Value(SLOWS_BY), output_field=DurationField()
+        )
+        wait = Case(
+            When(failing_since__isnull=False, then=Least(Greatest(slower, ASKED_EVERY), ASKED_AT_LEAST_EVERY)),
+            When(waiting_count__gt=0, then=Value(timedelta(0))),
+            default=Value(ASKED_EVERY),
+            output_field=DurationField(),
+        )
+        asked = ExpressionWrapper(F("last_tried_at") + wait, output_field=DateTimeField())
+        return self.annotate(due_at=Case(When(last_tried_at=None, then=F("created_at")), default=asked))
+
+    def due(self, at: datetime) -> MailboxQuerySet:
+        """Switched on, asked by nobody now, and due; those that are well come first, so that dead servers hold up none."""
+        free = Q(lease_until=None) | Q(lease_until__lt=Now())
+        asked: Any = self.with_due_at()  # the checker of types forgets what was annotated
+        found = asked.filter(free, is_active=True, due_at__lte=at)
+        ordered: MailboxQuerySet = found.order_by(F("failing_since").asc(nulls_first=True), "due_at", "pk")
+        return ordered
+
+    def waiting_since(self) -> datetime | None:
+        """Since when the first of those that are switched on has been due, or will be; None when there is none. Not asked now."""
+        free = Q(lease_until=None) | Q(lease_until__lt=Now())
+        asked: Any = self.with_due_at().filter(free, is_active=True)
+        first: datetime | None = asked.order_by("due_at").values_list("due_at", flat=True).first()
+        return first
 
 
 class Mailbox(models.Model):
@@ -42,6 +78,8 @@ class Mailbox(models.Model):
     attempt = models.PositiveIntegerField(default=0, editable=False)  # fences a poller that slept past its lease
     lease_until = models.DateTimeField(null=True, editable=False)  # by the database's clock
     created_at = models.DateTimeField(_("since"))
+
+    objects = MailboxQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("mailbox")

@@ -231,6 +231,8 @@ EVENHAND_INBOUND_DOMAIN = env.str(
 EVENHAND_UNDO_FOR = timedelta(seconds=_setting("EVENHAND_UNDO_SECONDS", int, 15))
 # Names of our own border mail servers: only a Received stamp of theirs says when a mail reached us.
 EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))
+# Where files may lie that hold a mailbox's password; nothing else on the machine is read for one.
+EVENHAND_SECRET_FOLDERS = tuple(_setting("EVENHAND_SECRET_FOLDERS", list, ["/run/secrets"]))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = EVENHAND_MAIL_FROM
 
 # --- people ---------------------------------------------------------------------------------------------------------

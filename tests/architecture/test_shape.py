@@ -364,9 +364,9 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AlreadySettled", "NotSetAside",
-    "EvidenceMissing", "NoSuchRegion", "NotALanguage", "NotAMoment", "NotMissed", "NotReleasable", "StartsTooSoon", "UnknownLink",
-    "UnusableSignature", "WordsMissing",
+    "AlreadySettled", "EvidenceMissing", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NotALanguage", "NotAMoment",
+    "NotMissed", "NotReleasable", "NotSetAside", "StartsTooSoon", "UnknownLink", "UnusableMailbox", "UnusableSignature",
+    "WordsMissing",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 

@@ -9,6 +9,7 @@ per level. tests/crm/channels/test_email.py holds both readings against each oth
 from __future__ import annotations
 
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from crm.channels.email import files, headers, html, reasons
 from crm.channels.email.reasons import FileTrouble
 
 MAX_RAW_BYTES: Final = 25 * 1024 * 1024  # of one mail; the rest is not read
+KEPT_OF_TOO_LARGE: Final = 64 * 1024  # bytes: the headers, so that people see who wrote and may ask for a smaller one
 MAX_DEPTH: Final = 20  # levels of multipart in multipart
 MAX_PARTS: Final = 300  # parts looked at
 MAX_TEXT_CHARS: Final = 400_000  # of text kept
@@ -75,6 +77,14 @@ class Parts:
     def text(self, leaf: Leaf) -> str:
         content = self.content(leaf)[: 4 * MAX_HTML_CHARS]
         return headers.text_of(content, leaf.parameters.get("charset", "")).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def digest(raw: bytes) -> str:
+    """A delivery's id: the hash of its bytes without what copying between systems changes (line ends, "From " line)."""
+    same = raw.replace(b"\r\n", b"\n").strip(b"\n")
+    if same.startswith(b"From "):
+        same = same.partition(b"\n")[2]
+    return hashlib.sha256(same).hexdigest()
 
 
 def cut(raw: bytes) -> Parts:

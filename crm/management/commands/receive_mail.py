@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -31,7 +32,6 @@ from crm.policy import WorkState
 
 SOURCE = "mail:file"
 STDIN = "-"
-KEPT_OF_TOO_LARGE = 64 * 1024  # bytes: the headers, so that people see who wrote and may ask for a smaller one
 
 NOTHING_DONE, NOT_ACCEPTED, TRY_AGAIN = 2, 65, 75  # 65 and 75 are EX_DATAERR and EX_TEMPFAIL of sysexits.h
 
@@ -196,7 +196,7 @@ class Command(BaseCommand):
             self._too_large(raw)
             return
         if self.dry_run:
-            mail = mails.read_mail(raw.content, received_at=at)
+            mail = mails.read_mail(raw.content, received_at=at, own_addresses=settings.EVENHAND_OWN_ADDRESSES)
             reason = mails.refusal(mail) if mail.opens_or_joins_conversation else ""
             self._tell(raw, mail, is_taken_in=not reason, reason=reason)
             return
@@ -396,19 +396,11 @@ def _raw(chunks: Iterable[bytes], label: str) -> Raw:
         if size <= parts.MAX_RAW_BYTES:
             held.append(chunk)
         else:
-            held = [b"".join(held or [chunk])[:KEPT_OF_TOO_LARGE]]
+            held = [b"".join(held or [chunk])[: parts.KEPT_OF_TOO_LARGE]]
     if size > parts.MAX_RAW_BYTES:
         return Raw(label, held[0], size, whole.hexdigest())
     content = b"".join(held)
-    return Raw(label, content, size, _digest(content))
-
-
-def _digest(content: bytes) -> str:
-    """A delivery's id: the hash of its bytes without what copying between systems changes (line ends, "From " line)."""
-    same = content.replace(b"\r\n", b"\n").strip(b"\n")
-    if same.startswith(b"From "):
-        same = same.partition(b"\n")[2]
-    return hashlib.sha256(same).hexdigest()
+    return Raw(label, content, size, parts.digest(content))
 
 
 def _shown(path: Path) -> str:
