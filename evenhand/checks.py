@@ -63,11 +63,11 @@ def mail_can_be_trusted(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             Error(
                 f"EVENHAND_INBOUND_DOMAIN is {domain}, on which our own addresses are. Whoever can register at a service "
                 "with an address there could pass for one of us; take a domain of its own, such as in." + domain + ".",
-                id="evenhand.E003",
+                id="evenhand.E005",
             )
         )
     if domain and ("." not in domain or "@" in domain or domain != domain.strip()):
-        found.append(Error(f"EVENHAND_INBOUND_DOMAIN is no domain: {domain!r}.", id="evenhand.E004"))
+        found.append(Error(f"EVENHAND_INBOUND_DOMAIN is no domain: {domain!r}.", id="evenhand.E006"))
     if not domain and not settings.EVENHAND_BORDER_HOSTS:
         found.append(
             Warning(
@@ -98,6 +98,6 @@ def nobody_works_on_the_inbound_domain(
     return [
         Error(
             f"EVENHAND_INBOUND_DOMAIN is {domain}, on which {there} colleagues have their address. Take a domain of its own.",
-            id="evenhand.E005",
+            id="evenhand.E007",
         )
     ]

@@ -17,7 +17,7 @@ from crm.channels.email import bounces, headers, kinds, parts
 from crm.channels.email.bounces import Bounced
 from crm.channels.email.headers import Address
 from crm.channels.email.kinds import Kind
-from crm.language import quoting
+from crm.language import quoting, tags
 
 __all__ = ["Bounced", "Kind", "Mail", "as_message", "glance", "read"]
 
@@ -41,6 +41,7 @@ class Mail:
     subscribed by them (M02). delivered_to: where the mail servers on the way say they delivered it.
     spoke_at: aware, from our border's Received stamp, else the received_at given, else None; claimed_at: the Date
     header.
+    language: BCP 47 tag of Content-Language, "" without one; a claim, good enough to choose words by.
     automatic: the headers that say a machine wrote it; faults: stable words for what was repaired, cut or looks forged.
     """
 
@@ -63,6 +64,7 @@ class Mail:
     delivered_to: tuple[str, ...]
     spoke_at: datetime | None
     claimed_at: datetime | None
+    language: str
     automatic: tuple[str, ...]
     faults: tuple[str, ...]
 
@@ -157,6 +159,7 @@ def read(
         delivered_to=delivered,
         spoke_at=_spoke_at(top, border_hosts, received_at),
         claimed_at=headers.time_of(top.first("date")) if "date" in top else None,
+        language=(tags.told(top.first("content-language")) or ("",))[0],
         automatic=tuple(dict.fromkeys(name for name, _ in top.fields if kinds.is_automatic_sign(name))),
         faults=tuple(dict.fromkeys(faults)),
     )
@@ -191,7 +194,7 @@ def as_message(mail: Mail, *, source: str, external_id: str) -> Message:
         attachments=mail.attachments,
         in_reply_to=mail.in_reply_to,
         message_id=mail.message_id,
-        language="",
+        language=mail.language,
         recipients=mail.recipients,
         is_vouched=mail.is_authenticated,
     )

@@ -87,7 +87,7 @@ def kept() -> list[bytes]:
     return [bytes(content) for content in RawItem.objects.order_by("id").values_list("content", flat=True)]
 
 
-def mails(count: int) -> list[bytes]:
+def some_mails(count: int) -> list[bytes]:
     return [raw_mail(f"This is mail {number}.") for number in range(count)]
 
 
@@ -100,7 +100,7 @@ def read_all() -> None:
 
 
 def test_mails_are_kept_byte_for_byte_with_their_place_and_time_and_deleted_there_X8(db, server, user):
-    sent = mails(3)
+    sent = some_mails(3)
     server.deliver(user, *sent, at=CAME)
 
     mailbox = poll(added(server, user))
@@ -120,7 +120,7 @@ def test_mails_are_kept_byte_for_byte_with_their_place_and_time_and_deleted_ther
 
 @pytest.mark.parametrize("security", MailboxSecurity)
 def test_mails_can_be_moved_instead_and_over_starttls_too(db, server, user, security):
-    sent = mails(2)
+    sent = some_mails(2)
     server.deliver(user, *sent)
     server.inbox(user, "Fetched")
     port = server.tls_port if security == MailboxSecurity.TLS else server.starttls_port
@@ -133,9 +133,9 @@ def test_mails_can_be_moved_instead_and_over_starttls_too(db, server, user, secu
 
 
 def test_mails_that_are_left_there_are_fetched_once_and_not_marked_as_read_X7(db, server, user):
-    server.deliver(user, *mails(2))
+    server.deliver(user, *some_mails(2))
     mailbox = poll(added(server, user, after_fetch=AfterFetch.LEAVE))
-    server.deliver(user, *mails(1))
+    server.deliver(user, *some_mails(1))
 
     poll(mailbox)
     poll(mailbox)
@@ -159,7 +159,7 @@ def test_the_same_bytes_twice_in_a_mailbox_are_one_item_M18_X7(db, server, user)
 
 
 def test_a_thousand_mails_come_in_several_rounds_with_the_same_memory_F34(db, server, user, monkeypatch):
-    server.deliver(user, *mails(1000))
+    server.deliver(user, *some_mails(1000))
     mailbox = added(server, user)
     monkeypatch.setattr(fetching, "ROUND_FOR", 0.5)
     seen: list[int] = []
@@ -181,9 +181,9 @@ def test_a_thousand_mails_come_in_several_rounds_with_the_same_memory_F34(db, se
 @pytest.mark.parametrize("after", [AfterFetch.DELETE, AfterFetch.LEAVE])
 def test_a_large_folder_is_walked_through_piece_by_piece_F34(db, server, user, monkeypatch, after):
     """A folder of more mails than one search may list, with a gap in its numbers."""
-    server.deliver(user, *mails(3))
+    server.deliver(user, *some_mails(3))
     mailbox = poll(added(server, user))  # numbers 1 to 3 are used up
-    sent = mails(450)
+    sent = some_mails(450)
     server.deliver(user, *sent)
     monkeypatch.setattr(imap, "LISTED_AT_ONCE", 10)
     mailboxes.change(mailbox.pk, draft(server, user, after_fetch=after), by=colleague(Role.ADMINISTRATOR), at=NOON)
@@ -216,7 +216,7 @@ def test_a_mail_too_large_to_be_read_is_parked_with_its_beginning_and_stays_ther
 
 
 def test_one_poison_mail_first_stops_no_other_M17(db, server, user, monkeypatch):
-    poison, good = raw_mail("POISON"), mails(4)
+    poison, good = raw_mail("POISON"), some_mails(4)
     server.deliver(user, poison, *good)
     read = mails.mail_channel.read
 
@@ -237,7 +237,7 @@ def test_one_poison_mail_first_stops_no_other_M17(db, server, user, monkeypatch)
 
 
 def test_a_poller_killed_between_keeping_and_deleting_leaves_one_item_M18_F34(transactional_db, server, user):
-    server.deliver(user, *mails(2))
+    server.deliver(user, *some_mails(2))
     mailbox = added(server, user)
 
     connections.close_all()
@@ -258,7 +258,7 @@ def test_a_poller_killed_between_keeping_and_deleting_leaves_one_item_M18_F34(tr
 
 
 def test_eight_pollers_at_once_fetch_once_M18(transactional_db, server, user):
-    server.deliver(user, *mails(30))
+    server.deliver(user, *some_mails(30))
     mailbox = added(server, user)
 
     asked = at_once(*[partial(fetching.poll_due, at=NOON, held_for=60)] * 8)
@@ -270,7 +270,7 @@ def test_eight_pollers_at_once_fetch_once_M18(transactional_db, server, user):
 
 
 def test_a_poller_that_overslept_its_lease_keeps_and_deletes_nothing_M18(db, server, user):
-    server.deliver(user, *mails(1))
+    server.deliver(user, *some_mails(1))
     mailbox = added(server, user)
     slow = fetching.claim(at=NOON)[0]
     Mailbox.objects.update(lease_until=Now() - timedelta(seconds=1), attempt=slow.attempt + 1)
@@ -285,11 +285,11 @@ def test_a_poller_that_overslept_its_lease_keeps_and_deletes_nothing_M18(db, ser
 
 @pytest.mark.parametrize("after", [AfterFetch.DELETE, AfterFetch.LEAVE])
 def test_when_the_server_numbers_anew_everything_is_looked_at_and_nothing_is_taken_twice_F34(db, server, user, after):
-    server.deliver(user, *mails(3))
+    server.deliver(user, *some_mails(3))
     mailbox = poll(added(server, user, after_fetch=AfterFetch.LEAVE))
     first = mailbox.uid_validity
     server.recreate(user)
-    server.deliver(user, *mails(1))
+    server.deliver(user, *some_mails(1))
     mailboxes.change(mailbox.pk, draft(server, user, after_fetch=after), by=colleague(Role.ADMINISTRATOR), at=NOON)
 
     poll(mailbox)
@@ -303,7 +303,7 @@ def test_when_the_server_numbers_anew_everything_is_looked_at_and_nothing_is_tak
 
 def test_a_number_given_again_to_another_mail_hides_nothing_F34(db, server, user):
     """A server that breaks the rule: the same UIDVALIDITY and UID, and another mail."""
-    server.deliver(user, *mails(2))
+    server.deliver(user, *some_mails(2))
     mailbox = poll(added(server, user, after_fetch=AfterFetch.LEAVE))
     mailboxes.change(mailbox.pk, draft(server, user), by=colleague(Role.ADMINISTRATOR), at=NOON)
     older = {"facts": {"size": 1, "internaldate": ""}, "external_id": "x", "content": b"an older mail"}
@@ -317,7 +317,7 @@ def test_a_number_given_again_to_another_mail_hides_nothing_F34(db, server, user
 
 
 def test_what_cannot_be_deleted_is_not_fetched_again_and_is_told_F34(db, server, user):
-    server.deliver(user, *mails(2))
+    server.deliver(user, *some_mails(2))
     mailbox = added(server, user, after_fetch=AfterFetch.MOVE, move_to="Nowhere")
 
     poll(mailbox)
@@ -350,7 +350,7 @@ def test_a_line_that_breaks_in_the_middle_of_a_mail_loses_none_F34(db, server, u
 
 
 def test_a_mail_at_which_the_server_breaks_off_stops_no_other_M17(db, server, user, monkeypatch):
-    server.deliver(user, *mails(5))
+    server.deliver(user, *some_mails(5))
     fetch = imap.Session.fetch
 
     def fetching_it(session: imap.Session, group: Any) -> Any:
@@ -369,7 +369,7 @@ def test_a_mail_at_which_the_server_breaks_off_stops_no_other_M17(db, server, us
 
 
 def test_a_mailbox_that_hangs_does_not_hold_up_the_next_one(transactional_db, server, user):
-    server.deliver(user, *mails(3))
+    server.deliver(user, *some_mails(3))
     with dovecot.Cutter(server.tls_port, after=0, falls_silent=True) as line:
         hangs = added(server, "hangs", port=line.port)
         well = added(server, user)
@@ -463,7 +463,7 @@ def test_a_round_costs_the_same_number_of_statements_for_few_and_for_many_mails(
     counts = []
     mailbox = poll(added(server, user))
     for number in (2, 50):
-        server.deliver(user, *mails(number))
+        server.deliver(user, *some_mails(number))
         with CaptureQueriesContext(connection) as asked:
             poll(mailbox)
         counts.append(len(asked))
