@@ -19,12 +19,14 @@ from django.views.decorators.http import require_http_methods
 
 from crm.actions import (
     adverse,
+    answers,
     calendars,
     call_backs,
     calls,
     consent,
     customers,
     desk,
+    drafts,
     endings,
     handoffs,
     identity,
@@ -37,11 +39,12 @@ from crm.actions import (
     routing,
     statements,
     talks,
+    undo,
     waits,
     work,
 )
 from crm.models import User
-from crm.policy import UnusableCalendar
+from crm.policy import NoSuchTime, UnusableCalendar
 
 Result = TypeVar("Result")
 View = Callable[..., HttpResponseBase]
@@ -70,6 +73,13 @@ REFUSALS: tuple[type[Exception], ...] = (
     handoffs.AlreadyOffered,
     handoffs.NotOffered,
     rota.NotPossible,
+    NoSuchTime,
+    answers.NewerSaid,
+    answers.NotThen,
+    drafts.NotShared,
+    undo.NotTheirs,
+    undo.PartOfMore,
+    undo.TooLate,
     desk.NoWayBack,
     desk.StillPromised,
     desk.WrongState,
