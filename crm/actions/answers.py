@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Model, OuterRef, Subquery
+from django.db.models import Count, Model, Subquery
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.formats import date_format
@@ -22,6 +22,7 @@ from crm.channels import Channel
 from crm.channels.smtp import message_id
 from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, User
 from crm.models.people import ContactKind
+from crm.models.talk import InteractionQuerySet
 from crm.policy import (
     UNDO_AT_MOST,
     ConversationState,
@@ -165,9 +166,7 @@ def _answer(
     if conversation.state == ConversationState.CLOSED:
         raise endings.WrongState(_("This conversation is closed; open it again before you write."))
     send_after = _leaves_at(conversation, send_after, at=at)
-    heard = _heard(conversation)
-    if seen is not None:
-        _check_seen(heard, seen)
+    heard = _heard(conversation) if seen is None else _heard_since(conversation, seen)
     channel, point = _way_back(conversation.customer, heard)
     if channel in routing.PUBLIC:
         routing.check_public(by, at=at)
@@ -200,25 +199,32 @@ def _answer(
 
 
 def _heard(conversation: Conversation) -> list[Interaction]:
-    """What the customer last said here, newest first; each knows how much was said in all, notes included (`said`)."""
-    said = Interaction.objects.filter(conversation=OuterRef("conversation")).order_by().values("conversation")
-    return list(
-        Interaction.objects.filter(conversation=conversation, direction=Direction.INBOUND)
-        .select_related("contact_point")
-        .annotate(said=Subquery(said.annotate(n=Count("pk")).values("n")))
-        .order_by("-spoke_at", "-id")[:THREAD_IDS_SENT]
-    )
+    """What the customer last said here, newest first."""
+    return list(_inbound(conversation)[:THREAD_IDS_SENT])
 
 
-def _check_seen(heard: Sequence[Any], seen: int) -> None:
-    said = heard[0].said if heard else seen
-    if said > seen:
+def _inbound(conversation: Conversation) -> InteractionQuerySet:
+    heard = Interaction.objects.filter(conversation=conversation, direction=Direction.INBOUND)
+    return heard.select_related("contact_point").order_by("-spoke_at", "-id")
+
+
+def _heard_since(conversation: Conversation, seen: int) -> list[Interaction]:
+    """The same, unless more was said or noted than the writer has seen. Raises NewerSaid."""
+    heard: list[Any] = list(_inbound(conversation).annotate(said=said_in(conversation))[:THREAD_IDS_SENT])
+    if heard and heard[0].said > seen:
         raise NewerSaid(
             _(
                 "Something was said or noted here while you wrote. Please look at it; send again if your answer still fits."
             ),
-            said=said,
+            said=heard[0].said,
         )
+    return heard
+
+
+def said_in(conversation: Conversation) -> Subquery:
+    """How much was said and noted in a conversation, to be read with other rows; counted once for all of them."""
+    said = Interaction.objects.filter(conversation=conversation).order_by().values("conversation")
+    return Subquery(said.annotate(n=Count("pk")).values("n"))
 
 
 def _leaves_at(conversation: Conversation, send_after: datetime | None, *, at: datetime) -> datetime:
@@ -240,7 +246,7 @@ def _leaves_at(conversation: Conversation, send_after: datetime | None, *, at: d
         raise NotThen(_("Please choose a moment within the next 90 days."))
     if refused:
         raise NotThen(_("That moment has passed. Please choose one that lies ahead."))
-    return send_after
+    return send_after.astimezone(UTC)
 
 
 def say(
@@ -364,13 +370,11 @@ def tell(
     )
 
 
-def way_back(conversation: Conversation) -> tuple[Channel, ContactPoint]:
-    """The medium and address on which an answer would go now. Raises NoWayBack."""
-    return _way_back(conversation.customer, _heard(conversation))
+def way_among(heard: Iterable[Interaction], points: Iterable[ContactPoint]) -> tuple[Channel, ContactPoint]:
+    """The medium and address on which an answer would go, out of what has been read already. Raises NoWayBack.
 
-
-def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, ContactPoint]:
-    """The medium and address to answer on: how they last came where that has a way back, else an e-mail address they gave."""
+    heard: what the customer said, newest first, with its contact points. points: all that they have now, oldest first.
+    """
     for interaction in heard:
         point = interaction.contact_point
         if point is None or point.unlinked_at is not None:
@@ -379,11 +383,18 @@ def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, Co
             return Channel.EMAIL, point
         if point.kind == ContactKind.APP:
             return Channel.APP, point
-    given = (
-        ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
-    )
+    given = next((point for point in points if point.kind == ContactKind.EMAIL), None)
     if given is None:
         raise NoWayBack(
             _("We have no address to write to yet. Call back, and ask where the customer likes to get it in writing.")
         )
     return Channel.EMAIL, given
+
+
+def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, ContactPoint]:
+    """The medium and address to answer on: how they last came where that has a way back, else an e-mail address they gave."""
+    try:
+        return way_among(heard, ())
+    except NoWayBack:
+        points = ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id")
+        return way_among((), points[:1])

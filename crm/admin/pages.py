@@ -77,6 +77,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     answers.NewerSaid,
     answers.NotThen,
     drafts.NotShared,
+    drafts.Changed,
     undo.NotTheirs,
     undo.PartOfMore,
     undo.TooLate,

@@ -91,6 +91,7 @@ class Draft(APIView):
 def _draft_out(draft: AnswerDraft | None, *, by: User) -> dict[str, Any]:
     return {
         "by": str(by),
+        "version": drafts.version(draft),
         "text": draft.text if draft else "",
         "is_shared": bool(draft and draft.is_shared),
         "kept_at": draft.updated_at if draft else None,

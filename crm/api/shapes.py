@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from crm.channels import Channel
@@ -61,15 +62,16 @@ def out_of_order() -> serializers.ChoiceField:
     )
 
 
-class MomentField(serializers.CharField):
+@extend_schema_field({"type": "string", "maxLength": 40})
+class MomentField(serializers.Field[Any, Any, Any, Any]):
     """A moment; without an offset it is meant on the customer's clock."""
 
     default_error_messages = {"no_moment": _("Write a time such as 2026-03-02T09:30, with or without an offset.")}
 
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: Any) -> datetime:
         try:
-            return datetime.fromisoformat(super().to_internal_value(data))
-        except ValueError:
+            return datetime.fromisoformat(data[:41])
+        except (ValueError, TypeError):
             self.fail("no_moment")
 
 
@@ -82,7 +84,6 @@ class AnswerIn(StrictIn):
         max_length=500, default="", help_text="Why it is otherwise than we said before, in words of the text itself."
     )
     send_after = MomentField(
-        max_length=40,
         required=False,
         allow_null=True,
         default=None,
@@ -114,6 +115,14 @@ class DraftIn(StrictIn):
         required=False,
         default="",
         help_text="The key that the answer will have; once sent, nothing is kept.",
+    )
+    expects = serializers.CharField(
+        max_length=40,
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        default=None,
+        help_text="The `version` that these words go on from; refused as `draft_changed` when there is a newer one.",
     )
 
 
@@ -222,6 +231,7 @@ class OutgoingOut(serializers.Serializer[Any]):
 
 class DraftOut(serializers.Serializer[Any]):
     by = serializers.CharField()
+    version = serializers.CharField(help_text="Of these words; empty when nothing is kept.")
     text = serializers.CharField()
     is_shared = serializers.BooleanField()
     kept_at = serializers.DateTimeField(allow_null=True, help_text="Null when nothing is kept.")

@@ -62,6 +62,7 @@ REFUSALS: dict[type[Exception], int] = {
     undo.NotTheirs: 403,
     undo.PartOfMore: 409,
     drafts.NotShared: 409,
+    drafts.Changed: 409,
     owners.AlreadyOwned: 409,
     queue.NotNext: 409,
     queue.InWork: 409,

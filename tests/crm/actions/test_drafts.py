@@ -80,7 +80,7 @@ def test_a_shared_draft_is_read_and_taken_over_and_nothing_of_ones_own_is_lost_X
     drafts.keep(conversation.pk, text="Dear Carla,", by=ben, at=NOON)
     assert [draft.text for draft in drafts.of(conversation, by=ben)[1]] == ["We refund it."]
 
-    drafts.take_over(conversation.pk, author=ada, by=ben, at=NOON)
+    drafts.take_over(conversation.pk, author_id=ada.public_id, by=ben, at=NOON)
 
     only = AnswerDraft.objects.get()
     assert (only.author, only.text, only.is_shared) == (ben, "Dear Carla,\n\nWe refund it.", True)
@@ -94,7 +94,7 @@ def test_what_is_not_shared_is_neither_shown_nor_taken_over():
     assert drafts.of(conversation, by=ben) == (None, [])
     for author, by in ((ada, ben), (ada, ada)):
         with pytest.raises(drafts.NotShared):
-            drafts.take_over(conversation.pk, author=author, by=by, at=NOON)
+            drafts.take_over(conversation.pk, author_id=author.public_id, by=by, at=NOON)
     assert list(AnswerDraft.objects.values()) == before
 
 
@@ -117,3 +117,16 @@ def test_whoever_has_not_seen_the_newest_is_warned_once_and_sends_knowingly():
     sent = answers.answer(conversation.pk, text="Thank you.", by=ada, at=NOON, seen=2, key="k")
     assert answers.answer(conversation.pk, text="Thank you.", by=ada, at=NOON, seen=2, key="k") == sent
     outgoing.send_batch(at=NOON)
+
+
+def test_words_from_a_stale_window_do_not_replace_newer_ones():
+    conversation, ada = told(), colleague()
+    first = drafts.keep(conversation.pk, text="Dear", by=ada, at=NOON, expects="")
+    second = drafts.keep(
+        conversation.pk, text="Dear Carla", by=ada, at=NOON + timedelta(seconds=1), expects=drafts.version(first)
+    )
+    for stale in ("", drafts.version(first)):
+        with pytest.raises(drafts.Changed):
+            drafts.keep(conversation.pk, text="D", by=ada, at=NOON + timedelta(seconds=2), expects=stale)
+    assert drafts.of(conversation, by=ada)[0] == second
+    assert AnswerDraft.objects.get().text == "Dear Carla"
