@@ -322,7 +322,8 @@ def _days(*, at: datetime) -> list[Day]:
     first = timezone.localdate(at) - timedelta(days=DAYS - 1)
     since = timezone.make_aware(datetime.combine(first, time.min))
     came = _by_day(Conversation.objects.filter(spoke_at__gte=since), "spoke_at")
-    answered = _by_day(OutgoingMessage.objects.filter(created_at__gte=since, kind=MessageKind.SERVICE), "created_at")
+    sent = OutgoingMessage.objects.filter(created_at__gte=since, kind=MessageKind.SERVICE)
+    answered = _by_day(sent.exclude(state=OutgoingState.CANCELLED), "created_at")
     dates = [first + timedelta(days=number) for number in range(DAYS)]
     highest = max([1, *came.values(), *answered.values()])
 

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
-from django.db.models import Model
+from django.db import transaction
 from django.utils.translation import gettext as _
 
-from crm import dispatch, history
-from crm.actions import (
-    call_backs,
-    calls,
-    endings,
-    identity,
-    intake,
-    letters,
-    outgoing,
-    promises,
-    queue,
-    routing,
-    statements,
-    talks,
-)
+from crm import history
+from crm.actions import answers, calls, endings, identity, intake, promises, queue, talks
 from crm.actions.talks import Call
 from crm.channels import Channel
-from crm.channels.smtp import message_id
-from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, Promise, User
+from crm.models import ContactPoint, Conversation, Interaction, OutgoingMessage, Promise, User
 from crm.models.people import ContactKind
 from crm.policy import (
     CONFIRMATION_WITHIN,
@@ -36,7 +20,6 @@ from crm.policy import (
     ConversationState,
     Direction,
     HowClosed,
-    MessageKind,
     OutOfOrder,
     PromiseKind,
     PullEnd,
@@ -45,269 +28,18 @@ from crm.policy import (
     promises_an_answer_keeps,
     unfinished,
 )
-from crm.together import insert_together
-
-SAYS_WHOSE_IT_IS = frozenset({"answer", "confirmation"})
-"""Messages in which the owner also says that the matter is theirs (R132)."""
-THREAD_IDS_SENT = 10
-"""How many Message-IDs stand in References; clients thread by the last ones."""
-
 
 WrongState = endings.WrongState
 """The conversation cannot go from its state to the wanted one."""
-
-
-class NoWayBack(Exception):
-    """There is no address to which the customer could be answered."""
-
-    code = "no_way_back"
+NoWayBack = answers.NoWayBack
+answer = answers.answer
+tell = answers.tell
 
 
 class StillPromised(Exception):
     """Something promised has not been done yet."""
 
     code = "still_promised"
-
-
-def answer(
-    conversation_id: int,
-    *,
-    text: str,
-    by: User,
-    at: datetime,
-    key: str = "",
-    origin: str = "admin",
-    concerns: str = "",
-    stays_open: bool = False,
-    out_of_order: str = "",
-    meets: Sequence[PromiseKind] = (),
-    correction: str = "",
-) -> OutgoingMessage:
-    """Answer a customer the way they came. The promise is kept once the answer is accepted for delivery, not before.
-
-    key: the same key twice is one answer. concerns: what to tell when it is accepted, e.g. "case:<public id>".
-    stays_open: the next step is ours, so the conversation keeps waiting for us. out_of_order: an OutOfOrder, needed when
-    it waits for us and others stand before it. meets: the promises it keeps; those that every answer keeps when empty.
-    correction: why it is otherwise than we said before, in words of the answer itself.
-    Raises Conversation.DoesNotExist, NoWayBack, WrongState, intake.NothingSaid, outgoing.DifferentContent, queue.NotNext,
-    queue.InWork, routing.NotCertified, statements.Contradicts; then nothing has changed and nothing leaves.
-    """
-    if not text.strip():
-        raise intake.NothingSaid(_("There are no words in this answer yet."))
-    key = f"answer:{conversation_id}:{key or uuid.uuid4()}"
-    try:
-        with transaction.atomic():
-            return _answer(
-                conversation_id,
-                text=text,
-                by=by,
-                at=at,
-                key=key,
-                origin=origin,
-                concerns=concerns,
-                stays_open=stays_open,
-                out_of_order=out_of_order,
-                meets=list(meets),
-                correction=correction,
-            )
-    except (IntegrityError, queue.NotNext, queue.InWork):  # the second press of the same button is no second answer
-        standing = OutgoingMessage.objects.select_related("interaction").filter(key=key).first()
-        if standing is None or standing.interaction is None:
-            raise
-        if standing.interaction.text != text:
-            raise outgoing.DifferentContent(_("This answer was already sent with other words.")) from None
-        return standing
-
-
-def _answer(
-    conversation_id: int,
-    *,
-    text: str,
-    by: User,
-    at: datetime,
-    key: str,
-    origin: str,
-    concerns: str,
-    stays_open: bool,
-    out_of_order: str,
-    meets: list[PromiseKind],
-    correction: str,
-) -> OutgoingMessage:
-    conversation = (
-        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
-    )
-    if conversation.state == ConversationState.CLOSED:
-        raise WrongState(_("This conversation is closed; open it again before you write."))
-    heard = list(
-        Interaction.objects.filter(conversation=conversation, direction=Direction.INBOUND)
-        .select_related("contact_point")
-        .order_by("-spoke_at", "-id")[:THREAD_IDS_SENT]
-    )
-    channel, point = _way_back(conversation.customer, heard)
-    if channel in routing.PUBLIC:
-        routing.check_public(by, at=at)
-    beside = queue.answered(conversation, by=by, at=at, out_of_order=out_of_order)
-    kept, owes_a_call = call_backs.what_an_answer_keeps(conversation)
-    meets = meets or kept
-    message = _say(
-        conversation,
-        text=text,
-        channel=channel,
-        address=point.address,
-        contact_point=point,
-        by=by,
-        at=at,
-        key=key,
-        origin=origin,
-        concerns=concerns,
-        meets=meets,
-        template="answer",
-        thread=[i.message_id for i in reversed(heard) if i.message_id],
-        beside=beside,
-        correction=correction,
-    )
-    conversation.state = ConversationState.OPEN if stays_open or owes_a_call else ConversationState.WAITING
-    conversation.save(update_fields=["owner", "state"])
-    return message
-
-
-def _say(
-    conversation: Conversation,
-    *,
-    text: str,
-    channel: Channel,
-    address: str,
-    contact_point: ContactPoint | None,
-    by: User,
-    at: datetime,
-    key: str,
-    origin: str,
-    concerns: str,
-    meets: list[PromiseKind],
-    template: str,
-    thread: list[str],
-    beside: Sequence[Model] = (),
-    correction: str = "",
-) -> OutgoingMessage:
-    """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit."""
-    taken_back = statements.compare(conversation, text=text, correction=correction, at=at)
-    is_owner = template in SAYS_WHOSE_IT_IS and conversation.owner_id == by.pk
-    interaction = Interaction(
-        conversation=conversation,
-        direction=Direction.OUTBOUND,
-        channel=channel,
-        contact_point=contact_point,
-        author=by,
-        source="desk",
-        external_id=key,
-        subject=conversation.subject,
-        text=text,
-        spoke_at=at,
-        ingested_at=at,
-    )
-    letter = letters.render(
-        f"crm/{template}",
-        language=conversation.customer.language,
-        zone=conversation.customer.zone,
-        text=text,
-        subject=conversation.subject,
-        is_owner=is_owner,
-        **letters.signed(by),
-    )
-    headers = (
-        {"In-Reply-To": f"<{thread[-1]}>", "References": " ".join(f"<{known}>" for known in thread)}
-        if thread and channel == Channel.EMAIL
-        else {}
-    )
-    message = outgoing.written(
-        outgoing.Draft(
-            key=key,
-            kind=MessageKind.SERVICE,
-            channel=channel,
-            address=address,
-            subject=letter.subject,
-            text=letter.text if channel == Channel.EMAIL else text,
-            html=letter.html if channel == Channel.EMAIL else "",
-            meets=[*meets, *([PromiseKind.OWNERSHIP] if is_owner and PromiseKind.OWNERSHIP not in meets else [])],
-            concerns=concerns,
-            headers=headers,
-        ),
-        customer=conversation.customer,
-        conversation=conversation,
-        interaction=interaction,
-        signed_by=by,
-        at=at,
-    )
-    if channel == Channel.EMAIL:
-        interaction.message_id = message_id(message.public_id).strip("<>")
-    entry = history.entry(
-        conversation.customer,
-        "conversation.answered" if template == "answer" else f"conversation.{template}",
-        ref=f"conversation:{conversation.public_id}",
-        by=by,
-        at=at,
-        origin=origin,
-        detail={"message": str(message.public_id), "channel": channel},
-    )
-    rows: list[Model] = [interaction, message, entry, *beside]
-    if taken_back:
-        rows.append(statements.taken_back(interaction, earlier=taken_back, reason=correction, by=by, at=at))
-    insert_together(*rows)
-    dispatch.after_commit("outgoing.ready")
-    return message
-
-
-def tell(
-    conversation: Conversation, *, text: str, template: str, by: User, at: datetime, key: str
-) -> OutgoingMessage | None:
-    """Tell a customer something about their matter that is no answer and keeps no promise; None without an address.
-
-    template: of templates/email/crm. The conversation is locked by the caller, with its customer.
-    """
-    heard = list(
-        Interaction.objects.filter(conversation=conversation, direction=Direction.INBOUND)
-        .select_related("contact_point")
-        .order_by("-spoke_at", "-id")[:THREAD_IDS_SENT]
-    )
-    try:
-        channel, point = _way_back(conversation.customer, heard)
-    except NoWayBack:
-        return None
-    return _say(
-        conversation,
-        text=text,
-        channel=channel,
-        address=point.address,
-        contact_point=point,
-        by=by,
-        at=at,
-        key=key,
-        origin="",
-        concerns="",
-        meets=[],
-        template=template,
-        thread=[i.message_id for i in reversed(heard) if i.message_id],
-    )
-
-
-def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, ContactPoint]:
-    """The medium and address to answer on: how they last came where that has a way back, else an e-mail address they gave."""
-    for interaction in heard:
-        point = interaction.contact_point
-        if point is None or point.unlinked_at is not None:
-            continue
-        if point.kind == ContactKind.EMAIL:
-            return Channel.EMAIL, point
-        if point.kind == ContactKind.APP:
-            return Channel.APP, point
-    given = (
-        ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
-    )
-    if given is None:
-        raise NoWayBack(
-            _("We have no address to write to yet. Call back, and ask where the customer likes to get it in writing.")
-        )
-    return Channel.EMAIL, given
 
 
 def log_call(call: Call, *, by: User, at: datetime, origin: str = "admin") -> intake.Received:
@@ -352,7 +84,7 @@ def _confirm(
         point = ContactPoint.objects.create(
             customer=conversation.customer, kind=ContactKind.EMAIL, address=address, created_at=at
         )
-    message = _say(
+    message = answers.say(
         conversation,
         text=call.agreed,
         channel=Channel.EMAIL,

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import calendars, endings, identity, promises, work
+from crm.actions import calendars, endings, identity, promises, undo, work
 from crm.channels import Channel, Message, Part
 from crm.models import Attachment, Continuation, Conversation, Interaction, Promise, RawItem, User
 from crm.models.talk import AttachmentState
@@ -149,7 +149,12 @@ def _receive(
         given_by = "everybody"
     else:
         due, given_by = _goes_on(
-            conversation, region=speaker.region, spoke_at=spoke_at, external_id=message.external_id
+            conversation,
+            region=speaker.region,
+            spoke_at=spoke_at,
+            external_id=message.external_id,
+            is_customer=not other_address,
+            at=at,
         )
     interaction = _interaction(message, conversation, speaker, spoke_at=spoke_at, at=at, by=by, raw=raw)
     interaction.other_address = other_address
@@ -196,10 +201,18 @@ def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) 
 
 
 def _goes_on(
-    conversation: Conversation, *, region: str, spoke_at: datetime, external_id: str
+    conversation: Conversation,
+    *,
+    region: str,
+    spoke_at: datetime,
+    external_id: str,
+    is_customer: bool,
+    at: datetime,
 ) -> tuple[tuple[PromiseDue, ...], str]:
     """Open the matter again where needed; whoever was already answered is promised the next answer."""
-    locked = Conversation.objects.select_for_update().get(pk=conversation.pk)
+    locked = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation.pk)
+    if is_customer:
+        undo.stop_planned(locked, at=at)
     if locked.state == ConversationState.CLOSED:
         endings.comes_back(locked, at=spoke_at)
     due: tuple[PromiseDue, ...] = ()

@@ -6,24 +6,25 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from typing import Any
 
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_deny
 
-from crm.actions import desk
-from crm.admin import pages, panels, promises, queue, words
-from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage
+from crm.actions import answers, desk, undo
+from crm.admin import composer, pages, panels, promises, queue, words
+from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage, User
 from crm.models.talk import AttachmentState
 from crm.policy import ConversationState, Direction, MissReason, OutOfOrder
 
 SHOWN_AT_ONCE = 60
 FOLDED_FROM = 3000
 """Signs of one text that are shown before the rest is folded away."""
-CAN_ANSWER = "crm.answer_conversation"
+CAN_ANSWER = composer.CAN_ANSWER
 CSP_OF_FILES = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 
@@ -37,8 +38,9 @@ class Said:
     text: str
     rest: str
     quoted: str
-    sent: OutgoingMessage | None
-    tone: str
+    sent: words.Sent | None
+    message: OutgoingMessage | None
+    can_be_taken_back: bool
     files: list[File]
     talk: str
 
@@ -48,20 +50,6 @@ class File:
     attachment: Attachment
     size: str
     can_be_fetched: bool
-
-
-@dataclass(slots=True)
-class Draft:
-    """What a colleague has typed and must not lose."""
-
-    answer: str = ""
-    stays: str = "customer"
-    correction: str = ""
-    out_of_order: str = ""
-    note: str = ""
-    key: str = ""
-    refused: str = ""
-    open_box: str = "answer"
 
 
 @pages.page()
@@ -75,22 +63,13 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     )
     if found is None:
         raise Http404
-    draft = Draft(key=pages.fresh_key())
+    draft = composer.Draft()
     if request.method == "POST":
         pages.require(request, CAN_ANSWER)
         refused, goes_to = _act(request, found)
         if not refused:
             return redirect("admin:conversation", public_id=goes_to)
-        draft = Draft(
-            answer=request.POST.get("answer", ""),
-            stays=request.POST.get("stays", "customer"),
-            correction=request.POST.get("correction", ""),
-            out_of_order=queue.chosen_reason(request.POST),
-            note=request.POST.get("note", ""),
-            key=request.POST.get("key", "") or pages.fresh_key(),
-            refused=refused,
-            open_box="note" if request.POST.get("do") == "note" else "answer",
-        )
+        draft = composer.typed(request.POST, refused=refused)
         found.refresh_from_db(fields=["state", "owner", "due_at"])
     return _show(request, found, draft)
 
@@ -98,17 +77,19 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UUID]:
     """Make the one call that the pressed button stands for; gives what stands in the way, or "", and where to go on."""
     at, form = timezone.now(), request.POST
-    act = partial(desk.answer, conversation.pk, by=pages.colleague(request), at=at)
     does = {
-        "answer": (
-            lambda: act(
-                text=form.get("answer", ""),
-                key=form.get("key", ""),
-                stays_open=form.get("stays") == "us",
-                correction=form.get("correction", ""),
-                out_of_order=queue.chosen_reason(form),
-            ),
-            _("Your answer is on its way. The promise is kept once it is accepted for delivery."),
+        "answer": (lambda: composer.write(request, conversation, at=at), ""),
+        "share": (
+            lambda: composer.share(request, conversation, is_shared=True, at=at),
+            _("Colleagues can read your draft now."),
+        ),
+        "unshare": (
+            lambda: composer.share(request, conversation, is_shared=False, at=at),
+            _("Your draft is only yours again."),
+        ),
+        "take_over": (
+            lambda: composer.take_over(request, conversation, at=at),
+            _("The draft is yours now; colleagues can still read it."),
         ),
         "note": (
             lambda: desk.note(
@@ -129,19 +110,22 @@ def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UU
             _("The conversation is open again."),
         ),
     }
-    chosen = does.get(form.get("do", ""))
+    chosen = does.get(form.get("do", "").partition(":")[0])
     if chosen is None:
         return _("Please use one of the buttons."), conversation.public_id
     result, refused = pages.tried(chosen[0])
     if not refused:
-        pages.say(request, "", chosen[1])
+        done = chosen[1]
+        if isinstance(result, OutgoingMessage):
+            done = composer.how_it_goes(result, conversation.customer, at=at)
+        pages.say(request, "", done)
     return refused, result.public_id if isinstance(result, Conversation) else conversation.public_id
 
 
-def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpResponse:
+def _show(request: HttpRequest, found: Conversation, draft: composer.Draft) -> HttpResponse:
     at = timezone.now()
     key = pages.read_key(request, datetime, int, name="before")
-    thread, earlier = _thread(found, key)
+    thread, earlier, seen = _thread(request, found, key, at=at)
     points = list(ContactPoint.objects.filter(customer=found.customer, unlinked_at=None).order_by("id"))
     return pages.render(
         request,
@@ -156,8 +140,12 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
         miss_reasons=MissReason.choices,
         due=words.due(found.due_at, at=at) if found.due_at and found.state == ConversationState.OPEN else None,
         points=points,
+        # Further back in the thread the newest words are not read, which say how an answer goes.
+        way=composer.way([said.interaction for said in reversed(thread) if said.side == "theirs"], points)
+        if key is None
+        else "",
         sides=[side(request, found) for side in panels.sides],
-        draft=draft,
+        seen=seen,
         may_answer=request.user.has_perm(CAN_ANSWER),
         may_see_customer=request.user.has_perm("crm.view_customer"),
         is_closed=found.state == ConversationState.CLOSED,
@@ -165,31 +153,38 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
         out_of_order=OutOfOrder.choices,
         is_mine=found.owner_id == request.user.pk,
         status=409 if draft.refused else 200,
+        **composer.shown(request, found, draft, at=at),
     )
 
 
-def _thread(conversation: Conversation, key: Sequence[object] | None) -> tuple[list[Said], str]:
-    """The newest part of the thread, or the part before a key; oldest first. And the key of what lies before it."""
-    said = Interaction.objects.filter(conversation=conversation)
+def _thread(
+    request: HttpRequest, conversation: Conversation, key: Sequence[object] | None, *, at: datetime
+) -> tuple[list[Said], str, int]:
+    """The newest part of the thread, or the part before a key; oldest first. The key of what lies before it, and how much
+    was said in all.
+    """
+    said: QuerySet[Any] = Interaction.objects.filter(conversation=conversation)
     if key is not None:
         said = said.filter(pages.beyond(("spoke_at", "id"), key, descending=True))
     rows = list(
         said.select_related("author", "contact_point", "outgoing")
         .prefetch_related("attachments")
+        .annotate(said=answers.said_in(conversation))
         .defer("html", "outgoing__html", "outgoing__text")
         .order_by("-spoke_at", "-id")[: SHOWN_AT_ONCE + 1]
     )
-    more = len(rows) > SHOWN_AT_ONCE
+    more, seen = len(rows) > SHOWN_AT_ONCE, rows[0].said if rows else 0
     rows = rows[:SHOWN_AT_ONCE]
     earlier = pages.write_key(rows[-1].spoke_at, rows[-1].pk) if more else ""
-    return [_said(row, conversation) for row in reversed(rows)], earlier
+    by = pages.colleague(request)
+    return [_said(row, conversation, by=by, at=at) for row in reversed(rows)], earlier, seen
 
 
 SIDES = {Direction.INBOUND: "theirs", Direction.OUTBOUND: "ours", Direction.INTERNAL: "note"}
 
 
-def _said(interaction: Interaction, conversation: Conversation) -> Said:
-    sent = getattr(interaction, "outgoing", None)
+def _said(interaction: Interaction, conversation: Conversation, *, by: User, at: datetime) -> Said:
+    message = getattr(interaction, "outgoing", None)
     text, rest = interaction.text, ""
     if not text and interaction.ended_by:
         text = words.without_words(channel=interaction.channel, talked=interaction.call_seconds is not None)
@@ -203,8 +198,9 @@ def _said(interaction: Interaction, conversation: Conversation) -> Said:
         text=text,
         rest=rest,
         quoted=interaction.full_text,
-        sent=sent,
-        tone=words.OUTGOING_TONES.get(sent.state, "calm") if sent else "calm",
+        sent=words.sent(message, zone=answers.clock_of(conversation.customer), at=at) if message else None,
+        message=message,
+        can_be_taken_back=message is not None and undo.may_take_back(message, by=by),
         files=[
             File(found, words.size(found.size), found.state == AttachmentState.STORED and bool(found.file))
             for found in interaction.attachments.all()

@@ -83,7 +83,8 @@ def _page(request: HttpRequest, waiting: ConversationQuerySet, *, at: datetime) 
     if key is not None:
         waiting = waiting.filter(pages.beyond(ORDER, key))
     last_said = (
-        Interaction.objects.filter(conversation=OuterRef("pk"))
+        Interaction.objects.that_stand()
+        .filter(conversation=OuterRef("pk"))
         .exclude(direction=Direction.INTERNAL)
         .order_by("-spoke_at", "-id")
         .values(

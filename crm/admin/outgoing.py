@@ -14,11 +14,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.actions import outgoing
+from crm.actions import answers, outgoing, undo
 from crm.admin import pages, words
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import OutgoingMessage
-from crm.policy import OutgoingState
+from crm.policy import UNDO_AT_MOST, OutgoingState
 
 PAGE_SIZE = 50
 CAN_RELEASE = "crm.release_outgoing"
@@ -31,33 +31,45 @@ CANCELLABLE = (OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
 @dataclass(frozen=True, slots=True)
 class Row:
     message: OutgoingMessage
-    tone: str
+    sent: words.Sent
     can_be_released: bool
     can_be_cancelled: bool
+    can_be_taken_back: bool
 
 
 @pages.page("crm.view_outgoingmessage", methods=["GET"])
 def outgoing_mailbox(request: HttpRequest) -> HttpResponse:
     """What leaves and has left, newest first."""
-    tabs = {"all": _("All"), "stopped": _("Waiting for a person"), "moving": _("On their way")}
+    at = timezone.now()
+    tabs = {
+        "all": _("All"),
+        "stopped": _("Waiting for a person"),
+        "moving": _("On their way"),
+        "planned": _("Planned"),
+    }
     tab = request.GET.get("show", "all")
     messages = OutgoingMessage.objects.all()
     if tab == "stopped":
         messages = messages.filter(state__in=STOPPED)
     elif tab == "moving":
         messages = messages.filter(state__in=ON_THEIR_WAY)
+    elif tab == "planned":
+        messages = messages.filter(state=OutgoingState.READY, send_after__gt=at + UNDO_AT_MOST)
     else:
         tab = "all"
+    # What is planned stands in the order in which it leaves, everything else with the newest first.
+    ahead = tab == "planned"
+    order = ("send_after", "id") if ahead else ("created_at", "id")
     key = pages.read_key(request, datetime, int)
     if key is not None:
-        messages = messages.filter(pages.beyond(("created_at", "id"), key, descending=True))
+        messages = messages.filter(pages.beyond(order, key, descending=not ahead))
     found = list(
         messages.select_related("customer", "conversation", "signed_by")
         .defer("html", "headers")
-        .order_by("-created_at", "-id")[: PAGE_SIZE + 1]
+        .order_by(*(order if ahead else (f"-{name}" for name in order)))[: PAGE_SIZE + 1]
     )
     more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
-    may_act = request.user.has_perm(CAN_RELEASE)
+    by, may_act = pages.colleague(request), request.user.has_perm(CAN_RELEASE)
     return pages.render(
         request,
         "admin/desk/outgoing.html",
@@ -65,15 +77,16 @@ def outgoing_mailbox(request: HttpRequest) -> HttpResponse:
         rows=[
             Row(
                 message,
-                words.OUTGOING_TONES.get(message.state, "calm"),
+                words.sent(message, zone=answers.clock_of(message.customer), at=at),
                 may_act and message.state in RELEASABLE,
                 may_act and message.state in CANCELLABLE,
+                undo.may_take_back(message, by=by) and message.send_after > at,
             )
             for message in found
         ],
         tabs=[(name, label, name == tab) for name, label in tabs.items()],
         tab=tab,
-        next_key=pages.write_key(found[-1].created_at, found[-1].pk) if more else "",
+        next_key=pages.write_key(getattr(found[-1], order[0]), found[-1].pk) if more else "",
         is_first=key is None,
     )
 
@@ -87,7 +100,7 @@ def release(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 @pages.page(CAN_RELEASE, methods=["POST"])
 def cancel(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Stop a message that has not left."""
-    return _changed(request, public_id, outgoing.cancel, _("The message will not leave."))
+    return _changed(request, public_id, undo.stop, _("The message will not leave."))
 
 
 def _changed(
@@ -99,7 +112,7 @@ def _changed(
     _message, refused = pages.tried(lambda: act(number, by=pages.colleague(request), at=timezone.now()))
     pages.say(request, refused, done)
     shown = request.POST.get("show", "")
-    query = f"?show={shown}" if shown in ("stopped", "moving") else ""
+    query = f"?show={shown}" if shown in ("stopped", "moving", "planned") else ""
     return redirect(reverse("admin:outgoing") + query)
 
 

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods
 
 from crm.actions import (
     adverse,
+    answers,
     calendars,
     call_backs,
     calls,
@@ -26,6 +27,7 @@ from crm.actions import (
     customers,
     desk,
     doubts,
+    drafts,
     endings,
     handoffs,
     identity,
@@ -42,11 +44,12 @@ from crm.actions import (
     staff,
     statements,
     talks,
+    undo,
     waits,
     work,
 )
 from crm.models import User
-from crm.policy import UnusableCalendar
+from crm.policy import NoSuchTime, UnusableCalendar
 
 Result = TypeVar("Result")
 View = Callable[..., HttpResponseBase]
@@ -79,6 +82,14 @@ REFUSALS: tuple[type[Exception], ...] = (
     handoffs.NotOffered,
     rota.NotPossible,
     doubts.AlreadySettled,
+    NoSuchTime,
+    answers.NewerSaid,
+    answers.NotThen,
+    drafts.NotShared,
+    drafts.Changed,
+    undo.NotTheirs,
+    undo.PartOfMore,
+    undo.TooLate,
     desk.NoWayBack,
     desk.StillPromised,
     desk.WrongState,

@@ -10,7 +10,21 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import adverse, alerts, endings, hours, live, mail, mailboxes, outgoing, queue, signature, sources, team
+from crm.admin import (
+    adverse,
+    alerts,
+    composer,
+    endings,
+    hours,
+    live,
+    mail,
+    mailboxes,
+    outgoing,
+    queue,
+    signature,
+    sources,
+    team,
+)
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
 from crm.admin.conversation import attachment, conversation
@@ -46,6 +60,8 @@ urlpatterns: list[URLPattern] = [
     path("outgoing/", outgoing.outgoing_mailbox, name="outgoing"),
     path("outgoing/<uuid:public_id>/release/", outgoing.release, name="release"),
     path("outgoing/<uuid:public_id>/cancel/", outgoing.cancel, name="cancel"),
+    path("outgoing/<uuid:public_id>/take-back/", composer.take_back, name="take_back"),
+    path("conversation/<uuid:public_id>/draft/", composer.keep, name="draft"),
     *endings.urlpatterns,
     *adverse.urlpatterns,
 ]

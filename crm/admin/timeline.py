@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models import F, QuerySet
 from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -10,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from crm.admin import panels, words
 from crm.admin.panels import Before, Event, earlier
 from crm.models import Customer, HistoryEntry, Interaction, Promise, User
-from crm.policy import Direction
+from crm.policy import Direction, OutgoingState
 
 PAGE_SIZE = 40
 
@@ -72,6 +75,9 @@ VERBS = {
     "conversation.dismissed": gettext_lazy("Dismissed without an answer"),
     "conversation.tried": gettext_lazy("Tried to reach them"),
     "conversation.went_quiet": gettext_lazy("Ended, they went quiet"),
+    "message.taken_back": gettext_lazy("Answer taken back before it left"),
+    "message.overtaken": gettext_lazy("Planned answer stopped, they wrote first"),
+    "draft.taken_over": gettext_lazy("Draft of a colleague taken over"),
     "dismissal.audited": gettext_lazy("Dismissal looked at again"),
     "wait.begun": gettext_lazy("Waits inside the house"),
     "wait.ended": gettext_lazy("Wait inside the house over"),
@@ -115,10 +121,10 @@ def _history(user: User, customer: Customer, before: Before | None, limit: int) 
 def _said(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:
     if not user.has_perm("crm.view_interaction"):
         return []
-    said = (
+    said: QuerySet[Any] = (
         Interaction.objects.filter(earlier(before, source="1-said", field="spoke_at"), conversation__customer=customer)
         .select_related("author", "conversation")
-        .annotate(line=Left("text", 400))
+        .annotate(line=Left("text", 400), sent=F("outgoing__state"))
         .defer("text", "full_text", "html")
         .order_by("-spoke_at", "-id")[:limit]
     )
@@ -138,6 +144,7 @@ def _said(user: User, customer: Customer, before: Before | None, limit: int) -> 
             text=words.first_line(one.line, at_most=220)
             or (words.without_words(channel=one.channel, talked=one.call_seconds is not None) if one.ended_by else ""),
             who=str(one.author) if one.author_id and one.direction != Direction.INBOUND else "",
+            state=_("taken back, the customer never saw it") if one.sent == OutgoingState.CANCELLED else "",
             url=reverse("admin:conversation", args=[one.conversation.public_id]),
         )
         for one in said

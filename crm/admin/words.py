@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from crm.channels import Channel
-from crm.models import Promise
-from crm.policy import OutgoingState, PromiseState
+from crm.models import OutgoingMessage, Promise
+from crm.policy import UNDO_AT_MOST, Delivery, OutgoingState, PromiseState
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,57 @@ def promise_tone(promise: Promise, *, at: datetime) -> str:
     """The tone of a promise; one whose time has passed is late, whether or not that was written down yet."""
     late = promise.met_at is None and promise.state != PromiseState.RELEASED and promise.due_at < at
     return "late" if late else PROMISE_TONES[promise.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a message of ours. tone: as a dot shows it; why: in words, where that needs saying.
+
+    at: the moment it is about, None without one; clock: the same on the customer's clock, with the name of their zone, where
+    that is what counts.
+    seconds: until it leaves, while they are counted; moves: whether it is worth looking again in a moment.
+    """
+
+    words: str
+    tone: str
+    why: str = ""
+    at: datetime | None = None
+    clock: str = ""
+    seconds: int | None = None
+    moves: bool = False
+
+
+HELD_BECAUSE = {
+    "customer_deceased": gettext_lazy("they have died"),
+    "customer_erased": gettext_lazy("they were forgotten at their wish"),
+    "outreach_on_hold": gettext_lazy("a matter of theirs is open"),
+    "no_consent": gettext_lazy("they have not asked for it"),
+    "no_provider": gettext_lazy("nothing is set up that could carry it"),
+}
+DELIVERY_TONES = {Delivery.DELIVERED: "good", Delivery.DEFERRED: "soon"}
+
+
+def sent(message: OutgoingMessage, *, zone: ZoneInfo, at: datetime) -> Sent:
+    """Say where a message of ours is (X23). zone: the customer's, in which a planned one is told."""
+    state, why = OutgoingState(message.state), str(HELD_BECAUSE.get(message.reason, message.reason))
+    if state == OutgoingState.CANCELLED:
+        if message.unknown_outcomes:
+            return Sent(_("stopped; an earlier try may have arrived"), "late")
+        return Sent(_("taken back, the customer never saw it"), "calm")
+    if state == OutgoingState.READY and message.send_after > at:
+        if message.failures or message.reason:
+            return Sent(_("not sent yet, tried again"), "soon", why, message.send_after)
+        if message.send_after - message.created_at > UNDO_AT_MOST:
+            clock = f"{date_format(message.send_after.astimezone(zone), 'D j M, H:i')} ({zone.key})"
+            return Sent(_("planned for"), "busy", at=message.send_after, clock=clock)
+        seconds = -(-(message.send_after - at) // timedelta(seconds=1))
+        return Sent(_("leaves in %(seconds)d s") % {"seconds": seconds}, "busy", seconds=seconds, moves=True)
+    if state in (OutgoingState.READY, OutgoingState.CLAIMED, OutgoingState.HANDING):
+        return Sent(_("on its way"), "busy", why, moves=True)
+    if state == OutgoingState.ACCEPTED and message.delivery:
+        tone = DELIVERY_TONES.get(Delivery(message.delivery), "late")
+        return Sent(str(message.get_delivery_display()), tone, message.delivery_reason, message.delivery_at)
+    return Sent(str(message.get_state_display()), OUTGOING_TONES.get(state, "calm"), why, message.accepted_at)
 
 
 OUTGOING_TONES: dict[str, str] = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from crm.channels import Channel
@@ -12,6 +14,7 @@ from crm.policy import (
     CallEventKind,
     CallState,
     ConversationState,
+    Delivery,
     Direction,
     EndedBy,
     OutgoingState,
@@ -59,6 +62,19 @@ def out_of_order() -> serializers.ChoiceField:
     )
 
 
+@extend_schema_field({"type": "string", "maxLength": 40})
+class MomentField(serializers.Field[Any, Any, Any, Any]):
+    """A moment; without an offset it is meant on the customer's clock."""
+
+    default_error_messages = {"no_moment": _("Write a time such as 2026-03-02T09:30, with or without an offset.")}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            return datetime.fromisoformat(data[:41])
+        except (ValueError, TypeError):
+            self.fail("no_moment")
+
+
 class AnswerIn(StrictIn):
     text = serializers.CharField(max_length=WORDS_AT_MOST)
     key = serializers.CharField(max_length=80, required=False, help_text="The same key twice is one answer.")
@@ -66,6 +82,47 @@ class AnswerIn(StrictIn):
     out_of_order = out_of_order()
     correction = serializers.CharField(
         max_length=500, default="", help_text="Why it is otherwise than we said before, in words of the text itself."
+    )
+    send_after = MomentField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "When it leaves, within 90 days and before anything promised; without an offset, on the customer's clock. When"
+            " absent, it leaves within seconds, in which it can be taken back."
+        ),
+    )
+    stops_if_they_write = serializers.BooleanField(
+        default=False, help_text="It does not leave when the customer writes before."
+    )
+    seen = serializers.IntegerField(
+        min_value=0,
+        max_value=1_000_000,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="How many interactions you have shown; refused as `newer_said` when there are more by now.",
+    )
+
+
+class DraftIn(StrictIn):
+    text = serializers.CharField(max_length=WORDS_AT_MOST, allow_blank=True, trim_whitespace=False)
+    is_shared = serializers.BooleanField(
+        required=False, allow_null=True, default=None, help_text="Colleagues may read it; as before when absent."
+    )
+    key = serializers.CharField(
+        max_length=80,
+        required=False,
+        default="",
+        help_text="The key that the answer will have; once sent, nothing is kept.",
+    )
+    expects = serializers.CharField(
+        max_length=40,
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        default=None,
+        help_text="The `version` that these words go on from; refused as `draft_changed` when there is a newer one.",
     )
 
 
@@ -156,6 +213,34 @@ class ReceivedOut(serializers.Serializer[Any]):
     promises = PromiseOut(many=True)
 
 
+class OutgoingOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(OutgoingState.choices)
+    channel = serializers.ChoiceField(Channel.choices)
+    send_after = serializers.DateTimeField(help_text="It does not leave before.")
+    stops_if_they_write = serializers.BooleanField()
+    can_be_taken_back = serializers.BooleanField()
+    accepted_at = serializers.DateTimeField(allow_null=True, help_text="When the other side took it.")
+    reason = serializers.CharField(help_text="Why it is in this state; empty where that needs no reason.")
+    delivery = serializers.ChoiceField(
+        Delivery.choices, allow_null=True, help_text="What the other side told afterwards; null while it told nothing."
+    )
+    delivery_at = serializers.DateTimeField(allow_null=True)
+    delivery_reason = serializers.CharField()
+
+
+class DraftOut(serializers.Serializer[Any]):
+    by = serializers.CharField()
+    version = serializers.CharField(help_text="Of these words; empty when nothing is kept.")
+    text = serializers.CharField()
+    is_shared = serializers.BooleanField()
+    kept_at = serializers.DateTimeField(allow_null=True, help_text="Null when nothing is kept.")
+
+
+class DraftsOut(DraftOut):
+    shared = DraftOut(many=True, help_text="What colleagues have begun here and share.")
+
+
 class InteractionOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     direction = serializers.ChoiceField(Direction.choices)
@@ -163,6 +248,7 @@ class InteractionOut(serializers.Serializer[Any]):
     author = serializers.CharField(help_text="The name of the colleague; empty for the customer.")
     text = serializers.CharField()
     spoke_at = serializers.DateTimeField()
+    outgoing = OutgoingOut(allow_null=True, help_text="For colleagues: what became of an answer of ours.")
 
 
 class ConversationRowOut(serializers.Serializer[Any]):
@@ -194,12 +280,6 @@ class ConversationPageOut(serializers.Serializer[Any]):
 class InboxPageOut(serializers.Serializer[Any]):
     results = InboxRowOut(many=True)
     next_cursor = serializers.CharField(allow_null=True)
-
-
-class OutgoingOut(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    state = serializers.ChoiceField(OutgoingState.choices)
-    channel = serializers.ChoiceField(Channel.choices)
 
 
 class TimelineRowOut(serializers.Serializer[Any]):

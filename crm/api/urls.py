@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import calls, queue, views
+from crm.api import answers, calls, queue, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -10,7 +10,9 @@ urlpatterns = [
     path("conversations/", views.Conversations.as_view()),
     path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),
     path("conversations/<uuid:public_id>/messages/", views.ConversationMessages.as_view()),
-    path("conversations/<uuid:public_id>/answers/", views.Answers.as_view()),
+    path("conversations/<uuid:public_id>/answers/", answers.Answers.as_view()),
+    path("conversations/<uuid:public_id>/draft/", answers.Draft.as_view()),
+    path("outgoing/<uuid:public_id>/take-back/", answers.TakeBack.as_view()),
     path("conversations/<uuid:public_id>/notes/", views.Notes.as_view()),
     path("conversations/<uuid:public_id>/close/", views.Close.as_view()),
     path("conversations/<uuid:public_id>/take/", queue.Take.as_view()),

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -17,14 +18,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from crm.actions import desk, identity, intake, talks
+from crm.actions import desk, identity, intake, talks, undo
 from crm.api import shapes
 from crm.api.hot import HotView, read
 from crm.api.paging import PAGE_SIZE, BadCursor, read_cursor, write_cursor
 from crm.channels import Channel, Message
-from crm.models import Call, Conversation, Customer, HistoryEntry, Interaction, Promise, User
+from crm.models import Call, Conversation, Customer, HistoryEntry, Interaction, OutgoingMessage, Promise, User
 from crm.models.talk import may_see_every_conversation
-from crm.policy import Direction
 from crm.together import Repeated
 
 Row = TypeVar("Row", bound=Model)
@@ -71,6 +71,23 @@ def received_out(received: intake.Received) -> dict[str, Any]:
         "promises": [
             {"kind": p.kind, "state": p.state, "due_at": p.due_at, "met_at": p.met_at} for p in received.promises
         ],
+    }
+
+
+def outgoing_out(message: OutgoingMessage, *, by: User) -> dict[str, Any]:
+    """What staff read about an answer: where it is, why, and whether this colleague may take it back."""
+    return {
+        "id": message.public_id,
+        "state": message.state,
+        "channel": message.channel,
+        "send_after": message.send_after,
+        "stops_if_they_write": message.stops_if_they_write,
+        "can_be_taken_back": undo.may_take_back(message, by=by),
+        "accepted_at": message.accepted_at,
+        "reason": message.reason,
+        "delivery": message.delivery or None,
+        "delivery_at": message.delivery_at,
+        "delivery_reason": message.delivery_reason,
     }
 
 
@@ -294,6 +311,32 @@ def instant(text: str) -> datetime:
     return moment
 
 
+SAID = (
+    "public_id", "direction", "channel", "text", "spoke_at", "author__display_name",
+    *(
+        f"outgoing__{name}"
+        for name in (
+            "public_id", "key", "concerns", "channel", "signed_by_id", "send_after", "state", "reason", "unknown_outcomes",
+            "accepted_at", "stops_if_they_write", "delivery", "delivery_at", "delivery_reason", "interaction_id",
+        )
+    ),
+)  # fmt: skip
+
+
+def _said_out(said: Any, *, by: User | None) -> dict[str, Any]:
+    """One thing said; by: the colleague who reads it, None for the customer, to whom only what has left is shown."""
+    sent = getattr(said, "outgoing", None) if by is not None else None
+    return {
+        "id": said.public_id,
+        "direction": said.direction,
+        "channel": said.channel,
+        "author": said.author.display_name if said.author else "",
+        "text": said.text,
+        "spoke_at": said.said_at,
+        "outgoing": outgoing_out(sent, by=by) if sent is not None and by is not None else None,
+    }
+
+
 class ConversationDetail(APIView):
     """One conversation with what was said and what is promised; notes between colleagues are for colleagues."""
 
@@ -308,56 +351,26 @@ class ConversationDetail(APIView):
         )
         if row is None:
             raise exceptions.NotFound
-        said = Interaction.objects.filter(conversation=row["pk"])
-        if not staff:
-            said = said.exclude(direction=Direction.INTERNAL)
-            said = said.filter(other_address="")  # what somebody else wrote into the matter is not theirs to read (M08)
-        interactions = said.order_by("spoke_at", "pk").values(
-            "public_id", "direction", "channel", "author__display_name", "text", "spoke_at"
-        )
+        said: QuerySet[Any] = Interaction.objects.filter(conversation=row["pk"])
+        if staff:
+            said = said.annotate(said_at=F("spoke_at"))
+        else:  # an answer of ours was said to them when it left, not when it was written
+            shown = Interaction.objects.shown_to_customers().filter(conversation=row["pk"])
+            shown = shown.filter(
+                other_address=""
+            )  # what somebody else wrote into the matter is not theirs to read (M08)
+            said = shown.annotate(said_at=Coalesce("outgoing__accepted_at", "spoke_at"))
+        said = said.select_related("author", "outgoing").only(*SAID).order_by("said_at", "pk")
         promises = Promise.objects.filter(conversation=row["pk"]).order_by("due_at", "pk")
         return Response(
             {
                 **row_out(row, for_customer=not staff),
                 "customer_id": row["customer__public_id"],
                 "customer": row["customer__display_name"],
-                "interactions": [
-                    {
-                        "id": said["public_id"],
-                        "direction": said["direction"],
-                        "channel": said["channel"],
-                        "author": said["author__display_name"] or "",
-                        "text": said["text"],
-                        "spoke_at": said["spoke_at"],
-                    }
-                    for said in interactions
-                ],
+                "interactions": [_said_out(one, by=asking(request) if staff else None) for one in said],
                 "promises": list(promises.values("kind", "state", "due_at", "met_at")),
             }
         )
-
-
-class Answers(APIView):
-    """A colleague answers the customer, the way the customer came."""
-
-    permission_classes = [may("crm.answer_conversation")]
-
-    @extend_schema(request=shapes.AnswerIn, responses={201: shapes.OutgoingOut}, operation_id="answer_create")
-    def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given = read(shapes.AnswerIn, request.data)
-        conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
-        message = desk.answer(
-            conversation.pk,
-            text=given["text"],
-            by=asking(request),
-            at=timezone.now(),
-            key=given.get("key", ""),
-            origin="api",
-            stays_open=given["stays_open"],
-            out_of_order=given["out_of_order"],
-            correction=given["correction"],
-        )
-        return Response({"id": message.public_id, "state": message.state, "channel": message.channel}, status=201)
 
 
 class Notes(APIView):
@@ -378,6 +391,7 @@ class Notes(APIView):
                 "author": str(asking(request)),
                 "text": note.text,
                 "spoke_at": note.spoke_at,
+                "outgoing": None,
             },
             status=201,
         )

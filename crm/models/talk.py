@@ -14,7 +14,7 @@ from crm.channels import Channel
 from crm.models.ids import uuid7
 from crm.models.mailboxes import Mailbox
 from crm.models.people import ContactPoint, Customer
-from crm.policy import ConversationState, Direction, EndedBy, QueueClass, WorkState
+from crm.policy import ConversationState, Direction, EndedBy, OutgoingState, QueueClass, WorkState
 
 if TYPE_CHECKING:
     from crm.models.staff import User
@@ -162,6 +162,18 @@ class Conversation(models.Model):
         return self.subject or str(_("Conversation %(number)s")) % {"number": self.pk}
 
 
+class InteractionQuerySet(models.QuerySet["Interaction"]):
+    def that_stand(self) -> InteractionQuerySet:
+        """All but what we wrote and stopped before it left: nobody outside has read that."""
+        return self.exclude(outgoing__state=OutgoingState.CANCELLED)
+
+    def shown_to_customers(self) -> InteractionQuerySet:
+        """What a customer may read: no notes, and of our answers only what has left."""
+        return self.exclude(direction=Direction.INTERNAL).filter(
+            Q(outgoing=None) | Q(outgoing__accepted_at__isnull=False)
+        )
+
+
 class Interaction(models.Model):
     """One thing said, by the customer, by us, or between us; written once and not edited."""
 
@@ -191,6 +203,8 @@ class Interaction(models.Model):
     other_address = models.CharField(
         _("written by somebody else"), max_length=320, blank=True, default="", db_default=""
     )
+
+    objects = InteractionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("interaction")

@@ -65,6 +65,7 @@ from crm.policy.lag import (
     trusted_spoke_at,
     why_late,
 )
+from crm.policy.later import PLANNED_AT_MOST, NoSuchTime, may_leave_at, moment_in, zone_of
 from crm.policy.mail import (
     ACKNOWLEDGED_PER_DAY,
     ALARMED_FROM,
@@ -153,6 +154,7 @@ __all__ = [
     "OPENED_PER_HOUR",
     "OUTGOING_NEXT",
     "OWNERS_WITHIN_A_WEEK",
+    "PLANNED_AT_MOST",
     "PUBLIC_WRITING",
     "REOPENED_WITHIN",
     "REPLY_TOKEN_LASTS",
@@ -194,6 +196,7 @@ __all__ = [
     "Matter",
     "MessageKind",
     "MissReason",
+    "NoSuchTime",
     "OutOfOrder",
     "OutgoingState",
     "OwnerChangeReason",
@@ -235,8 +238,10 @@ __all__ = [
     "is_the_same_matter",
     "may_acknowledge",
     "may_close",
+    "may_leave_at",
     "may_take",
     "may_write_publicly",
+    "moment_in",
     "named_moment",
     "needs_a_reason",
     "next_answer_promise",
@@ -255,4 +260,5 @@ __all__ = [
     "trusted_spoke_at",
     "unfinished",
     "why_late",
+    "zone_of",
 ]

@@ -18,10 +18,12 @@ from rest_framework.views import set_rollback
 
 from crm.actions import (
     adverse,
+    answers,
     call_backs,
     calls,
     customers,
     desk,
+    drafts,
     endings,
     handoffs,
     identity,
@@ -34,9 +36,11 @@ from crm.actions import (
     routing,
     statements,
     talks,
+    undo,
     waits,
     work,
 )
+from crm.policy import NoSuchTime
 from recovery import actions as recovery_actions
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,14 @@ REFUSALS: dict[type[Exception], int] = {
     desk.WrongState: 409,
     desk.NoWayBack: 409,
     desk.StillPromised: 409,
+    answers.NotThen: 409,
+    answers.NewerSaid: 409,
+    NoSuchTime: 400,
+    undo.TooLate: 409,
+    undo.NotTheirs: 403,
+    undo.PartOfMore: 409,
+    drafts.NotShared: 409,
+    drafts.Changed: 409,
     owners.AlreadyOwned: 409,
     queue.NotNext: 409,
     queue.InWork: 409,

@@ -21,7 +21,8 @@ def effort_of(conversation: Conversation) -> EffortLedger:
     asked them to use another medium, and the next thing they said came by another one. Three statements, whatever its length.
     """
     said = list(
-        Interaction.objects.filter(conversation=conversation)
+        Interaction.objects.that_stand()
+        .filter(conversation=conversation)
         .exclude(direction=Direction.INTERNAL)
         .order_by("spoke_at", "id")
         .values_list("direction", "channel", "text", "spoke_at", "author", "hold_seconds", "wait_seconds")

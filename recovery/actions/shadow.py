@@ -181,7 +181,8 @@ def _waits(since: datetime, *, until: datetime) -> list[Arrival]:
         )
     }
     said = (
-        Interaction.objects.filter(conversation__in=matters)
+        Interaction.objects.that_stand()
+        .filter(conversation__in=matters)
         .exclude(direction=Direction.INTERNAL)
         .order_by("conversation_id", "ingested_at", "id")
         .values_list("conversation_id", "direction", "channel", "spoke_at", "ingested_at", "author_id", "wait_seconds")

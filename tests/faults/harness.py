@@ -217,6 +217,7 @@ class Rig:
             **kept,
             "EVENHAND_DATA": str(self.places.data),
             "EVENHAND_LEASE_SECONDS": str(LEASE),
+            "EVENHAND_UNDO_SECONDS": "0",  # these tests wait for what leaves, and are not about taking it back
             "EVENHAND_PUBLIC_URL": self.url,
             "EMAIL_URL": f"smtp://127.0.0.1:{self.sink.port}",
             "DJANGO_SETTINGS_MODULE": "evenhand.settings",

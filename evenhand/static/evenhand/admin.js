@@ -32,7 +32,7 @@ document.querySelectorAll("textarea[data-grows]").forEach((box) => {
   const typed = (place && sessionStorage.getItem(place)) || "";
   const sent = [...document.querySelectorAll(".eh-ours .eh-text")].some((text) => text.textContent.trim() === typed.trim());
   if (typed && sent) sessionStorage.removeItem(place);
-  else if (typed && !box.value) box.value = typed;
+  else if (typed.startsWith(box.value)) box.value = typed; // the page may know less than this browser, never more
   if (box.value) grow(box);
   box.addEventListener("input", () => {
     grow(box);

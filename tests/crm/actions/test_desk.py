@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from email import message_from_bytes
 
 import pytest
 from django.core import mail
@@ -224,3 +225,20 @@ def test_line_ends_in_names_and_subjects_never_become_headers_M27():
     assert b"\nBcc:" not in headers
     assert mail.outbox[0].recipients() == [conversation.customer.contact_points.get().address]
     assert OutgoingMessage.objects.get().state == "accepted"
+
+
+def test_whatever_stands_in_names_subjects_and_ids_an_answer_has_the_same_headers_M27():
+    """Line ends of every kind, also in the Message-IDs that stand in References."""
+    counts = []
+    for number, evil in enumerate(
+        ["plain", *(f"a{end}Bcc: x@y.example{end}{end}<b>" for end in ("\r\n", "\n", "\r", "\u2028", "\x0b"))]
+    ):
+        owner = colleague(name=f"Ada {evil}")
+        conversation = told(subject=evil, message_id=f"{number}{evil}@home.example", sender_name=evil)
+        desk.answer(conversation.pk, text="Hi", by=owner, at=NOON, out_of_order="knows_it")
+        outgoing.send_batch(at=NOON)
+        sent = message_from_bytes(mail.outbox[-1].message().as_bytes())
+        assert "Bcc" not in sent
+        counts.append(sorted(sent.keys()))
+    assert all(headers == counts[0] for headers in counts), counts
+    assert mail.outbox[-1].recipients() == [conversation.customer.contact_points.get().address]
