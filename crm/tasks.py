@@ -14,6 +14,7 @@ from crm.actions import (
     deadlines,
     duties,
     endings,
+    files,
     intake,
     order,
     outgoing,
@@ -25,6 +26,7 @@ from crm.actions import (
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: intake.ingest_batch(at=at),
+    "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
 }

@@ -19,7 +19,7 @@ LEADS = "crm.release_outgoing"
 PROMISES = dict(PromiseKind.choices)
 GRAVE = {
     AlertKind.PROMISE_MISSED, AlertKind.NO_OWNER, AlertKind.CALL_DROPPED, AlertKind.DECISION_DIFFERS, AlertKind.ORDER_DIFFERS,
-    AlertKind.PLACE_WRONG, AlertKind.CRITICAL_SHARE,
+    AlertKind.PLACE_WRONG, AlertKind.CRITICAL_SHARE, AlertKind.FILE_INFECTED,
 }  # fmt: skip
 
 

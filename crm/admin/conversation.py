@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.clickjacking import xframe_options_deny
 
 from crm.actions import desk
-from crm.admin import pages, panels, promises, queue, words
+from crm.admin import files, pages, panels, promises, queue, words
 from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage
 from crm.models.talk import AttachmentState
 from crm.policy import ConversationState, Direction, MissReason, OutOfOrder
@@ -24,7 +24,8 @@ SHOWN_AT_ONCE = 60
 FOLDED_FROM = 3000
 """Signs of one text that are shown before the rest is folded away."""
 CAN_ANSWER = "crm.answer_conversation"
-CSP_OF_FILES = "sandbox; default-src 'none'; frame-ancestors 'none'"
+SHORT_TEXT = 600
+"""Signs up to which a message is shown in a low frame; the frame's own height cannot follow what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Said:
     tone: str
     files: list[File]
     talk: str
+    frame: str  # how high what was sent is shown in its own layout: "low" or "high"; "" when there is no such thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class File:
     attachment: Attachment
     size: str
     can_be_fetched: bool
+    can_be_opened_apart: bool
 
 
 @dataclass(slots=True)
@@ -141,7 +144,7 @@ def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UU
 def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpResponse:
     at = timezone.now()
     key = pages.read_key(request, datetime, int, name="before")
-    thread, earlier = _thread(found, key)
+    thread, earlier = _thread(found, key, opens_apart=request.user.has_perm(files.CAN_OPEN_APART))
     points = list(ContactPoint.objects.filter(customer=found.customer, unlinked_at=None).order_by("id"))
     return pages.render(
         request,
@@ -168,7 +171,7 @@ def _show(request: HttpRequest, found: Conversation, draft: Draft) -> HttpRespon
     )
 
 
-def _thread(conversation: Conversation, key: Sequence[object] | None) -> tuple[list[Said], str]:
+def _thread(conversation: Conversation, key: Sequence[object] | None, *, opens_apart: bool) -> tuple[list[Said], str]:
     """The newest part of the thread, or the part before a key; oldest first. And the key of what lies before it."""
     said = Interaction.objects.filter(conversation=conversation)
     if key is not None:
@@ -176,19 +179,20 @@ def _thread(conversation: Conversation, key: Sequence[object] | None) -> tuple[l
     rows = list(
         said.select_related("author", "contact_point", "outgoing")
         .prefetch_related("attachments")
+        .annotate(has_page=ExpressionWrapper(~Q(html=""), output_field=BooleanField()))
         .defer("html", "outgoing__html", "outgoing__text")
         .order_by("-spoke_at", "-id")[: SHOWN_AT_ONCE + 1]
     )
     more = len(rows) > SHOWN_AT_ONCE
     rows = rows[:SHOWN_AT_ONCE]
     earlier = pages.write_key(rows[-1].spoke_at, rows[-1].pk) if more else ""
-    return [_said(row, conversation) for row in reversed(rows)], earlier
+    return [_said(row, conversation, opens_apart=opens_apart) for row in reversed(rows)], earlier
 
 
 SIDES = {Direction.INBOUND: "theirs", Direction.OUTBOUND: "ours", Direction.INTERNAL: "note"}
 
 
-def _said(interaction: Interaction, conversation: Conversation) -> Said:
+def _said(interaction: Interaction, conversation: Conversation, *, opens_apart: bool) -> Said:
     sent = getattr(interaction, "outgoing", None)
     text, rest = interaction.text, ""
     if not text and interaction.ended_by:
@@ -205,12 +209,29 @@ def _said(interaction: Interaction, conversation: Conversation) -> Said:
         quoted=interaction.full_text,
         sent=sent,
         tone=words.OUTGOING_TONES.get(sent.state, "calm") if sent else "calm",
-        files=[
-            File(found, words.size(found.size), found.state == AttachmentState.STORED and bool(found.file))
-            for found in interaction.attachments.all()
-        ],
+        files=[_file(found, opens_apart=opens_apart) for found in interaction.attachments.all()],
+        frame=_frame(interaction),
         talk=_talk(interaction),
     )
+
+
+def _file(found: Attachment, *, opens_apart: bool) -> File:
+    has_bytes = bool(found.file)
+    return File(
+        attachment=found,
+        size=words.size(found.size),
+        can_be_fetched=has_bytes and found.state == AttachmentState.STORED,
+        can_be_opened_apart=has_bytes
+        and opens_apart
+        and found.state == AttachmentState.QUARANTINED
+        and not found.is_infected,
+    )
+
+
+def _frame(interaction: Interaction) -> str:
+    if not getattr(interaction, "has_page", False):
+        return ""
+    return "low" if len(interaction.full_text or interaction.text) <= SHORT_TEXT else "high"
 
 
 def _talk(interaction: Interaction) -> str:
@@ -223,29 +244,3 @@ def _talk(interaction: Interaction) -> str:
         "hold": words.duration(timedelta(seconds=interaction.hold_seconds)),
     }
     return (_("Talk %(talk)s, on hold %(hold)s") if interaction.hold_seconds else _("Talk %(talk)s")) % lengths
-
-
-@pages.page("crm.view_attachment", methods=["GET"])
-@xframe_options_deny
-def attachment(request: HttpRequest, public_id: uuid.UUID) -> FileResponse:
-    """Hand out a file that came with a message, never to be shown by the browser itself."""
-    found = (
-        Attachment.objects.filter(
-            public_id=public_id,
-            state=AttachmentState.STORED,
-            interaction__conversation__in=Conversation.objects.visible_to(pages.colleague(request)),
-        )
-        .exclude(file="")
-        .first()
-    )
-    if found is None:
-        raise Http404
-    try:
-        content = found.file.open("rb")
-    except FileNotFoundError as missing:
-        raise Http404 from missing
-    response = FileResponse(content, as_attachment=True, filename=found.name, content_type="application/octet-stream")
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = CSP_OF_FILES
-    response["Cache-Control"] = "private, no-store"
-    return response

@@ -364,6 +364,7 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
+    "FileInfected", "NotKeptApart",
     "EvidenceMissing", "NoSuchRegion", "NotAMoment", "NotMissed", "NotReleasable", "StartsTooSoon", "UnknownLink", "WordsMissing",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
