@@ -353,8 +353,9 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
         oldest.setdefault(row["lane"], []).append(row["due"])
     raw = RawItem.objects.filter(state__in=UNFINISHED).order_by("id").values_list("received_at", flat=True)
     oldest["ingest"].append(raw.first())
-    unchecked = Attachment.objects.filter(state=AttachmentState.CHECKING).order_by("id")
-    oldest["files"].append(unchecked.values_list("interaction__ingested_at", flat=True).first())
+    if settings.EVENHAND_CLAMD is not None:
+        unchecked = Attachment.objects.filter(state=AttachmentState.CHECKING).order_by("id")
+        oldest["files"].append(unchecked.values_list("interaction__ingested_at", flat=True).first())
     ready = OutgoingMessage.objects.filter(state=OutgoingState.READY, send_after__lte=at).order_by("send_after", "id")
     oldest["send"].append(ready.values_list("send_after", flat=True).first())
     oldest["promises"].append(Promise.objects.overdue(at).aggregate(due=Min("due_at"))["due"])

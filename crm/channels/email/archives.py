@@ -48,8 +48,8 @@ def contents(packed: bytes) -> Contents:
     if end < 0 or len(packed) - end < _END.size:
         return Contents((), 0, encrypted, is_whole=False)
     *_rest, size, start, _comment = _END.unpack_from(packed, end)
-    if start + size > end:
-        start = end - size  # something was put in front of the zip; its own offsets are then too small
+    if not packed.startswith(b"PK\x01\x02", start):
+        start = end - size  # something was put in front of the zip, so that its own offsets are too small
     names: list[str] = []
     unpacked, at = 0, max(0, start)
     while at + _MEMBER.size <= end and packed.startswith(b"PK\x01\x02", at) and len(names) < MAX_MEMBERS:

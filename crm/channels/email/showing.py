@@ -25,7 +25,7 @@ import nh3
 from crm.channels.email import files, headers
 
 MAX_SHOWN_CHARS: Final = 200_000  # without pictures; webmail of today cuts at about 100 KB
-MAX_SHOWN_TAGS: Final = 10_000
+MAX_SHOWN_TAGS: Final = 6_000  # a newsletter of 100 KB has about 3,000
 MAX_WRITTEN_IN_BYTES: Final = 4 * 1024 * 1024  # of pictures written into the page itself
 MAX_PICTURES: Final = 500
 
