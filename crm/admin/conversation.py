@@ -25,7 +25,7 @@ FOLDED_FROM = 3000
 """Signs of one text that are shown before the rest is folded away."""
 CAN_ANSWER = "crm.answer_conversation"
 SHORT_TEXT = 600
-"""Signs up to which a message is shown in a low frame; the frame's own height cannot follow what is in it."""
+"""Signs up to which a message without pictures is shown in a low frame; the frame's own height cannot follow what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,8 @@ def _file(found: Attachment, *, opens_apart: bool) -> File:
 def _frame(interaction: Interaction) -> str:
     if not getattr(interaction, "has_page", False):
         return ""
-    return "low" if len(interaction.full_text or interaction.text) <= SHORT_TEXT else "high"
+    has_pictures = any(found.content_id for found in interaction.attachments.all())
+    return "low" if not has_pictures and len(interaction.full_text or interaction.text) <= SHORT_TEXT else "high"
 
 
 def _talk(interaction: Interaction) -> str:

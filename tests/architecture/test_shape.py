@@ -376,6 +376,7 @@ NOT_AT_THE_API = {
         ("DATABASE_URL", "mysql://u:p@h/db"), ("CELERY_BROKER_URL", "ftp://x"), ("EMAIL_URL", "nonsense://x"),
         ("EVENHAND_SECRET_KEY", "short"), ("EVENHAND_HOSTS", "*"), ("EVENHAND_PUBLIC_URL", "shop.example"),
         ("EVENHAND_MAIL_FROM", "nobody"), ("EVENHAND_DEBUG", "perhaps"), ("EVENHAND_ZONE", "Mars/Base"),
+        ("EVENHAND_CLAMD", "/run/clamav/clamd.ctl"), ("EVENHAND_CLAMD", "tcp://scanner"),
         ("EVENHAND_TRUSTED_PROXIES", "many"), ("EVENHAND_RING_PATIENCE_SECONDS", "soon"),
     ],
 )  # fmt: skip
