@@ -15,6 +15,7 @@ from crm.actions import (
     duties,
     endings,
     fetching,
+    files,
     mails,
     order,
     outgoing,
@@ -27,6 +28,7 @@ from crm.actions import (
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: mails.ingest_batch(at=at),
+    "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
 }

@@ -22,7 +22,19 @@ from crm.admin import alerts as alert_pages
 from crm.admin import pages, words
 from crm.admin import talk as crm_pages
 from crm.admin.base import ReadOnlyAdmin
-from crm.models import Alert, Conversation, DutyRun, Mailbox, OutgoingMessage, Promise, RawItem, User, WorkItem
+from crm.models import (
+    Alert,
+    Attachment,
+    Conversation,
+    DutyRun,
+    Mailbox,
+    OutgoingMessage,
+    Promise,
+    RawItem,
+    User,
+    WorkItem,
+)
+from crm.models.talk import AttachmentState
 from crm.policy import MessageKind, OutgoingState, PromiseState, WorkState
 from evenhand import mailbox
 from loyalty.models import Gesture
@@ -358,6 +370,9 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
         oldest.setdefault(row["lane"], []).append(row["due"])
     raw = RawItem.objects.filter(state__in=UNFINISHED).order_by("id").values_list("received_at", flat=True)
     oldest["ingest"].append(raw.first())
+    if settings.EVENHAND_CLAMD is not None:
+        unchecked = Attachment.objects.filter(state=AttachmentState.CHECKING).order_by("id")
+        oldest["files"].append(unchecked.values_list("interaction__ingested_at", flat=True).first())
     ready = OutgoingMessage.objects.filter(state=OutgoingState.READY, send_after__lte=at).order_by("send_after", "id")
     oldest["send"].append(ready.values_list("send_after", flat=True).first())
     oldest["mailboxes"].append(Mailbox.objects.waiting_since())

@@ -52,6 +52,7 @@ SWEPT = timedelta(seconds=5)
 LANES: dict[str, Lane] = {
     "mailboxes": Lane("crm.tasks.poll_mailboxes", SWEPT, "ask mailboxes for new mail, each every 20 seconds"),
     "ingest": Lane("crm.tasks.run_due", SWEPT, "read raw input that has been kept but not read yet"),
+    "files": Lane("crm.tasks.run_due", SWEPT, "check attached files for viruses, where a scanner is set up"),
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
     "promises": Lane(
         "crm.tasks.run_due", SWEPT, "warn of promises that run out soon, write down those that were missed"

@@ -12,10 +12,9 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import calendars, endings, identity, promises, undo, work
+from crm.actions import calendars, endings, files, identity, promises, undo, work
 from crm.channels import Channel, Message, Part
 from crm.models import Attachment, Continuation, Conversation, Interaction, Promise, RawItem, User
-from crm.models.talk import AttachmentState
 from crm.policy import (
     ConversationState,
     Direction,
@@ -269,8 +268,9 @@ def _attach(interaction: Interaction, part: Part) -> None:
         name=part.name,
         content_type=part.content_type[:120],
         size=part.size,
-        state=AttachmentState(part.state),
+        state=files.state_of(part),
         reason=part.reason[:300],
+        content_id=part.content_id,
     )
     if part.content and part.state != "refused":
         attachment.file.save(f"{attachment.public_id}", ContentFile(part.content), save=False)

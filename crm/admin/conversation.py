@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.clickjacking import xframe_options_deny
 
 from crm.actions import answers, desk, undo
-from crm.admin import composer, pages, panels, promises, queue, words
+from crm.admin import composer, files, pages, panels, promises, queue, words
 from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage, User
 from crm.models.talk import AttachmentState
 from crm.policy import ConversationState, Direction, MissReason, OutOfOrder
@@ -25,7 +24,8 @@ SHOWN_AT_ONCE = 60
 FOLDED_FROM = 3000
 """Signs of one text that are shown before the rest is folded away."""
 CAN_ANSWER = composer.CAN_ANSWER
-CSP_OF_FILES = "sandbox; default-src 'none'; frame-ancestors 'none'"
+SHORT_TEXT = 600
+"""Signs up to which a message without pictures is shown in a low frame; the frame's own height cannot follow what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Said:
     can_be_taken_back: bool
     files: list[File]
     talk: str
+    frame: str  # how high what was sent is shown in its own layout: "low" or "high"; "" when there is no such thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class File:
     attachment: Attachment
     size: str
     can_be_fetched: bool
+    can_be_opened_apart: bool
 
 
 @pages.page()
@@ -169,7 +171,10 @@ def _thread(
     rows = list(
         said.select_related("author", "contact_point", "outgoing")
         .prefetch_related("attachments")
-        .annotate(said=answers.said_in(conversation))
+        .annotate(
+            said=answers.said_in(conversation),
+            has_page=ExpressionWrapper(~Q(html=""), output_field=BooleanField()),
+        )
         .defer("html", "outgoing__html", "outgoing__text")
         .order_by("-spoke_at", "-id")[: SHOWN_AT_ONCE + 1]
     )
@@ -177,13 +182,15 @@ def _thread(
     rows = rows[:SHOWN_AT_ONCE]
     earlier = pages.write_key(rows[-1].spoke_at, rows[-1].pk) if more else ""
     by = pages.colleague(request)
-    return [_said(row, conversation, by=by, at=at) for row in reversed(rows)], earlier, seen
+    opens_apart = by.has_perm(files.CAN_OPEN_APART)
+    shown = [_said(row, conversation, by=by, opens_apart=opens_apart, at=at) for row in reversed(rows)]
+    return shown, earlier, seen
 
 
 SIDES = {Direction.INBOUND: "theirs", Direction.OUTBOUND: "ours", Direction.INTERNAL: "note"}
 
 
-def _said(interaction: Interaction, conversation: Conversation, *, by: User, at: datetime) -> Said:
+def _said(interaction: Interaction, conversation: Conversation, *, by: User, opens_apart: bool, at: datetime) -> Said:
     message = getattr(interaction, "outgoing", None)
     text, rest = interaction.text, ""
     if not text and interaction.ended_by:
@@ -201,12 +208,30 @@ def _said(interaction: Interaction, conversation: Conversation, *, by: User, at:
         sent=words.sent(message, zone=answers.clock_of(conversation.customer), at=at) if message else None,
         message=message,
         can_be_taken_back=message is not None and undo.may_take_back(message, by=by),
-        files=[
-            File(found, words.size(found.size), found.state == AttachmentState.STORED and bool(found.file))
-            for found in interaction.attachments.all()
-        ],
+        files=[_file(found, opens_apart=opens_apart) for found in interaction.attachments.all()],
+        frame=_frame(interaction),
         talk=_talk(interaction),
     )
+
+
+def _file(found: Attachment, *, opens_apart: bool) -> File:
+    has_bytes = bool(found.file)
+    return File(
+        attachment=found,
+        size=words.size(found.size),
+        can_be_fetched=has_bytes and found.state == AttachmentState.STORED,
+        can_be_opened_apart=has_bytes
+        and opens_apart
+        and found.state == AttachmentState.QUARANTINED
+        and not found.is_infected,
+    )
+
+
+def _frame(interaction: Interaction) -> str:
+    if not getattr(interaction, "has_page", False):
+        return ""
+    has_pictures = any(found.content_id for found in interaction.attachments.all())
+    return "low" if not has_pictures and len(interaction.full_text or interaction.text) <= SHORT_TEXT else "high"
 
 
 def _talk(interaction: Interaction) -> str:
@@ -219,29 +244,3 @@ def _talk(interaction: Interaction) -> str:
         "hold": words.duration(timedelta(seconds=interaction.hold_seconds)),
     }
     return (_("Talk %(talk)s, on hold %(hold)s") if interaction.hold_seconds else _("Talk %(talk)s")) % lengths
-
-
-@pages.page("crm.view_attachment", methods=["GET"])
-@xframe_options_deny
-def attachment(request: HttpRequest, public_id: uuid.UUID) -> FileResponse:
-    """Hand out a file that came with a message, never to be shown by the browser itself."""
-    found = (
-        Attachment.objects.filter(
-            public_id=public_id,
-            state=AttachmentState.STORED,
-            interaction__conversation__in=Conversation.objects.visible_to(pages.colleague(request)),
-        )
-        .exclude(file="")
-        .first()
-    )
-    if found is None:
-        raise Http404
-    try:
-        content = found.file.open("rb")
-    except FileNotFoundError as missing:
-        raise Http404 from missing
-    response = FileResponse(content, as_attachment=True, filename=found.name, content_type="application/octet-stream")
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = CSP_OF_FILES
-    response["Cache-Control"] = "private, no-store"
-    return response

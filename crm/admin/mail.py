@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import BinaryField, Exists, F, Func, OuterRef, Q, Value
+from django.db.models.functions import JSONObject
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -19,7 +22,7 @@ from crm.admin import pages, panels
 from crm.channels.email import glance
 from crm.models import Conversation, Doubt, RawItem, ReplyToken, SetAside
 from crm.models.talk import NO_PERSON
-from crm.policy import LookedAs
+from crm.policy import DoubtCode, LookedAs
 
 PAGE_SIZE = 50
 LISTED = 5
@@ -33,6 +36,23 @@ KIND_WORDS = {
     "auto_reply": gettext_lazy("answered by a machine"),
     "unsubscribe": gettext_lazy("wants no more cards"),
 }
+
+
+SHOWN = 20
+DOUBT = {
+    "number": "public_id",
+    "code": "code",
+    "settled": "settled_at",
+    "linked": "is_linked",
+    "address": "interaction__other_address",
+    "matter": "interaction__conversation__public_id",
+    "subject": "interaction__conversation__subject",
+    "customer": "interaction__conversation__customer__display_name",
+    "other": "conversation__public_id",
+    "other_subject": "conversation__subject",
+    "other_customer": "conversation__customer__display_name",
+}
+"""What is read of each doubt, by the name it has here."""
 
 
 class _Start(Func):
@@ -109,34 +129,44 @@ def _back(request: HttpRequest, conversation: Conversation) -> HttpResponse:
 
 
 def side(request: HttpRequest, conversation: Conversation) -> str:
-    """What is doubtful about this matter's messages, what it is linked to, what machines wrote about it."""
-    about = Doubt.objects.filter(
-        Q(interaction__conversation=conversation) | Q(conversation=conversation, is_linked=True)
+    """What is doubtful about this matter's messages, what it is linked to, what machines wrote about it; one statement."""
+    here = Q(interaction__conversation=OuterRef("pk"))
+    doubted = Doubt.objects.filter(here | Q(conversation=OuterRef("pk"), is_linked=True)).order_by("-pk")
+    machines = RawItem.objects.filter(about=OuterRef("pk")).order_by("-pk")
+    found = (
+        Conversation.objects.filter(pk=conversation.pk)
+        .annotate(
+            doubts_here=ArraySubquery(doubted.values(json=JSONObject(**DOUBT))[:SHOWN]),
+            automatic=ArraySubquery(machines.values(json=JSONObject(kind="kind", came="received_at"))[:LISTED]),
+            has_reply_address=Exists(ReplyToken.objects.filter(conversation=OuterRef("pk"), revoked_at=None)),
+        )
+        .values("doubts_here", "automatic", "has_reply_address")
+        .get()
     )
-    rows = list(
-        about.select_related("interaction__conversation__customer", "conversation__customer").order_by("-pk")[:20]
-    )
-    linked = {
-        other.pk: other
-        for row in rows
-        if row.is_linked and row.conversation is not None
-        for other in (row.conversation, row.interaction.conversation)
-        if other.pk != conversation.pk
-    }
-    machines = RawItem.objects.filter(about=conversation).order_by("-id").values_list("kind", "received_at")[:LISTED]
-    automatic = [(KIND_WORDS.get(kind, _("a report of a mail server")), came) for kind, came in machines]
-    has_reply_address = ReplyToken.objects.filter(conversation=conversation, revoked_at=None).exists()
-    open_ = [row for row in rows if row.settled_at is None and row.interaction.conversation_id == conversation.pk]
-    if not (open_ or linked or automatic or has_reply_address):
+    rows = found["doubts_here"]
+    open_ = [row for row in rows if row["settled"] is None and row["matter"] == str(conversation.public_id)]
+    linked = {}
+    for row in rows:
+        if row["linked"]:
+            ours = row["matter"] == str(conversation.public_id)
+            linked[row["other"] if ours else row["matter"]] = (
+                (row["other_customer"], row["other_subject"]) if ours else (row["customer"], row["subject"])
+            )
+    automatic = [
+        (KIND_WORDS.get(mail["kind"], _("a report of a mail server")), datetime.fromisoformat(mail["came"]))
+        for mail in found["automatic"]
+    ]
+    if not (open_ or linked or automatic or found["has_reply_address"]):
         return ""
+    codes = dict(DoubtCode.choices)
     return render_to_string(
         "admin/desk/mail_side.html",
         {
             "conversation": conversation,
-            "open": open_,
-            "linked": list(linked.values()),
+            "open": [row | {"words": codes.get(row["code"], row["code"])} for row in open_],
+            "linked": [(number, *words) for number, words in linked.items()],
             "automatic": automatic,
-            "has_reply_address": has_reply_address,
+            "has_reply_address": found["has_reply_address"],
             "may_settle": request.user.has_perm(CAN_SETTLE),
         },
         request=request,

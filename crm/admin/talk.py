@@ -27,9 +27,11 @@ from crm.admin import (
 )
 from crm.admin.base import ReadOnlyAdmin
 from crm.admin.calls import log_call
-from crm.admin.conversation import attachment, conversation
+from crm.admin.conversation import conversation
 from crm.admin.customer import customer, language, region
+from crm.admin.files import apart, attachment
 from crm.admin.inbox import inbox
+from crm.admin.mail_page import inline_picture, message_page
 from crm.admin.promises import promise
 from crm.models import Conversation, HistoryEntry, Promise, RawItem
 
@@ -38,6 +40,9 @@ urlpatterns: list[URLPattern] = [
     path("conversation/<uuid:public_id>/", conversation, name="conversation"),
     path("conversation/<uuid:public_id>/promise/", promise, name="promise"),
     path("attachment/<uuid:public_id>/", attachment, name="attachment"),
+    path("attachment/<uuid:public_id>/apart/", apart, name="attachment_apart"),
+    path("attachment/<uuid:public_id>/inline/", inline_picture, name="inline_picture"),
+    path("message/<uuid:public_id>/page/", message_page, name="message_page"),
     path("inbox/next/", queue.take_next, name="take_next"),
     path("conversation/<uuid:public_id>/work/", queue.work_on, name="work_on"),
     path("hand-off/<uuid:public_id>/", queue.answer_offer, name="answer_offer"),

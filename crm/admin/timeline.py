@@ -72,6 +72,8 @@ VERBS = {
     "adverse.confirmed": gettext_lazy("Act to their disadvantage confirmed by a second person"),
     "adverse.in_effect": gettext_lazy("Act to their disadvantage in effect"),
     "adverse.dropped": gettext_lazy("Act to their disadvantage dropped"),
+    "file.infected": gettext_lazy("A virus was found in a file they sent; it is kept apart"),
+    "file.fetched_apart": gettext_lazy("A file that is kept apart was fetched after a warning"),
     "conversation.dismissed": gettext_lazy("Dismissed without an answer"),
     "conversation.tried": gettext_lazy("Tried to reach them"),
     "conversation.went_quiet": gettext_lazy("Ended, they went quiet"),

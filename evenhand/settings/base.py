@@ -51,6 +51,19 @@ def _yes_or_no(text: str | bool) -> bool:
     return words[text.strip().lower()]
 
 
+def _scanner(text: str) -> str | tuple[str, int] | None:
+    """Where the virus scanner listens: the path of a unix socket, or host and port; None when there is none."""
+    kind, _colon, place = text.strip().partition(":")
+    if not kind:
+        return None
+    if kind == "unix" and place.startswith("/"):
+        return place
+    host, _colon, port = place.removeprefix("//").rpartition(":")
+    if kind == "tcp" and host and port.isdecimal() and 0 < int(port) < 65_536:
+        return host.strip("[]"), int(port)
+    raise ValueError(f"“{text}” is neither unix:/path/of/a/socket nor tcp://host:port")
+
+
 # --- who and where --------------------------------------------------------------------------------------------------
 DEBUG = _setting("EVENHAND_DEBUG", _yes_or_no, False)
 SECRET_KEY = env.str("EVENHAND_SECRET_KEY", default="") or secret_key(PLACES)
@@ -233,6 +246,8 @@ EVENHAND_UNDO_FOR = timedelta(seconds=_setting("EVENHAND_UNDO_SECONDS", int, 15)
 EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))
 # Where files may lie that hold a mailbox's password; nothing else on the machine is read for one.
 EVENHAND_SECRET_FOLDERS = tuple(_setting("EVENHAND_SECRET_FOLDERS", list, ["/run/secrets"]))
+# The virus scanner (clamd) that looks at attached files before anybody gets them; without one they are handed out unchecked.
+EVENHAND_CLAMD = _setting("EVENHAND_CLAMD", _scanner, None)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = EVENHAND_MAIL_FROM
 
 # --- people ---------------------------------------------------------------------------------------------------------

@@ -364,9 +364,9 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AlreadySettled", "EvidenceMissing", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NotALanguage", "NotAMoment",
-    "NotMissed", "NotReleasable", "NotSetAside", "StartsTooSoon", "UnknownLink", "UnusableMailbox", "UnusableSignature",
-    "WordsMissing",
+    "AlreadySettled", "EvidenceMissing", "FileInfected", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NotALanguage",
+    "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside", "StartsTooSoon", "UnknownLink",
+    "UnusableMailbox", "UnusableSignature", "WordsMissing",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
@@ -378,6 +378,7 @@ NOT_AT_THE_API = {
         ("EVENHAND_SECRET_KEY", "short"), ("EVENHAND_HOSTS", "*"), ("EVENHAND_PUBLIC_URL", "shop.example"),
         ("EVENHAND_MAIL_FROM", "nobody"), ("EVENHAND_DEBUG", "perhaps"), ("EVENHAND_ZONE", "Mars/Base"),
         ("EVENHAND_INBOUND_DOMAIN", "evenhand.example"), ("EVENHAND_INBOUND_DOMAIN", "nowhere"), ("EVENHAND_UNDO_SECONDS", "a few"),
+        ("EVENHAND_CLAMD", "/run/clamav/clamd.ctl"), ("EVENHAND_CLAMD", "tcp://scanner"),
         ("EVENHAND_TRUSTED_PROXIES", "many"), ("EVENHAND_RING_PATIENCE_SECONDS", "soon"),
     ],
 )  # fmt: skip

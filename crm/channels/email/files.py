@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from crm.channels import Part, PartState
-from crm.channels.email import headers, reasons
+from crm.channels.email import archives, headers, reasons
 from crm.channels.email.reasons import FileTrouble
 
 MAX_ATTACHMENTS: Final = 50  # per mail
@@ -160,14 +160,22 @@ _DOUBLE: Final = re.compile(
 
 
 def part(
-    *, given_name: str, declared: str, content: bytes, number: int, kept: int, kept_bytes: int, fault: str = ""
+    *,
+    given_name: str,
+    declared: str,
+    content: bytes,
+    number: int,
+    kept: int,
+    kept_bytes: int,
+    fault: str = "",
+    content_id: str = "",
 ) -> Part:
     """Judge one attached file.
 
     given_name: as the sender wrote it; declared: the sender's content type; number: 1 for the first; kept, kept_bytes:
     how many files of this mail, and bytes, were kept before; fault: why the bytes are not all there, empty when they
-    are. Returns a Part that is stored, quarantined (kept, to be looked at first) or refused (too many or too large;
-    content empty).
+    are; content_id: what the mail's page calls it ("cid:…"), without brackets. Returns a Part that is stored,
+    quarantined (kept, to be looked at first) or refused (too many or too large; content empty).
     """
     declared = declared or "application/octet-stream"
     found = sniffed(content)
@@ -180,10 +188,10 @@ def part(
     elif kept_bytes + len(content) > MAX_ATTACHED_BYTES:
         refusal = reasons.written(FileTrouble.TOO_LARGE_TOGETHER, most=MAX_ATTACHED_BYTES // 2**20)
     if refusal:
-        return Part(name, found, declared, len(content), b"", "refused", refusal)
+        return Part(name, found, declared, len(content), b"", "refused", refusal, content_id)
     reason = _suspicion(given_name, name, declared, found, content)
     state: PartState = "quarantined" if reason else "stored"
-    return Part(name, found, declared, len(content), content, state, reason)
+    return Part(name, found, declared, len(content), content, state, reason, content_id)
 
 
 def sniffed(content: bytes) -> str:
@@ -208,6 +216,44 @@ def sniffed(content: bytes) -> str:
     if _XML.match(start.removeprefix(b"\xef\xbb\xbf")):
         return "text/xml"
     return "application/octet-stream" if b"\x00" in start or _binary(start) else "text/plain"
+
+
+SHOWN: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+"""Pictures that a browser may show: plain dots, nothing in them that acts."""
+MAX_SHOWN_PIXELS: Final = 60_000_000
+
+
+def is_picture(start: bytes) -> bool:
+    """Whether a browser may show these bytes as a picture: one of four plain kinds, and no wall of dots (M21, M23).
+
+    start: the first 64 KB of a file; more is not looked at. A size that stands further behind counts as small.
+    """
+    if sniffed(start) not in SHOWN:
+        return False
+    width, height = _dots(start)
+    return width * height <= MAX_SHOWN_PIXELS
+
+
+def _dots(start: bytes) -> tuple[int, int]:
+    if start.startswith(b"\x89PNG") and start[12:16] == b"IHDR":
+        return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+    if start.startswith(b"GIF8"):
+        return int.from_bytes(start[6:8], "little"), int.from_bytes(start[8:10], "little")
+    if start.startswith(b"RIFF") and start[12:16] == b"VP8X":
+        return int.from_bytes(start[24:27], "little") + 1, int.from_bytes(start[27:30], "little") + 1
+    if start.startswith(b"RIFF") and start[12:16] == b"VP8 ":
+        return int.from_bytes(start[26:28], "little") & 0x3FFF, int.from_bytes(start[28:30], "little") & 0x3FFF
+    if start.startswith(b"RIFF") and start[12:16] == b"VP8L":
+        packed = int.from_bytes(start[21:25], "little")
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    if start.startswith(b"\xff\xd8"):
+        at = 2
+        while start[at : at + 1] == b"\xff" and at + 9 <= len(start):
+            kind = start[at + 1]
+            if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+                return int.from_bytes(start[at + 7 : at + 9], "big"), int.from_bytes(start[at + 5 : at + 7], "big")
+            at += 2 + int.from_bytes(start[at + 2 : at + 4], "big")
+    return 0, 0
 
 
 def _binary(start: bytes) -> bool:
@@ -252,6 +298,8 @@ def _suspicion(given: str, name: str, declared: str, found: str, content: bytes)
         return reasons.written(FileTrouble.NOT_AS_SENT, declared=declared, found=found)
     if found in _PACKED and not _packed_as_said(declared, ending, found):
         return reasons.written(FileTrouble.NOT_AS_SENT, declared=declared, found=found)
+    if packed := archives.suspicion(content, found=found):
+        return packed
     promised = _ENDING_TYPES.get(ending)
     if promised and found not in promised and not (found == "text/plain" and "text/plain" in promised):
         return reasons.written(FileTrouble.NOT_AS_NAMED, ending=ending, found=found)

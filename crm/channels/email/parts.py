@@ -24,6 +24,7 @@ MAX_DEPTH: Final = 20  # levels of multipart in multipart
 MAX_PARTS: Final = 300  # parts looked at
 MAX_TEXT_CHARS: Final = 400_000  # of text kept
 MAX_HTML_CHARS: Final = 2_000_000  # of HTML kept
+MAX_CONTENT_ID_CHARS: Final = 300
 MAX_BOUNDARY_BYTES: Final = 200  # RFC 2046 says 70; some programs write more
 
 _COMPARED_CHARS: Final = 20_000
@@ -233,6 +234,7 @@ def attachments(parts: Parts) -> tuple[Part, ...]:
             kept=kept,
             kept_bytes=kept_bytes,
             fault=reasons.written(FileTrouble.CUT_OFF) if leaf.is_cut else "",
+            content_id=headers.message_id(leaf.headers.first("content-id"))[:MAX_CONTENT_ID_CHARS],
         )
         if judged.state != "refused":
             kept, kept_bytes = kept + 1, kept_bytes + judged.size
