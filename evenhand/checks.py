@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from anymail.exceptions import AnymailError
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.mail import get_connection
 from django.utils.module_loading import import_string
+
+from crm import hooks
 
 
 @register()
@@ -31,3 +36,20 @@ def settings_make_sense(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 Error(f"evenhand/duties.py: “{name}” names a task that does not exist: {task}.", id="evenhand.E002")
             )
     return found
+
+
+@register()
+def mail_provider_is_usable(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The provider's settings are those that sending through it and hearing from it need."""
+    name = settings.EVENHAND_MAIL_PROVIDER
+    if not name:
+        return []
+    try:
+        if settings.EMAIL_BACKEND.startswith("anymail."):
+            get_connection()
+        if settings.ANYMAIL["WEBHOOK_SECRET"]:
+            hooks.views(name)
+    except (AnymailError, ImportError, ValueError) as mistake:
+        missing = next(iter(re.findall(rf"{name.upper()}_[A-Z_]+", str(mistake))), type(mistake).__name__)
+        return [Error(f"EVENHAND_MAIL_PROVIDER_SETTINGS does not fit {name}: {missing}.", id="evenhand.E003")]
+    return []

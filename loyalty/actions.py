@@ -28,6 +28,7 @@ from loyalty.policy import GestureState, Occasion
 logger = logging.getLogger(__name__)
 
 WRITTEN_AT_ONCE = 100
+CAME_BACK = "came_back"
 STOP_LINK = "loyalty.stop"
 """The one narrow act a stop link grants: no more cards for this purpose to this customer."""
 
@@ -161,6 +162,24 @@ def note_sent(event: str, ref: str, at: datetime) -> None:
         history.record(gesture.customer, "gesture.sent", ref=ref, by=None, at=at)
 
 
+def came_back(event: str, ref: str, at: datetime) -> None:
+    """Note that a gesture's card did not reach its customer. It is not sent again by itself (G16)."""
+    kind, _colon, public_id = ref.partition(":")
+    if kind != "gesture":
+        return
+    with transaction.atomic():
+        gesture = (
+            Gesture.objects.select_for_update(of=("self",))
+            .select_related("customer")
+            .get(public_id=uuid.UUID(public_id))
+        )
+        if gesture.state not in (GestureState.QUEUED, GestureState.SENT):
+            return
+        gesture.sent_at = None
+        gesture.save(update_fields=["sent_at"])
+        _drop(gesture, CAME_BACK, at=at)
+
+
 def stop(token: str, *, at: datetime) -> str:
     """Send this customer no more cards of the kind the link names. Twice is the same as once. Returns the kind.
 
@@ -194,8 +213,8 @@ def ref_of(gesture: Gesture) -> str:
 
 def work_batch(lane: str, *, at: datetime) -> int:
     """Work off one batch of loyalty's lane: cards to write, and news of cards that left. Raises KeyError for other lanes."""
-    handler = {"gestures": note_sent}[lane]
-    return write_batch(at=at) + work.work_batch(lane, handler, at=at)
+    handlers = {"gestures": {"outgoing.accepted": note_sent, "outgoing.came_back": came_back}}[lane]
+    return write_batch(at=at) + work.work_batch(lane, lambda event, ref, at: handlers[event](event, ref, at), at=at)
 
 
 def _zone(customer: Customer) -> ZoneInfo:

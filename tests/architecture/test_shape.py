@@ -364,7 +364,8 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "EvidenceMissing", "NoSuchRegion", "NotAMoment", "NotMissed", "NotReleasable", "StartsTooSoon", "UnknownLink", "WordsMissing",
+    "EvidenceMissing", "NoSuchRegion", "NotAMoment", "NotMissed", "NotReleasable", "NoWayOut", "StartsTooSoon", "UnknownLink",
+    "WordsMissing",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
@@ -375,7 +376,11 @@ NOT_AT_THE_API = {
         ("DATABASE_URL", "mysql://u:p@h/db"), ("CELERY_BROKER_URL", "ftp://x"), ("EMAIL_URL", "nonsense://x"),
         ("EVENHAND_SECRET_KEY", "short"), ("EVENHAND_HOSTS", "*"), ("EVENHAND_PUBLIC_URL", "shop.example"),
         ("EVENHAND_MAIL_FROM", "nobody"), ("EVENHAND_DEBUG", "perhaps"), ("EVENHAND_ZONE", "Mars/Base"),
-        ("EVENHAND_TRUSTED_PROXIES", "many"), ("EVENHAND_RING_PATIENCE_SECONDS", "soon"),
+        ("EVENHAND_MAIL_PROVIDER", "pigeons"), ("EVENHAND_MAIL_PROVIDER_SETTINGS", "{"),
+        ("EVENHAND_MAIL_PROVIDER_SETTINGS", "[]"),
+        ("EVENHAND_MAIL_PROVIDER_SETTINGS", '{"DEBUG_API_REQUESTS": true}'), ("EVENHAND_MAIL_WEBHOOK_SECRET", "short:secret"),
+        ("EVENHAND_MAIL_WEBHOOK_SECRET", "a" * 40), ("EVENHAND_TRUSTED_PROXIES", "many"),
+        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"),
     ],
 )  # fmt: skip
 def test_a_settings_mistake_stops_start_up_with_a_sentence_that_names_it_S16(variable, value, tmp_path):
