@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from crm.actions import deliveries
-from crm.channels import esp, esp_fetching
+from crm.channels import esp, esp_fetching, esp_inbound
 from crm.channels.email.writing import File
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def hook(request: HttpRequest, provider: str, what: str) -> HttpResponse:
         view.run_validators(request)
     except AnymailWebhookValidationFailure:
         return _refused("its signature is not right", 403)
-    except (AnymailError, *esp.UNREADABLE):
+    except (AnymailError, *esp_inbound.UNREADABLE):
         return _refused("it cannot be read", 400)
     try:
         return _taken(view, request, post, provider=provider, what=what)
@@ -87,7 +87,7 @@ def hook(request: HttpRequest, provider: str, what: str) -> HttpResponse:
 def _view(provider: str, what: str) -> Any:
     """anymail's view for one kind of post; 404 for a provider that is not ours."""
     is_ours = provider == settings.EVENHAND_MAIL_PROVIDER and provider in _NAMES and settings.ANYMAIL["WEBHOOK_SECRET"]
-    if not is_ours or what not in (INBOUND, TRACKING) or (what == INBOUND and not esp.takes_mail_in(provider)):
+    if not is_ours or what not in (INBOUND, TRACKING) or (what == INBOUND and not esp_inbound.takes_mail_in(provider)):
         raise Http404
     kind = "Combined" if provider == "mandrill" else what.capitalize()
     found: Any = getattr(import_module(f"anymail.webhooks.{provider}"), f"{_NAMES[provider]}{kind}WebhookView")
@@ -113,7 +113,9 @@ class _WithoutItsLibrary(AnymailBaseWebhookView):  # type: ignore[misc]
 
 def views(provider: str) -> list[Any]:
     """Make every view of a provider, as a check of its settings. Raises AnymailError when one is missing."""
-    return [_view(provider, what) for what in (TRACKING, INBOUND) if what == TRACKING or esp.takes_mail_in(provider)]
+    return [
+        _view(provider, what) for what in (TRACKING, INBOUND) if what == TRACKING or esp_inbound.takes_mail_in(provider)
+    ]
 
 
 def _refused(why: str, status: int) -> HttpResponse:
@@ -138,19 +140,19 @@ def _body(request: HttpRequest) -> bytes | None:
     return body
 
 
-def _read(request: HttpRequest, body: bytes) -> esp.Post:
-    """Split a post into what it holds. Raises esp.UNREADABLE for what is neither JSON nor a form."""
+def _read(request: HttpRequest, body: bytes) -> esp_inbound.Post:
+    """Split a post into what it holds. Raises esp_inbound.UNREADABLE for what is neither JSON nor a form."""
     event_id = request.headers.get("svix-id", "")[:200]
     if request.content_type == "application/x-www-form-urlencoded":
         form = QueryDict(body, encoding="utf-8")
         request.POST = form
-        return esp.Post(fields={name: str(value) for name, value in form.items()}, event_id=event_id)
+        return esp_inbound.Post(fields={name: str(value) for name, value in form.items()}, event_id=event_id)
     if request.content_type == "multipart/form-data":
         fields, files = _parts(body, request.META.get("CONTENT_TYPE", ""))
         values = {name: value.decode("utf-8", "replace") for name, value in fields}
         request.POST = _form([(name, value.decode("utf-8", "replace")) for name, value in fields])
-        return esp.Post(fields=values, raw_fields=dict(fields), files=files, event_id=event_id)
-    return esp.Post(document=json.loads(body.decode("utf-8")), event_id=event_id)
+        return esp_inbound.Post(fields=values, raw_fields=dict(fields), files=files, event_id=event_id)
+    return esp_inbound.Post(document=json.loads(body.decode("utf-8")), event_id=event_id)
 
 
 def _form(fields: list[tuple[str, str]]) -> Any:
@@ -184,18 +186,18 @@ def _parts(body: bytes, content_type: str) -> tuple[list[tuple[str, bytes]], dic
     return fields, files
 
 
-def _taken(view: Any, request: HttpRequest, post: esp.Post, *, provider: str, what: str) -> HttpResponse:
+def _taken(view: Any, request: HttpRequest, post: esp_inbound.Post, *, provider: str, what: str) -> HttpResponse:
     at, body = timezone.now(), request.body
     try:
         mails, news = [], []
         if what == INBOUND or _is_mandrills_mail(post, provider):
-            mails = esp.inbound(post, provider=provider, fetch=esp_fetching.fetcher(view, provider=provider))
+            mails = esp_inbound.inbound(post, provider=provider, fetch=esp_fetching.fetcher(view, provider=provider))
         else:
             news = [esp.news(event, provider=provider) for event in view.parse_events(request) if event is not None]
     except esp_fetching.NotFetched as trouble:
         logger.warning("A mail could not be fetched from its provider (%s); it posts again.", trouble)
         return HttpResponse(status=503, headers={"Retry-After": "60"})
-    except (AnymailError, *esp.UNREADABLE) as trouble:
+    except (AnymailError, *esp_inbound.UNREADABLE) as trouble:
         logger.warning("A post of the mail provider could not be understood (%s); it is kept.", type(trouble).__name__)
         deliveries.keep_unreadable(body, provider=provider, reason=type(trouble).__name__, at=at)
         return HttpResponse()
@@ -206,7 +208,7 @@ def _taken(view: Any, request: HttpRequest, post: esp.Post, *, provider: str, wh
     return HttpResponse()
 
 
-def _is_mandrills_mail(post: esp.Post, provider: str) -> bool:
+def _is_mandrills_mail(post: esp_inbound.Post, provider: str) -> bool:
     """Mandrill posts reports and mail to one address, never both in one post."""
     return provider == "mandrill" and any(
         isinstance(one, dict) and one.get("event") == "inbound" for one in json.loads(post.fields["mandrill_events"])

@@ -20,7 +20,8 @@ from crm.actions import alerts, consent, endings, outgoing, promises, work
 from crm.channels import statuses
 from crm.channels.email import Bounced, Mail
 from crm.channels.email.addresses import Addressed
-from crm.channels.esp import DeliveryNews, InboundMail
+from crm.channels.esp import DeliveryNews
+from crm.channels.esp_inbound import InboundMail
 from crm.channels.smtp import own_ids
 from crm.models import Consent, ContactPoint, Conversation, Customer, DeliveryEvent, OutgoingMessage, RawItem
 from crm.models.people import ConsentState, ContactKind

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib import admin
+from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -17,7 +18,7 @@ from django.utils.translation import gettext as _
 from crm.actions import outgoing
 from crm.admin import pages, words
 from crm.admin.base import ReadOnlyAdmin
-from crm.models import OutgoingMessage
+from crm.models import DeliveryEvent, OutgoingMessage
 from crm.policy import OutgoingState
 
 PAGE_SIZE = 50
@@ -32,6 +33,8 @@ CANCELLABLE = (OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
 class Row:
     message: OutgoingMessage
     tone: str
+    delivery_tone: str
+    reports: list[DeliveryEvent]
     can_be_released: bool
     can_be_cancelled: bool
 
@@ -53,11 +56,13 @@ def outgoing_mailbox(request: HttpRequest) -> HttpResponse:
         messages = messages.filter(pages.beyond(("created_at", "id"), key, descending=True))
     found = list(
         messages.select_related("customer", "conversation", "signed_by")
+        .prefetch_related(Prefetch("delivery_events", DeliveryEvent.objects.order_by("event_at", "id")))
         .defer("html", "headers")
         .order_by("-created_at", "-id")[: PAGE_SIZE + 1]
     )
     more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
     may_act = request.user.has_perm(CAN_RELEASE)
+    may_read_reports = request.user.has_perm("crm.view_deliveryevent")
     return pages.render(
         request,
         "admin/desk/outgoing.html",
@@ -66,6 +71,8 @@ def outgoing_mailbox(request: HttpRequest) -> HttpResponse:
             Row(
                 message,
                 words.OUTGOING_TONES.get(message.state, "calm"),
+                words.DELIVERY_TONES.get(message.delivery, "calm"),
+                list(message.delivery_events.all()) if may_read_reports else [],
                 may_act and message.state in RELEASABLE,
                 may_act and message.state in CANCELLABLE,
             )
@@ -107,8 +114,16 @@ def _changed(
 class OutgoingMessageAdmin(ReadOnlyAdmin):
     """One message in full; the list people work with is the page above."""
 
-    list_display = ("created_at", "subject", "address", "kind", "state", "reason")
+    list_display = ("created_at", "subject", "address", "kind", "state", "reason", "delivery")
     list_filter = ("state", "kind")
     ordering = ("-created_at", "-id")
     search_fields = ("address__exact",)
     hidden = ("headers",)
+
+
+@admin.register(DeliveryEvent)
+class DeliveryEventAdmin(ReadOnlyAdmin):
+    """What the other side told about messages after accepting them."""
+
+    list_display = ("event_at", "message", "kind", "is_permanent", "source", "reason")
+    list_select_related = ("message",)

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from crm.channels import Channel
 from crm.models import Promise
-from crm.policy import OutgoingState, PromiseState
+from crm.policy import Delivery, OutgoingState, PromiseState
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +117,11 @@ OUTGOING_TONES: dict[str, str] = {
     OutgoingState.UNKNOWN: "late",
     OutgoingState.HELD: "soon",
     OutgoingState.PARKED: "late",
+}
+
+DELIVERY_TONES: dict[str, str] = {
+    Delivery.DELIVERED: "good",
+    Delivery.DEFERRED: "soon",
+    Delivery.BOUNCED: "late",
+    Delivery.COMPLAINED: "late",
 }

@@ -14,7 +14,7 @@ from crm.models import Conversation, OutgoingMessage
 from crm.policy import Delivery, OutgoingState, PromiseKind
 from recovery.actions.cases import CAME_BACK, ref_of
 from recovery.models import Case, Settlement
-from recovery.policy import NEXT, Status
+from recovery.policy import Status
 
 KEPT_BY_CONFIRMING = (PromiseKind.RESOLUTION, PromiseKind.OWNERSHIP, PromiseKind.CONFIRMATION, PromiseKind.STATUTORY)
 
@@ -53,7 +53,7 @@ def _confirmed(public_id: str, *, at: datetime) -> None:
 def _not_confirmed(public_id: str, *, at: datetime) -> None:
     """Take the case up again as decided: its owner tells the customer another way. It counts as settled no more."""
     case = _case(public_id)
-    if case.status != Status.RESOLVED or _has_arrived(case) or Status.DECIDED not in NEXT[Status.RESOLVED]:
+    if case.status != Status.RESOLVED or _has_arrived(case):
         return
     if case.confirmed_at is not None:
         promises.unmeet(_conversation(case), KEPT_BY_CONFIRMING, kept_at=case.confirmed_at, at=at)

@@ -13,7 +13,8 @@ from crm.actions import consent, deliveries, desk, intake, outgoing, promises
 from crm.channels import email as mail_channel
 from crm.channels.email.addresses import read as read_address
 from crm.channels.email.addresses import return_address
-from crm.channels.esp import DeliveryNews, InboundMail
+from crm.channels.esp import DeliveryNews
+from crm.channels.esp_inbound import InboundMail
 from crm.channels.sending import Handed, Outcome
 from crm.models import (
     Alert,
@@ -205,7 +206,7 @@ def test_what_concerns_a_case_is_told_its_keepers():
 # --- not for good ----------------------------------------------------------------------------------------------------
 
 
-def test_a_mail_that_a_full_mailbox_gave_back_is_no_reason_to_doubt_the_address_X5():
+def test_a_mail_that_a_full_mailbox_gave_back_is_no_reason_to_doubt_the_address_X4():
     """Given up by the other side, so nobody was answered; but the address exists."""
     message = accepted(answered())
 
