@@ -16,6 +16,7 @@ from typing import Any, Final
 from anymail.exceptions import AnymailError, AnymailImproperlyInstalled, AnymailWebhookValidationFailure
 from anymail.webhooks.base import AnymailBaseWebhookView, AnymailBasicAuthMixin
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict, UnreadablePostError
 from django.urls import path
@@ -75,7 +76,7 @@ def hook(request: HttpRequest, provider: str, what: str) -> HttpResponse:
         view.run_validators(request)
     except AnymailWebhookValidationFailure:
         return _refused("its signature is not right", 403)
-    except (AnymailError, *esp_inbound.UNREADABLE):
+    except (AnymailError, ImproperlyConfigured, *esp_inbound.UNREADABLE):
         return _refused("it cannot be read", 400)
     try:
         return _taken(view, request, post, provider=provider, what=what)
@@ -112,7 +113,7 @@ class _WithoutItsLibrary(AnymailBaseWebhookView):  # type: ignore[misc]
 
 
 def views(provider: str) -> list[Any]:
-    """Make every view of a provider, as a check of its settings. Raises AnymailError when one is missing."""
+    """Make every view of a provider, as a check of its settings. Raises ImproperlyConfigured when one is missing."""
     return [
         _view(provider, what) for what in (TRACKING, INBOUND) if what == TRACKING or esp_inbound.takes_mail_in(provider)
     ]
@@ -197,7 +198,7 @@ def _taken(view: Any, request: HttpRequest, post: esp_inbound.Post, *, provider:
     except esp_fetching.NotFetched as trouble:
         logger.warning("A mail could not be fetched from its provider (%s); it posts again.", trouble)
         return HttpResponse(status=503, headers={"Retry-After": "60"})
-    except (AnymailError, *esp_inbound.UNREADABLE) as trouble:
+    except (AnymailError, ImproperlyConfigured, *esp_inbound.UNREADABLE) as trouble:
         logger.warning("A post of the mail provider could not be understood (%s); it is kept.", type(trouble).__name__)
         deliveries.keep_unreadable(body, provider=provider, reason=type(trouble).__name__, at=at)
         return HttpResponse()

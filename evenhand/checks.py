@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from anymail.exceptions import AnymailError
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import get_connection
 from django.utils.module_loading import import_string
 
@@ -49,7 +50,7 @@ def mail_provider_is_usable(app_configs: Any, **kwargs: Any) -> list[CheckMessag
             get_connection()
         if settings.ANYMAIL["WEBHOOK_SECRET"]:
             hooks.views(name)
-    except (AnymailError, ImportError, ValueError) as mistake:
+    except (AnymailError, ImproperlyConfigured, ImportError, ValueError) as mistake:
         missing = next(iter(re.findall(rf"{name.upper()}_[A-Z_]+", str(mistake))), type(mistake).__name__)
         return [Error(f"EVENHAND_MAIL_PROVIDER_SETTINGS does not fit {name}: {missing}.", id="evenhand.E003")]
     return []

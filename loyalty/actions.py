@@ -140,7 +140,7 @@ def _write(gesture: Gesture, *, at: datetime) -> None:
 
 def _drop(gesture: Gesture, reason: str, *, at: datetime) -> None:
     gesture.state, gesture.reason = GestureState.DROPPED, reason
-    gesture.save(update_fields=["state", "reason"])
+    gesture.save(update_fields=["state", "reason", "sent_at"])
     history.record(gesture.customer, "gesture.dropped", ref=ref_of(gesture), by=None, at=at, detail={"reason": reason})
 
 
@@ -176,7 +176,6 @@ def came_back(event: str, ref: str, at: datetime) -> None:
         if gesture.state not in (GestureState.QUEUED, GestureState.SENT):
             return
         gesture.sent_at = None
-        gesture.save(update_fields=["sent_at"])
         _drop(gesture, CAME_BACK, at=at)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from anymail.exceptions import AnymailError
+from django.core.exceptions import ImproperlyConfigured
 
 LARGEST: Final = 60_000_000  # bytes of one mail or file
 _SNS: Final = re.compile(r"https://sns\.[a-z0-9-]{1,40}\.amazonaws\.com(?:\.cn)?/\?")
@@ -30,7 +31,7 @@ def fetcher(view: Any, *, provider: str) -> Callable[[Mapping[str, Any]], Any]:
             raise NotFetched("This provider's posts hold everything.")
         try:
             return _WAYS[provider](view, named)
-        except (requests.RequestException, AnymailError, KeyError, ValueError) as trouble:
+        except (requests.RequestException, AnymailError, ImproperlyConfigured, KeyError, ValueError) as trouble:
             raise NotFetched(type(trouble).__name__) from trouble
 
     return fetch

@@ -361,6 +361,20 @@ def test_what_is_not_even_a_post_of_theirs_is_refused_without_a_page(settings: A
     assert (answer.status_code, answer.content) == (400, b"")
 
 
+@pytest.mark.parametrize("provider", ["postmark", "sparkpost", "brevo", "mailgun"])
+def test_a_mail_that_is_posted_to_the_address_of_reports_is_not_lost_H06(
+    outside_data: Path, settings: Any, provider: str
+):
+    providers.configure(settings, provider)
+    made = providers.post(provider, "inbound", told(lines(outside_data, f"{provider}_inbound")[0]))
+    made.path = made.path.replace("inbound", "tracking")
+
+    assert made.send().status_code == 200
+
+    item = RawItem.objects.get()
+    assert (item.source, item.state) == (f"report:{provider}", WorkState.PARKED)
+
+
 def test_a_mail_that_nobody_can_read_is_not_lost_H06(settings: Any):
     providers.configure(settings, "postmark")
 
