@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from anymail.exceptions import AnymailError
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import get_connection
 from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 from django.utils.translation import to_locale
 
+from crm import hooks
 from crm.language import tags
 
 
@@ -101,3 +106,20 @@ def nobody_works_on_the_inbound_domain(
             id="evenhand.E007",
         )
     ]
+
+
+@register()
+def mail_provider_is_usable(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The provider's settings are those that sending through it and hearing from it need."""
+    name = settings.EVENHAND_MAIL_PROVIDER
+    if not name:
+        return []
+    try:
+        if settings.EMAIL_BACKEND.startswith("anymail."):
+            get_connection()
+        if settings.ANYMAIL["WEBHOOK_SECRET"]:
+            hooks.views(name)
+    except (AnymailError, ImproperlyConfigured, ImportError, ValueError) as mistake:
+        missing = next(iter(re.findall(rf"{name.upper()}_[A-Z_]+", str(mistake))), type(mistake).__name__)
+        return [Error(f"EVENHAND_MAIL_PROVIDER_SETTINGS does not fit {name}: {missing}.", id="evenhand.E008")]
+    return []

@@ -72,6 +72,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "owner.changed": (Nudge("recovery", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
+    "outgoing.came_back": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "dismissal.overturned": (Nudge("recovery", keeps_row=True),),
     "gesture.planned": (Nudge("gestures"),),
 }

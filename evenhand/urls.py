@@ -8,6 +8,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from crm import hooks as crm_hooks
 from crm import pages as crm_pages
 from crm.api import urls as crm_api
 from evenhand import health
@@ -28,6 +29,7 @@ urlpatterns = [
     path("_allauth/", include("allauth.headless.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    *crm_hooks.urlpatterns,
     *crm_pages.urlpatterns,
     *loyalty_pages.urlpatterns,
     path("admin/", admin.site.urls),

@@ -26,6 +26,7 @@ from loyalty.policy import GestureState, Occasion
 logger = logging.getLogger(__name__)
 
 WRITTEN_AT_ONCE = 100
+CAME_BACK = "came_back"
 STOP_LINK = "loyalty.stop"
 """The one narrow act a stop link grants: no more cards for this purpose to this customer."""
 
@@ -142,7 +143,7 @@ def _write(gesture: Gesture, *, at: datetime) -> None:
 
 def _drop(gesture: Gesture, reason: str, *, at: datetime) -> None:
     gesture.state, gesture.reason = GestureState.DROPPED, reason
-    gesture.save(update_fields=["state", "reason"])
+    gesture.save(update_fields=["state", "reason", "sent_at"])
     history.record(gesture.customer, "gesture.dropped", ref=ref_of(gesture), by=None, at=at, detail={"reason": reason})
 
 
@@ -162,6 +163,23 @@ def note_sent(event: str, ref: str, at: datetime) -> None:
         gesture.state, gesture.sent_at = GestureState.SENT, at
         gesture.save(update_fields=["state", "sent_at"])
         history.record(gesture.customer, "gesture.sent", ref=ref, by=None, at=at)
+
+
+def came_back(event: str, ref: str, at: datetime) -> None:
+    """Note that a gesture's card did not reach its customer. It is not sent again by itself (G16)."""
+    kind, _colon, public_id = ref.partition(":")
+    if kind != "gesture":
+        return
+    with transaction.atomic():
+        gesture = (
+            Gesture.objects.select_for_update(of=("self",))
+            .select_related("customer")
+            .get(public_id=uuid.UUID(public_id))
+        )
+        if gesture.state not in (GestureState.QUEUED, GestureState.SENT):
+            return
+        gesture.sent_at = None
+        _drop(gesture, CAME_BACK, at=at)
 
 
 def stop(token: str, *, at: datetime) -> str:
@@ -197,8 +215,8 @@ def ref_of(gesture: Gesture) -> str:
 
 def work_batch(lane: str, *, at: datetime) -> int:
     """Work off one batch of loyalty's lane: cards to write, and news of cards that left. Raises KeyError for other lanes."""
-    handler = {"gestures": note_sent}[lane]
-    return write_batch(at=at) + work.work_batch(lane, handler, at=at)
+    handlers = {"gestures": {"outgoing.accepted": note_sent, "outgoing.came_back": came_back}}[lane]
+    return write_batch(at=at) + work.work_batch(lane, lambda event, ref, at: handlers[event](event, ref, at), at=at)
 
 
 def _zone(customer: Customer) -> ZoneInfo:

@@ -25,7 +25,7 @@ class GestureState(TextChoices):
 NEXT: dict[GestureState, frozenset[GestureState]] = {
     GestureState.PLANNED: frozenset({GestureState.QUEUED, GestureState.DROPPED}),
     GestureState.QUEUED: frozenset({GestureState.SENT, GestureState.DROPPED}),
-    GestureState.SENT: frozenset(),
+    GestureState.SENT: frozenset({GestureState.DROPPED}),  # it came back
     GestureState.DROPPED: frozenset(),
 }
 

@@ -9,10 +9,9 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db.models import Q, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Subquery
 
-from crm.actions import acknowledgements, alerts, intake
+from crm.actions import acknowledgements, alerts, deliveries, intake
 from crm.actions.intake import Received
 from crm.channels import Channel, Message
 from crm.channels.email import Mail, addresses
@@ -156,10 +155,8 @@ def _proved(contact_point: ContactPoint | None, *, at: datetime) -> None:
     """Note that this address is theirs and works: our token came back from it, or our border vouches for it."""
     if contact_point is None:
         return
-    points = ContactPoint.objects.filter(pk=contact_point.pk)
-    points.filter(Q(verified_at=None) | Q(unconfirmed_since__isnull=False)).update(
-        verified_at=Coalesce("verified_at", Value(at)), unconfirmed_since=None, unconfirmed_because=""
-    )
+    ContactPoint.objects.filter(pk=contact_point.pk, verified_at=None).update(verified_at=at)
+    deliveries.address_works(contact_point, at=at)
 
 
 def _raise(received: Received, doubts: Doubts, *, at: datetime) -> None:
@@ -196,7 +193,7 @@ def _watch_for_floods(received: Received, *, at: datetime) -> None:
 # --- what machines write --------------------------------------------------------------------------------------------
 
 
-def written_by_a_machine(raw: RawItem, mail: Mail, addressed: Addressed | None, *, at: datetime) -> Conversation | None:
+def written_by_a_machine(addressed: Addressed | None, *, at: datetime) -> Conversation | None:
     """Say what an automatic mail is about: the matter that our reply address names, None for everything else.
 
     An out-of-office lands on its matter without opening it again or counting as an answer (X5).

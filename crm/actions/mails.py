@@ -14,11 +14,11 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch
-from crm.actions import correspondence, identity, intake, lease, mailboxes
+from crm.actions import correspondence, deliveries, identity, intake, lease, mailboxes
 from crm.actions.intake import Received
 from crm.channels import email as mail_channel
 from crm.channels.email import addresses
-from crm.models import RawItem
+from crm.models import Conversation, RawItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
 
 MAIL = "mail:"
@@ -71,8 +71,8 @@ def read_item(item: RawItem) -> mail_channel.Mail:
 
 
 def _reached_us_at(item: RawItem) -> datetime:
-    """When it lay in our mailbox, by the server's own clock (domain.md C.5), else when we kept it."""
-    stated = item.facts.get("internaldate", "")
+    """When it lay in our mailbox, or reached our provider, by their own clock (domain.md C.5); else when we kept it."""
+    stated = item.facts.get("internaldate") or item.facts.get("server_at") or ""
     return min(datetime.fromisoformat(stated), item.received_at) if stated else item.received_at
 
 
@@ -89,11 +89,23 @@ def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Receive
         elif mail.opens_or_joins_conversation:
             received = _said(mine, mail, addressed, at=at)
         else:
-            mine.about = correspondence.written_by_a_machine(mine, mail, addressed, at=at)
+            mine.about = _by_a_machine(mine, mail, addressed, at=at)
         mine.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
         mine.kind, mine.reason, mine.lease_until = kind, reason[:300], None
         mine.save(update_fields=["state", "kind", "reason", "lease_until", "about"])
     return received
+
+
+def _by_a_machine(
+    item: RawItem, mail: mail_channel.Mail, addressed: addresses.Addressed | None, *, at: datetime
+) -> Conversation | None:
+    """Let a mail that no person wrote have its effects; gives the matter it is about, None when it names none."""
+    if mail.kind == "unsubscribe" and mail.customer:
+        deliveries.unsubscribed(mail.customer, evidence=f"mail:{item.public_id}", told_at=item.received_at, at=at)
+    message = deliveries.bounce_mail(item, mail, addressed, at=at)
+    if message is not None:
+        return message.conversation
+    return correspondence.written_by_a_machine(addressed, at=at)
 
 
 def _envelope(item: RawItem) -> tuple[str, ...]:

@@ -24,12 +24,13 @@ from crm.channels.app import AppSender
 from crm.channels.email import addresses
 from crm.channels.sending import Handed, Outbound, Outcome, Sender
 from crm.channels.smtp import MailSender, message_id
-from crm.models import Consent, Conversation, Customer, Hold, Interaction, OutgoingMessage, User
+from crm.models import Consent, Conversation, Customer, DeliveryEvent, Hold, Interaction, OutgoingMessage, User
 from crm.policy import (
     ATTEMPTS_BEFORE_PARKING,
     OUTGOING_NEXT,
     SENDING_GIVEN_UP_AFTER,
     ConversationState,
+    Delivery,
     MessageKind,
     OutgoingState,
     PromiseKind,
@@ -37,6 +38,7 @@ from crm.policy import (
     WorkState,
     after_failure,
     after_unknown_outcome,
+    has_one_click,
     next_attempt_at,
     reason_to_stop,
 )
@@ -49,6 +51,16 @@ SENDERS: dict[str, Callable[[], Sender]] = {Channel.EMAIL: MailSender, Channel.A
 BATCH = 20
 UNREACHABLE_AGAIN_AFTER = timedelta(seconds=30)
 """When a provider that did not answer at all is tried again; one try per batch, so nothing burns its attempts (F31)."""
+
+
+LONGEST_WAIT = timedelta(days=1)
+"""The longest time for which a provider that asks us to wait is left alone (F33)."""
+
+
+class NoWayOut(ValueError):
+    """A message that is no answer and that its recipient could not stop with one click (RFC 8058)."""
+
+    code = "no_way_out"
 
 
 class WrongState(Exception):
@@ -91,7 +103,12 @@ def written(
     interaction: Interaction | None = None,
     send_after: datetime | None = None,
 ) -> OutgoingMessage:
-    """Make an outgoing message to be written with other rows; ring "outgoing.ready" after commit yourself."""
+    """Make an outgoing message to be written with other rows; ring "outgoing.ready" after commit yourself.
+
+    Raises NoWayOut for a kindness that cannot be stopped with one click.
+    """
+    if draft.kind == MessageKind.GESTURE and not has_one_click(draft.headers):
+        raise NoWayOut(_("Whoever gets this must be able to stop it with one click."))
     return OutgoingMessage(
         key=draft.key,
         kind=draft.kind,
@@ -120,7 +137,7 @@ def queue(
 ) -> OutgoingMessage:
     """Queue one message that belongs to no conversation. The same key twice is one message.
 
-    Raises DifferentContent when the key was used for other words.
+    Raises DifferentContent when the key was used for other words, NoWayOut as `written`; then nothing has changed.
     """
     message = written(draft, customer=customer, at=at, signed_by=signed_by, send_after=send_after)
     try:
@@ -295,7 +312,7 @@ def _stop_facts(message: OutgoingMessage, customer: Customer, *, at: datetime) -
 def _settle(message: OutgoingMessage, handed: Handed, *, at: datetime) -> None:
     """Write down what came of handing a message over; nothing when another attempt owns the row by now."""
     if handed.outcome == Outcome.ACCEPTED:
-        _accepted(message, at=at)
+        _accepted(message, at=at, provider_id=handed.provider_id)
     elif handed.outcome == Outcome.REFUSED:
         _refused(message, handed.reason, at=at)
     elif handed.outcome == Outcome.UNKNOWN:
@@ -309,22 +326,36 @@ def _settle(message: OutgoingMessage, handed: Handed, *, at: datetime) -> None:
             reason=handed.reason,
             failures=failures,
             lease_until=None,
-            send_after=next_attempt_at(failures, at=at, spread=secrets.randbelow(1000) / 1000),
+            send_after=max(
+                next_attempt_at(failures, at=at, spread=secrets.randbelow(1000) / 1000),
+                at + min(handed.wait, LONGEST_WAIT),
+            ),
         )
 
 
+def was_accepted(message: OutgoingMessage, *, at: datetime) -> None:
+    """Note that a message whose outcome nobody knew had arrived: its provider reports on it. at: when it says it happened."""
+    _accepted(message, at=at)
+
+
 @transaction.atomic
-def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
+def _accepted(message: OutgoingMessage, *, at: datetime, provider_id: str = "") -> None:
     conversation = None
     if message.conversation_id:
         conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
     # A worker that slept past its lease still knows that this one arrived, as long as nobody took it up again.
     known = (OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
-    owned = _mine(message, *known).update(state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None)
+    owned = _mine(message, *known).update(
+        state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None, provider_id=provider_id[:200]
+    )
     if not owned:
         logger.warning("Message %s was accepted after another attempt took it over.", message.pk)
         return
-    if conversation is not None:
+    # A provider's news may be quicker than our own note of handing it over.
+    came_back = DeliveryEvent.objects.filter(message=message, kind=Delivery.BOUNCED).exists()
+    if came_back:
+        _give_back(message, at=at)
+    elif conversation is not None:
         if message.meets:
             promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
         conversation.last_outbound_at = at if message.kind == MessageKind.SERVICE else conversation.last_outbound_at
@@ -334,7 +365,7 @@ def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
     history.record(
         message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind}
     )
-    if message.concerns:
+    if message.concerns and not came_back:
         work.follow("outgoing.accepted", ref=message.concerns, at=at)
 
 

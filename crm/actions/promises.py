@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -210,6 +211,38 @@ def _keep(promise: Promise, *, at: datetime, interaction: Interaction | None) ->
     promise.breached_at = (promise.breached_at or at) if late else None
     promise.met_at, promise.met_by = at, interaction
     promise.save(update_fields=["state", "breached_at", "met_at", "met_by"])
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One answer that reached the customer: when it was accepted, and the kinds of promise it keeps."""
+
+    at: datetime
+    kinds: frozenset[str]
+    interaction: Interaction | None
+
+
+def unmeet(
+    conversation: Conversation, kinds: Iterable[str], *, kept_at: datetime, otherwise: Sequence[Kept] = (), at: datetime
+) -> list[Promise]:
+    """Take back that promises of these kinds were kept at kept_at, because what had kept them came back.
+
+    otherwise: the other answers, oldest first; the first one that keeps a promise keeps it now. Due times never move, what
+    was missed stays missed. The conversation must be locked by the caller. Returns the promises that are unmet again.
+    """
+    unmet = []
+    kept = Promise.objects.select_for_update().filter(conversation=conversation, kind__in=list(kinds), met_at=kept_at)
+    for promise in kept:
+        promise.state = PromiseState.RUNNING if promise.breached_at is None else PromiseState.BREACHED
+        promise.met_at, promise.met_by = None, None
+        promise.save(update_fields=["state", "met_at", "met_by"])
+        answer = next((one for one in otherwise if promise.kind in one.kinds and one.at >= promise.starts_at), None)
+        if answer is not None:
+            _keep(promise, at=answer.at, interaction=answer.interaction)
+        else:
+            unmet.append(promise)
+    settle_due(conversation, at=at)
+    return unmet
 
 
 @transaction.atomic

@@ -124,7 +124,15 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
             points=ArraySubquery(
                 ContactPoint.objects.filter(customer=mine, unlinked_at=None)
                 .order_by("id")
-                .values(json=JSONObject(kind="kind", address="address", verified="verified_at"))
+                .values(
+                    json=JSONObject(
+                        kind="kind",
+                        address="address",
+                        verified="verified_at",
+                        unconfirmed="unconfirmed_since",
+                        because="unconfirmed_because",
+                    )
+                )
             ),
             holds=ArraySubquery(
                 Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
@@ -152,7 +160,17 @@ def _card(found: Any) -> dict[str, Any]:
     kinds = dict(ContactKind.choices)
     birthday = found.birthdays[0] if found.birthdays else None
     return {
-        "points": [(kinds[p["kind"]], p["address"], bool(p["verified"])) for p in found.points if p["kind"] != "app"],
+        "points": [
+            (
+                kinds[p["kind"]],
+                p["address"],
+                bool(p["verified"]),
+                datetime.fromisoformat(p["unconfirmed"]) if p["unconfirmed"] else None,
+                p["because"],
+            )
+            for p in found.points
+            if p["kind"] != "app"
+        ],
         "has_app": any(p["kind"] == ContactKind.APP for p in found.points),
         "holds": [HOLD_WORDS.get(reason, reason) for reason in found.holds],
         "birthday": f"{birthday['day']} {MONTHS[birthday['month']]}" if birthday else "",

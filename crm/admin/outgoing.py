@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib import admin
+from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -17,7 +18,7 @@ from django.utils.translation import gettext as _
 from crm.actions import answers, outgoing, undo
 from crm.admin import pages, words
 from crm.admin.base import ReadOnlyAdmin
-from crm.models import OutgoingMessage
+from crm.models import DeliveryEvent, OutgoingMessage
 from crm.policy import UNDO_AT_MOST, OutgoingState
 
 PAGE_SIZE = 50
@@ -32,6 +33,7 @@ CANCELLABLE = (OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
 class Row:
     message: OutgoingMessage
     sent: words.Sent
+    reports: list[DeliveryEvent]
     can_be_released: bool
     can_be_cancelled: bool
     can_be_taken_back: bool
@@ -65,11 +67,13 @@ def outgoing_mailbox(request: HttpRequest) -> HttpResponse:
         messages = messages.filter(pages.beyond(order, key, descending=not ahead))
     found = list(
         messages.select_related("customer", "conversation", "signed_by")
+        .prefetch_related(Prefetch("delivery_events", DeliveryEvent.objects.order_by("event_at", "id")))
         .defer("html", "headers")
         .order_by(*(order if ahead else (f"-{name}" for name in order)))[: PAGE_SIZE + 1]
     )
     more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
     by, may_act = pages.colleague(request), request.user.has_perm(CAN_RELEASE)
+    may_read_reports = request.user.has_perm("crm.view_deliveryevent")
     return pages.render(
         request,
         "admin/desk/outgoing.html",
@@ -78,6 +82,7 @@ def outgoing_mailbox(request: HttpRequest) -> HttpResponse:
             Row(
                 message,
                 words.sent(message, zone=answers.clock_of(message.customer), at=at),
+                list(message.delivery_events.all()) if may_read_reports else [],
                 may_act and message.state in RELEASABLE,
                 may_act and message.state in CANCELLABLE,
                 undo.may_take_back(message, by=by) and message.send_after > at,
@@ -120,8 +125,16 @@ def _changed(
 class OutgoingMessageAdmin(ReadOnlyAdmin):
     """One message in full; the list people work with is the page above."""
 
-    list_display = ("created_at", "subject", "address", "kind", "state", "reason")
+    list_display = ("created_at", "subject", "address", "kind", "state", "reason", "delivery")
     list_filter = ("state", "kind")
     ordering = ("-created_at", "-id")
     search_fields = ("address__exact",)
     hidden = ("headers",)
+
+
+@admin.register(DeliveryEvent)
+class DeliveryEventAdmin(ReadOnlyAdmin):
+    """What the other side told about messages after accepting them."""
+
+    list_display = ("event_at", "message", "kind", "is_permanent", "source", "reason")
+    list_select_related = ("message",)

@@ -37,6 +37,12 @@ VERBS = {
     "message.cancelled": gettext_lazy("Message cancelled"),
     "message.refused": gettext_lazy("Message refused by the receiving side"),
     "message.accepted": gettext_lazy("Message accepted for delivery"),
+    "message.came_back": gettext_lazy("Message came back, it reached nobody"),
+    "message.complained": gettext_lazy("The customer called a message unwanted"),
+    "address.unconfirmed": gettext_lazy("Nothing reaches them at this address; it is unconfirmed"),
+    "address.works": gettext_lazy("Their address works again"),
+    "case.came_back": gettext_lazy("Case open again, its confirmation came back"),
+    "case.ownership_not_told": gettext_lazy("Not told who looks after it, the message came back"),
     "message.held": gettext_lazy("Message held for a person"),
     "message.parked": gettext_lazy("Message set aside after several attempts"),
     "call.call_back_agreed": gettext_lazy("A call-back was agreed"),
@@ -114,7 +120,9 @@ def _history(user: User, customer: Customer, before: Before | None, limit: int) 
             is_quiet=True,
             words=str(VERBS.get(entry.verb, entry.verb.replace(".", ": ").replace("_", " "))),
             who=str(entry.by) if entry.by_id else "",
-            tone="late" if entry.verb in ("promise.missed", "decision.differs", "message.refused") else "calm",
+            tone="late"
+            if entry.verb in ("promise.missed", "decision.differs", "message.refused", "message.came_back")
+            else "calm",
         )
         for entry in entries
     ]

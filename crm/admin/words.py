@@ -138,7 +138,6 @@ HELD_BECAUSE = {
     "no_consent": gettext_lazy("they have not asked for it"),
     "no_provider": gettext_lazy("nothing is set up that could carry it"),
 }
-DELIVERY_TONES = {Delivery.DELIVERED: "good", Delivery.DEFERRED: "soon"}
 
 
 def sent(message: OutgoingMessage, *, zone: ZoneInfo, at: datetime) -> Sent:
@@ -159,7 +158,7 @@ def sent(message: OutgoingMessage, *, zone: ZoneInfo, at: datetime) -> Sent:
     if state in (OutgoingState.READY, OutgoingState.CLAIMED, OutgoingState.HANDING):
         return Sent(_("on its way"), "busy", why, moves=True)
     if state == OutgoingState.ACCEPTED and message.delivery:
-        tone = DELIVERY_TONES.get(Delivery(message.delivery), "late")
+        tone = DELIVERY_TONES[Delivery(message.delivery)]
         return Sent(str(message.get_delivery_display()), tone, message.delivery_reason, message.delivery_at)
     return Sent(str(message.get_state_display()), OUTGOING_TONES.get(state, "calm"), why, message.accepted_at)
 
@@ -170,4 +169,11 @@ OUTGOING_TONES: dict[str, str] = {
     OutgoingState.UNKNOWN: "late",
     OutgoingState.HELD: "soon",
     OutgoingState.PARKED: "late",
+}
+
+DELIVERY_TONES: dict[str, str] = {
+    Delivery.DELIVERED: "good",
+    Delivery.DEFERRED: "soon",
+    Delivery.BOUNCED: "late",
+    Delivery.COMPLAINED: "late",
 }

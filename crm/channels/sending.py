@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from types import TracebackType
 from typing import Protocol, Self
@@ -40,12 +41,14 @@ class Outcome(Enum):
 class Handed:
     """What came of handing one message over; reason is for staff and holds no text of the message.
 
-    provider_id: what the provider calls the message in its reports; "" when it says nothing.
+    provider_id: what the provider calls the message in its reports; "" when it says nothing. wait: how long the provider
+    asks to be left alone before the message is tried again.
     """
 
     outcome: Outcome
     reason: str = ""
     provider_id: str = ""
+    wait: timedelta = timedelta(0)
 
 
 class Sender(Protocol):

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import smtplib
 import uuid
-from email.utils import formataddr
+from datetime import UTC, datetime, timedelta
+from email.utils import formataddr, parsedate_to_datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from anymail.exceptions import AnymailAPIError, AnymailError
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 
+from crm.channels.esp import OUR_KEY
 from crm.channels.sending import Handed, Outbound, Outcome
+
+_WITHOUT_METADATA: Final = frozenset(("mailersend", "postal"))
+"""Providers that keep nothing of ours but a tag."""
+_TAKES_RETURN_PATH: Final = frozenset(("amazon_ses", "postal", "sparkpost"))
+"""Providers at which a whole return address may be set; at others they keep one of their own and report to us."""
+_KEYED_BY_HEADER: Final = frozenset(("resend",))
+"""Providers that do a request once when it comes again with the same Idempotency-Key, within 24 hours (their documentation)."""
+_KEYED_IN_MAIL: Final = frozenset(("brevo",))
+"""The same by a header of the mail that the provider takes out, within 15 to 30 minutes (their documentation)."""
 
 
 def _line(text: str) -> str:
@@ -41,8 +52,9 @@ class MailSender:
         except (smtplib.SMTPException, OSError) as trouble:
             self._hang_up()
             return Handed(Outcome.UNREACHABLE, f"the mail server did not answer ({type(trouble).__name__})")
+        message = self._message(outbound)
         try:
-            self._connection.send_messages([self._message(outbound)])
+            self._connection.send_messages([message])
         except smtplib.SMTPRecipientsRefused as refusal:
             code, words = next(iter(refusal.recipients.values()))
             return _refused(code, words)
@@ -53,14 +65,16 @@ class MailSender:
                 return Handed(Outcome.UNKNOWN, "the mail provider did not say whether it took the mail")
             later = refusal.status_code == 429
             return Handed(
-                Outcome.TRY_LATER if later else Outcome.REFUSED, f"the mail provider answered {refusal.status_code}"
+                Outcome.TRY_LATER if later else Outcome.REFUSED,
+                f"the mail provider answered {refusal.status_code}",
+                wait=_wait(refusal) if later else timedelta(0),
             )
         except AnymailError as refusal:
             return Handed(Outcome.REFUSED, f"the mail provider cannot take this mail ({type(refusal).__name__})")
         except (smtplib.SMTPException, OSError) as trouble:
             self._hang_up()
             return Handed(Outcome.UNKNOWN, f"the line broke before the answer ({type(trouble).__name__})")
-        return Handed(Outcome.ACCEPTED)
+        return Handed(Outcome.ACCEPTED, provider_id=_provider_id(message))
 
     def _hang_up(self) -> None:
         try:
@@ -70,21 +84,63 @@ class MailSender:
             self._connection = get_connection(fail_silently=False)
 
     def _message(self, outbound: Outbound) -> EmailMultiAlternatives:
+        sender = formataddr((_line(outbound.sender_name), settings.EVENHAND_MAIL_FROM))
+        provider = _provider(self._connection)
+        headers = {
+            "Message-ID": outbound.message_id,
+            "X-Evenhand": "1",
+            **{name: _line(value) for name, value in outbound.headers.items()},
+        }
+        if outbound.return_path and (provider == "" or provider in _TAKES_RETURN_PATH):
+            headers["From"], sender = (
+                sender,
+                outbound.return_path,
+            )  # as Django and anymail have it: the envelope's apart
+        if provider in _KEYED_IN_MAIL:
+            headers["idempotencyKey"] = outbound.key
         message = EmailMultiAlternatives(
             subject=_line(outbound.subject),
             body=outbound.text,
-            from_email=formataddr((_line(outbound.sender_name), settings.EVENHAND_MAIL_FROM)),
+            from_email=sender,
             to=[outbound.address],
-            headers={
-                "Message-ID": outbound.message_id,
-                "X-Evenhand": "1",
-                **{name: _line(value) for name, value in outbound.headers.items()},
-            },
+            reply_to=[outbound.reply_to] if outbound.reply_to else [],
+            headers=headers,
             connection=self._connection,
         )
         if outbound.html:
             message.attach_alternative(outbound.html, "text/html")
+        if provider in _WITHOUT_METADATA:
+            message.tags = [outbound.key]  # type: ignore[attr-defined]
+        elif provider:
+            message.metadata = {OUR_KEY: outbound.key}  # type: ignore[attr-defined]
+        if provider in _KEYED_BY_HEADER:
+            session: Any = self._connection.session  # type: ignore[attr-defined]
+            session.headers["Idempotency-Key"] = outbound.key
         return message
+
+
+def _provider(connection: Any) -> str:
+    """Which provider of anymail a connection leads to, by the name of its backend; "" for any other way out."""
+    package, _dot, name = type(connection).__module__.rpartition(".")
+    return name if package == "anymail.backends" else ""
+
+
+def _provider_id(message: Any) -> str:
+    """What the provider calls the mail it accepted; "" on other ways out."""
+    status = getattr(message, "anymail_status", None)
+    return str(status.message_id) if status is not None and isinstance(status.message_id, str | int) else ""
+
+
+def _wait(refusal: AnymailAPIError) -> timedelta:
+    """How long an answer asks to wait (RFC 9110 10.2.3: seconds, or a date); nothing where it does not say."""
+    said = str(getattr(getattr(refusal, "response", None), "headers", {}).get("Retry-After", "")).strip()
+    if said.isdigit():
+        return timedelta(seconds=min(int(said), 7 * 86_400))
+    try:
+        until = parsedate_to_datetime(said)
+    except ValueError:
+        return timedelta(0)
+    return max(until - datetime.now(UTC), timedelta(0)) if until.tzinfo else timedelta(0)
 
 
 def _refused(code: int, words: bytes | str) -> Handed:

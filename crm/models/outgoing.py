@@ -103,3 +103,8 @@ class OutgoingMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.address}"
+
+    @property
+    def came_back(self) -> bool:
+        """Whether the other side said after accepting it that it did not arrive, or that it was unwanted."""
+        return self.delivery in (Delivery.BOUNCED, Delivery.COMPLAINED)

@@ -91,6 +91,7 @@ from crm.policy.outgoing import (
     OutgoingState,
     StopFacts,
     after_unknown_outcome,
+    has_one_click,
     reason_to_stop,
 )
 from crm.policy.promises import (
@@ -230,6 +231,7 @@ __all__ = [
     "effort",
     "goes_in_a_circle",
     "has_fallen_silent",
+    "has_one_click",
     "is_away",
     "is_locked",
     "is_on_shift",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -59,6 +60,13 @@ def after_unknown_outcome(*, has_value: bool) -> OutgoingState:
     Words may be repeated under the same Message-ID; what has value waits for a person (promise Q4).
     """
     return OutgoingState.HELD if has_value else OutgoingState.READY
+
+
+def has_one_click(headers: Mapping[str, str]) -> bool:
+    """Say whether a message can be stopped by one click in the recipient's mail program (RFC 8058 section 3.1)."""
+    names = {name.lower(): value for name, value in headers.items()}
+    posts = names.get("list-unsubscribe-post", "").replace(" ", "").lower() == "list-unsubscribe=one-click"
+    return posts and "<http" in names.get("list-unsubscribe", "").lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from evenhand import duties
+from evenhand import duties, mail_provider
 from evenhand.admin_settings import UNFOLD  # noqa: F401  the admin's face
 from evenhand.embedded.places import Places, jwt_private_key, secret_key
 
@@ -208,6 +208,15 @@ EVENHAND_LANES = duties.LANES
 
 # --- mail -----------------------------------------------------------------------------------------------------------
 MAIL_FOLDER = PLACES.mail
+# A provider that carries mails out over its own API, takes mail in for us, or tells what became of what we sent (docs/runbook.md).
+EVENHAND_MAIL_PROVIDER = _setting("EVENHAND_MAIL_PROVIDER", mail_provider.known, "")
+ANYMAIL = {
+    **_setting("EVENHAND_MAIL_PROVIDER_SETTINGS", mail_provider.settings_of, {}),
+    # Whoever posts to our addresses must show one of these; without any, the addresses do not exist.
+    "WEBHOOK_SECRET": _setting("EVENHAND_MAIL_WEBHOOK_SECRET", mail_provider.secrets, []),
+}
+if len(ANYMAIL) > 1 and not EVENHAND_MAIL_PROVIDER:
+    raise ImproperlyConfigured("EVENHAND_MAIL_PROVIDER must say whose EVENHAND_MAIL_PROVIDER_SETTINGS these are.")
 if env.str("EMAIL_URL", default=""):
     try:
         _email = env.email_url("EMAIL_URL")
@@ -218,6 +227,8 @@ if env.str("EMAIL_URL", default=""):
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email["EMAIL_HOST_USER"] or "", _email["EMAIL_HOST_PASSWORD"] or ""
     EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)
     EMAIL_FILE_PATH = _email.get("EMAIL_FILE_PATH")
+elif EVENHAND_MAIL_PROVIDER:
+    EMAIL_BACKEND = f"anymail.backends.{EVENHAND_MAIL_PROVIDER}.EmailBackend"
 else:
     EMAIL_BACKEND = "evenhand.mailbox.FolderBackend"
 EMAIL_TIMEOUT = 60
@@ -238,7 +249,9 @@ EVENHAND_OWN_ADDRESSES = frozenset(
 # whose mails stay in a folder, has one.
 EVENHAND_INBOUND_DOMAIN = env.str(
     "EVENHAND_INBOUND_DOMAIN",
-    default="" if env.str("EMAIL_URL", default="") else f"in.{EVENHAND_MAIL_FROM.rpartition('@')[2]}",
+    default=""
+    if EVENHAND_MAIL_PROVIDER or env.str("EMAIL_URL", default="")
+    else f"in.{EVENHAND_MAIL_FROM.rpartition('@')[2]}",
 ).lower()
 # How long an answer waits in which its writer can still take it back.
 EVENHAND_UNDO_FOR = timedelta(seconds=_setting("EVENHAND_UNDO_SECONDS", int, 15))

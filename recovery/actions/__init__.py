@@ -1,5 +1,6 @@
 """What happens in recovery: the only writers of its rows."""
 
+from recovery.actions.arrivals import came_back, confirm
 from recovery.actions.cases import (
     ExplanationMissing,
     FellSilent,
@@ -7,7 +8,6 @@ from recovery.actions.cases import (
     SettledBySame,
     UnusableFacts,
     WrongStatus,
-    confirm,
     decide,
     dismiss,
     facts_from,
@@ -109,6 +109,7 @@ __all__ = [
     "approve_exception",
     "ask_for_review",
     "begin_draft",
+    "came_back",
     "channel_swap_shadow",
     "check",
     "confirm",

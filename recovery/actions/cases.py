@@ -19,6 +19,9 @@ from recovery import policy
 from recovery.models import LIVE, Case, Decision, PolicyVersion, Settlement
 from recovery.policy import NEXT, ComplaintType, Facts, Outcome, Severity, Status
 
+CAME_BACK = "its confirmation came back"
+"""Why a settlement ended whose confirmation did not reach the customer: nobody judged it wrong."""
+
 
 class WrongStatus(Exception):
     """The case cannot go from its status to the wanted one."""
@@ -296,7 +299,8 @@ def resolve(
     case.outcome, case.explanation, case.resolved_at = outcome, explanation, at
     case.save(update_fields=["status", "outcome", "explanation", "resolved_at", "reason", "recourse"])
     told = f"{explanation}\n\n{case.recourse}" if outcome == Outcome.NOT_UPHELD else explanation
-    key = f"resolved:{case.pk}:{case.reopened_count}" if case.reopened_count else f"resolved:{case.pk}"
+    times = Settlement.objects.filter(case=case).count() - 1
+    key = f"resolved:{case.pk}:{times}" if times else f"resolved:{case.pk}"
     desk.answer(
         case.conversation_id,
         text=told,
@@ -314,7 +318,8 @@ def resolve(
 def _settled(case: Case, outcome: Outcome, *, because: str, by: User, at: datetime) -> None:
     before = Settlement.objects.filter(case=case).order_by("-pk").first()
     not_by = None
-    if before is not None and before.reopened_at and is_the_same_matter(before.at, at=before.reopened_at):
+    is_back = before is not None and before.reopened_at and before.reopened_because != CAME_BACK
+    if before is not None and is_back and is_the_same_matter(before.at, at=before.reopened_at or before.at):
         not_by = before.settled_by_id
         if not_by == by.pk:
             raise SettledBySame(
@@ -434,41 +439,6 @@ def follow_owner(event: str, ref: str, at: datetime) -> None:
         case.save(update_fields=["owner"])
         detail = {"before": before, "after": after}
         history.record(case.customer, "case.owner_changed", ref=ref_of(case), by=None, at=at, detail=detail)
-
-
-def confirm(event: str, ref: str, at: datetime) -> None:
-    """Note that a case's written confirmation, or its owner's words, were accepted for delivery."""
-    kind, _colon, public_id = ref.partition(":")
-    if kind == "owner":
-        _told_whose_it_is(public_id, at=at)
-    if kind != "case":
-        return
-    with transaction.atomic():
-        case = (
-            Case.objects.select_for_update(of=("self",)).select_related("customer").get(public_id=uuid.UUID(public_id))
-        )
-        if case.status != Status.RESOLVED or case.confirmed_at is not None:
-            return
-        case.confirmed_at = at
-        case.save(update_fields=["confirmed_at"])
-        conversation = Conversation.objects.select_for_update(of=("self",)).get(pk=case.conversation_id)
-        promises.meet(
-            conversation,
-            [PromiseKind.RESOLUTION, PromiseKind.OWNERSHIP, PromiseKind.CONFIRMATION, PromiseKind.STATUTORY],
-            at=at,
-            interaction=None,
-        )
-        holds.lift(ref_of(case), at=at)
-        history.record(case.customer, "case.confirmed", ref=ref_of(case), by=None, at=at)
-
-
-@transaction.atomic
-def _told_whose_it_is(public_id: str, *, at: datetime) -> None:
-    case = Case.objects.select_for_update(of=("self",)).select_related("customer").get(public_id=uuid.UUID(public_id))
-    if case.ownership_told_at is None:
-        case.ownership_told_at = at
-        case.save(update_fields=["ownership_told_at"])
-        history.record(case.customer, "case.ownership_told", ref=ref_of(case), by=None, at=at)
 
 
 def facts_from(values: dict[str, object]) -> Facts:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from crm.actions import work
-from recovery.actions.cases import confirm, follow_owner, seen_again, triage
+from recovery.actions.arrivals import came_back, confirm
+from recovery.actions.cases import follow_owner, seen_again, triage
 
 HANDLERS = {
     "interaction.received": triage,
     "outgoing.accepted": confirm,
+    "outgoing.came_back": came_back,
     "owner.changed": follow_owner,
     "dismissal.overturned": seen_again,
 }

@@ -364,9 +364,9 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AlreadySettled", "EvidenceMissing", "FileInfected", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NotALanguage",
-    "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside", "StartsTooSoon", "UnknownLink",
-    "UnusableMailbox", "UnusableSignature", "WordsMissing",
+    "AlreadySettled", "EvidenceMissing", "FileInfected", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NoWayOut",
+    "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside", "StartsTooSoon",
+    "UnknownLink", "UnusableMailbox", "UnusableSignature", "WordsMissing",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
@@ -379,7 +379,11 @@ NOT_AT_THE_API = {
         ("EVENHAND_MAIL_FROM", "nobody"), ("EVENHAND_DEBUG", "perhaps"), ("EVENHAND_ZONE", "Mars/Base"),
         ("EVENHAND_INBOUND_DOMAIN", "evenhand.example"), ("EVENHAND_INBOUND_DOMAIN", "nowhere"), ("EVENHAND_UNDO_SECONDS", "a few"),
         ("EVENHAND_CLAMD", "/run/clamav/clamd.ctl"), ("EVENHAND_CLAMD", "tcp://scanner"),
-        ("EVENHAND_TRUSTED_PROXIES", "many"), ("EVENHAND_RING_PATIENCE_SECONDS", "soon"),
+        ("EVENHAND_MAIL_PROVIDER", "pigeons"), ("EVENHAND_MAIL_PROVIDER", "postmark"),
+        ("EVENHAND_MAIL_PROVIDER_SETTINGS", "{"), ("EVENHAND_MAIL_PROVIDER_SETTINGS", "[]"),
+        ("EVENHAND_MAIL_PROVIDER_SETTINGS", '{"DEBUG_API_REQUESTS": true}'), ("EVENHAND_MAIL_WEBHOOK_SECRET", "short:secret"),
+        ("EVENHAND_MAIL_WEBHOOK_SECRET", "a" * 40), ("EVENHAND_TRUSTED_PROXIES", "many"),
+        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"),
     ],
 )  # fmt: skip
 def test_a_settings_mistake_stops_start_up_with_a_sentence_that_names_it_S16(variable, value, tmp_path):

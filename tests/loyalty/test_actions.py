@@ -9,7 +9,8 @@ import pytest
 from django.core import mail
 from django.test import Client
 
-from crm.actions import consent, customers, holds, intake, outgoing
+from crm.actions import consent, customers, deliveries, holds, intake, outgoing
+from crm.channels.esp import DeliveryNews
 from crm.models import Consent, Customer, HistoryEntry, OutgoingMessage
 from loyalty import actions
 from loyalty.models import Gesture, Programme
@@ -136,3 +137,22 @@ def test_a_stop_link_that_is_not_ours_is_not_there_W04(change):
     for ask in (Client().get, Client().post):
         assert ask(path).status_code == 404
     assert not Consent.objects.filter(state="withdrawn").exists()
+
+
+def test_a_card_that_came_back_is_not_sent_and_never_again_by_itself_G16():
+    told_birthday()
+    actions.plan_birthdays(NOON)
+    sent_everything(EVENING)
+    gesture = Gesture.objects.select_related("message").get()
+    assert gesture.state == "sent"
+
+    back = DeliveryNews(
+        "postmark", "bounced", gesture.message.public_id, "", "", "", "5.1.1", EVENING, "1:bounced", is_permanent=True
+    )  # fmt: skip
+    deliveries.report(back, at=EVENING)
+    sent_everything(EVENING)
+    actions.note_sent("outgoing.accepted", actions.ref_of(gesture), EVENING)  # news that comes late changes nothing
+
+    gesture.refresh_from_db()
+    assert (gesture.state, gesture.reason, gesture.sent_at) == ("dropped", "came_back", None)
+    assert (actions.plan_birthdays(EVENING), len(mail.outbox)) == (0, 1)

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 from django.db import IntegrityError, transaction
 
-from crm.actions import desk, endings, intake, outgoing, statements
+from crm.actions import deliveries, desk, endings, intake, outgoing, statements
+from crm.channels.esp import DeliveryNews
 from crm.models import ContactPoint, Continuation, Conversation, Dismissal, Hold, OutgoingMessage, Promise, User
 from crm.policy import ConversationState, DismissalReason, PromiseKind, PromiseState, Verdict
 from recovery import actions
@@ -83,6 +84,71 @@ def test_a_case_is_not_settled_with_less_than_it_owes():
     case.refresh_from_db()
     assert case.status == Status.DECIDED
     assert not Settlement.objects.exists()
+
+
+# --- its confirmation came back -------------------------------------------------------------------------------------
+
+
+def came_back(message: OutgoingMessage, *, at) -> None:
+    """Its provider reports that nobody got it."""
+    told = DeliveryNews(
+        "postmark", "bounced", message.public_id, "", "", "", "5.1.1", at, f"{message.pk}", is_permanent=True
+    )
+    deliveries.report(told, at=at)
+
+
+def test_a_case_whose_confirmation_came_back_is_not_settled_X4():
+    """Nobody judged it wrong, so its owner may settle it again at once, in other words or another way."""
+    ada = colleague()
+    case = decided(ada)
+    settle(case, ada)
+    sent()
+    kept = Promise.objects.filter(conversation=case.conversation, kind=PromiseKind.RESOLUTION)
+    assert set(kept.values_list("met_at", flat=True)) == {NOON}
+
+    came_back(OutgoingMessage.objects.get(), at=SOON)
+    sent(at=SOON)
+
+    case.refresh_from_db()
+    assert (case.status, case.confirmed_at, case.resolved_at, case.reopened_count) == (Status.DECIDED, None, None, 0)
+    assert set(kept.values_list("state", "met_at")) == {("running", None)}
+    assert Hold.objects.active(SOON).exists()
+    assert Conversation.objects.get().state == ConversationState.OPEN
+    settle(case, ada, at=SOON, out_of_order="asked_by_lead")
+    sent(at=SOON)
+    case.refresh_from_db()
+    assert (case.status, case.confirmed_at, OutgoingMessage.objects.count()) == (Status.RESOLVED, SOON, 2)
+    assert not Hold.objects.active(SOON).exists()
+
+
+def test_news_of_its_acceptance_that_comes_after_its_return_confirms_nothing():
+    ada = colleague()
+    case = decided(ada)
+    settle(case, ada)
+    outgoing.send_batch(at=NOON)
+    came_back(OutgoingMessage.objects.get(), at=NOON)
+
+    actions.came_back("outgoing.came_back", actions.ref_of(case), NOON)
+    actions.confirm("outgoing.accepted", actions.ref_of(case), NOON)
+
+    case.refresh_from_db()
+    assert (case.status, case.confirmed_at) == (Status.DECIDED, None)
+
+
+def test_whose_it_is_was_not_told_when_the_message_came_back_R132():
+    ada = colleague()
+    received = intake.receive(message("The lamp arrived broken."), at=NOON, origin="test")
+    case = actions.open_case(received.conversation.pk, facts=DAMAGED, seen_because=["broken"], by=None, at=NOON)
+    actions.own(case.pk, by=ada, at=NOON, words="This is mine now. I am Ada.")
+    sent()
+    case.refresh_from_db()
+    assert case.ownership_told_at == NOON
+
+    came_back(OutgoingMessage.objects.get(), at=SOON)
+    sent(at=SOON)
+
+    case.refresh_from_db()
+    assert (case.status, case.ownership_told_at) == (Status.OWNED, None)
 
 
 # --- back again -----------------------------------------------------------------------------------------------------

@@ -25,6 +25,10 @@ from tests.faults.harness import Sink, wait_for
 from tests.faults.threads import at_once
 
 LATER = NOON + timedelta(hours=5)
+ONE_CLICK = {
+    "List-Unsubscribe": "<https://shop.example/stop/x/>",
+    "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+}
 
 
 @pytest.fixture
@@ -384,8 +388,20 @@ def test_after_three_unknown_outcomes_a_person_looks_before_there_may_be_a_fourt
 
 
 def gesture(for_whom: Customer) -> OutgoingMessage:
-    card = draft("card", kind=MessageKind.GESTURE, purpose="birthday")
+    card = draft("card", kind=MessageKind.GESTURE, purpose="birthday", headers=ONE_CLICK)
     return outgoing.queue(card, customer=for_whom, at=NOON)
+
+
+@pytest.mark.parametrize("missing", ["List-Unsubscribe", "List-Unsubscribe-Post"])
+def test_kindness_that_cannot_be_stopped_with_one_click_is_not_even_written_W03(db: None, missing: str):
+    """RFC 8058, X10: on everything that is no service mail."""
+    headers = {name: value for name, value in ONE_CLICK.items() if name != missing}
+
+    with pytest.raises(outgoing.NoWayOut):
+        queued("card", kind=MessageKind.GESTURE, purpose="birthday", headers=headers)
+
+    assert not OutgoingMessage.objects.exists()
+    assert not HistoryEntry.objects.filter(verb="message.queued").exists()
 
 
 def test_kindness_leaves_only_with_consent(db: None, sink: Sink):
