@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from crm.actions import desk, mails, outgoing, reply_addresses
+from crm.actions import consent, desk, mails, outgoing, reply_addresses
 from crm.channels.email import addresses
 from crm.models import (
     Alert,
+    Consent,
     ContactPoint,
     Conversation,
     Customer,
     Doubt,
     Interaction,
     OutgoingMessage,
+    Promise,
     RawItem,
     ReplyToken,
 )
@@ -410,3 +412,63 @@ def test_the_good_files_are_kept_and_the_customer_is_told_of_the_other_M22(vouch
     assert ("bad.exe" in told[0].text) == vouched  # nothing of the sender's to an address that nobody has proved
     assert "script or program" in told[0].text
     assert "good.png" not in told[0].text
+
+
+# --- what comes back, end to end ---------------------------------------------------------------------------------------
+
+
+def bounce_to(address: str, *, about: str = "carla@home.example") -> bytes:
+    return (
+        f"Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.else.example\r\nTo: {address}\r\n"
+        "Subject: Undelivered Mail Returned to Sender\r\n"
+        "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+        "--b\r\nContent-Type: text/plain\r\n\r\nCould not be delivered.\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.else.example\r\n\r\n"
+        f"Final-Recipient: rfc822; {about}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+    ).encode()
+
+
+def test_an_answer_that_came_back_to_its_own_return_path_is_unanswered_again_and_its_owner_is_told_X4_M12():
+    conversation, _reply_to, answer = answered()
+    for forged in ("support@evenhand.example", addresses.return_address(answer.public_id).replace("+", "+a", 1)):
+        item = mails.keep_raw(bounce_to(forged), source="mail:test", label="", at=NOON)
+        assert mails.read_raw(item, at=NOON + HOUR) is None
+        conversation.refresh_from_db()
+        assert conversation.state == ConversationState.WAITING
+        assert ContactPoint.objects.get(address="carla@home.example").unconfirmed_since is None
+    true = addresses.return_address(answer.public_id).upper()
+    item = mails.keep_raw(bounce_to(true), source="mail:test", label="", at=NOON)
+    assert mails.read_raw(item, at=NOON + HOUR) is None
+    item.refresh_from_db()
+    assert (item.kind, item.about) == ("bounce", conversation)
+    conversation.refresh_from_db()
+    assert (conversation.state, conversation.first_answer_at) == (ConversationState.OPEN, None)
+    point = ContactPoint.objects.get(address="carla@home.example")
+    assert point.unconfirmed_since is not None
+    assert point.unlinked_at is None
+    assert Alert.objects.filter(kind=AlertKind.ADDRESS_BOUNCED, to=conversation.owner).count() == 1
+    assert Promise.objects.get(conversation=conversation, kind="first_response").state == "running"
+
+    mailed("I am still here.", vouched=True, at=NOON + 2 * HOUR)
+    point.refresh_from_db()
+    assert point.unconfirmed_since is None
+
+
+def test_a_wish_to_stop_cards_is_heard_and_opens_nothing():
+    customer = said(mailed()).conversation.customer
+    consent.grant(customer, "birthday", evidence="asked in the shop", at=NOON)
+    before = Conversation.objects.count()
+    item = mailed("unsubscribe", subject="unsubscribe", at=NOON + HOUR)
+    assert item.kind == "unsubscribe"
+    assert Conversation.objects.count() == before
+    assert Consent.objects.order_by("-pk")[0].state == "withdrawn"
+
+
+def test_our_mails_carry_their_own_return_path_and_reply_address(settings: Any, tmp_path: Any):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    from django.core import mail as django_mail
+
+    _conversation, reply_to, answer = answered()
+    sent = {one.to[0]: one for one in django_mail.outbox if answer.subject in one.subject}["carla@home.example"]
+    assert sent.reply_to == [reply_to]
+    assert addresses.return_address(answer.public_id) in (sent.from_email, getattr(sent, "envelope_sender", ""))

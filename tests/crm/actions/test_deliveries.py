@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crm.actions import consent, deliveries, desk, intake, outgoing, promises
+from crm.actions import consent, deliveries, desk, intake, mails, outgoing, promises
 from crm.channels import email as mail_channel
 from crm.channels.email.addresses import read as read_address
 from crm.channels.email.addresses import return_address
@@ -386,7 +386,7 @@ def returned(
 ) -> Any:
     """A returned mail arrives and is applied, as the reading of mail does it."""
     content = DSN.format(to=to, action=action, status=status, recipient=recipient).encode()
-    raw = intake.keep_raw(content, source="mail:test", label="", at=at)
+    raw = mails.keep_raw(content, source="mail:test", label="", at=at)
     mail = mail_channel.read(content, received_at=at)
     assert mail.kind == "bounce"
     return deliveries.bounce_mail(raw, mail, read_address([to]), at=at)
@@ -515,7 +515,7 @@ def test_a_mail_that_a_provider_took_in_is_read_by_the_lane():
 
     item = RawItem.objects.get()
     assert item.facts == {"provider": "postmark", "envelope_to": "in@x.example", "spam_score": 1.5, "is_spam": True}
-    assert intake.ingest_batch(at=NOON) == 1
+    assert mails.ingest_batch(at=NOON) == 1
     assert Conversation.objects.count() == 1  # the provider's opinion decides nothing
 
 
