@@ -8,17 +8,15 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from crm.actions import mails
+from crm.actions import mails, reply_addresses
 from crm.channels.email import addresses
 from crm.models import Conversation, RawItem, ReplyToken
-from crm.policy import REPLY_TOKEN_LASTS, TokenPurpose
 from tests.bench import fill, peer, post, servers
 from tests.bench.mail_floor import Floor, read_modern, read_old
 from tests.bench.measure import alternating, database, median_of, median_ratio
@@ -65,15 +63,10 @@ def matters(numbers: list[int], *, by_headers: bool = False) -> list[post.Matter
         customers = dict(cursor.fetchall())
     found, tokens = [], []
     for number, key in zip(numbers, ids, strict=True):
-        nonce = addresses.new_nonce()
-        token = addresses.token_of(nonce)
         address = f"customer{customers[key] - fill.FIRST}@fill.example"
-        tokens.append(
-            ReplyToken(
-                nonce=nonce, digest=addresses.digest_of(token), purpose=TokenPurpose.REPLY, conversation_id=key,
-                address=address, created_at=at, expires_at=at + REPLY_TOKEN_LASTS,
-            )
-        )  # fmt: skip
+        given = reply_addresses._new(key, address, at=at)
+        tokens.append(given)
+        token = addresses.token_of(given.nonce)
         answers = f"fill{number}@fill.example" if by_headers else f"{key}@evenhand.example"
         found.append(post.Matter(address, addresses.reply_address(token), answers, ticket=f"[support-{number}]"))
     ReplyToken.objects.bulk_create(tokens, batch_size=1000)
