@@ -7,15 +7,16 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from psycopg.types.json import Jsonb
 
 from crm import dispatch, history
 from crm.actions import lease, promises, reply_addresses, work
@@ -40,6 +41,7 @@ from crm.policy import (
     next_attempt_at,
     reason_to_stop,
 )
+from crm.together import Repeated, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -263,32 +265,59 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         _park(message, _("Tried for four days without success."), at=at)
         return False
     with transaction.atomic():
-        mine = _mine(message, OutgoingState.CLAIMED)
-        # Against a withdrawal or a hold in this moment. Rows that only point at the customer need not wait: whoever
-        # stops this message (its row first, then history) and we would wait for each other.
-        customer = Customer.objects.select_for_update(of=("self",), no_key=True).get(pk=message.customer_id)
-        if not mine.select_for_update().exists():
+        told = {
+            "id": message.pk,
+            "attempt": message.attempt,
+            "customer": message.customer_id,
+            "lease": settings.EVENHAND_LEASE,
+        }
+        status, owned = prepared(_BEGIN, told)[0]
+        if owned is None:
             return False
-        reason = reason_to_stop(_stop_facts(message, customer, at=at))
+        reason = reason_to_stop(_stop_facts(message, status, at=at))
         if message.channel not in SENDERS:
             reason = "no_provider"
         if reason:
-            mine.update(state=OutgoingState.HELD, reason=reason, lease_until=None)
-            history.record(customer, "message.held", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
+            _mine(message, OutgoingState.HANDING).update(state=OutgoingState.HELD, reason=reason, lease_until=None)
+            history.record(
+                message.customer, "message.held", ref=ref_of(message), by=None, at=at, detail={"reason": reason}
+            )
             return False
-        # The lease starts anew: those before it in the batch may have used it up.
-        return bool(mine.update(state=OutgoingState.HANDING, lease_until=Now() + settings.EVENHAND_LEASE))
+    return True
 
 
-def _stop_facts(message: OutgoingMessage, customer: Customer, *, at: datetime) -> StopFacts:
+_BEGIN = """
+WITH whom AS (SELECT status FROM crm_customer WHERE id = %(customer)s FOR NO KEY UPDATE),
+mine AS (UPDATE crm_outgoingmessage SET state = 'handing', lease_until = statement_timestamp() + %(lease)s
+         WHERE id = %(id)s AND attempt = %(attempt)s AND state = 'claimed' AND EXISTS (SELECT FROM whom) RETURNING id)
+SELECT whom.status, mine.id FROM whom LEFT JOIN mine ON true
+"""
+"""Lock the customer, against a withdrawal or a hold in this moment, and then begin to hand over if the attempt still owns the row.
+
+Rows that only point at the customer need not wait: whoever stops this message (its row first, then history) and we would wait
+for each other. The lease starts anew, since those before it in the batch may have used it up.
+"""
+
+
+def _outreach(customer: int, purpose: str, at: datetime) -> QuerySet[Customer, tuple[Any, ...]]:
+    newest = Consent.objects.filter(customer=customer, purpose=purpose).order_by("-at", "-id")
+    holds = Hold.objects.active(at).filter(customer=customer)
+    found = Customer.objects.filter(pk=customer).order_by("pk")
+    return found.values_list(Exists(holds), Subquery(newest.values("state")[:1]))
+
+
+_may_reach: Repeated[Customer] = Repeated(
+    _outreach, customer=3, purpose="a purpose", at=datetime(2000, 1, 1, tzinfo=UTC)
+)
+
+
+def _stop_facts(message: OutgoingMessage, status: str, *, at: datetime) -> StopFacts:
+    """What may stop this message, read after its customer was locked; status: theirs."""
     if message.kind == MessageKind.SERVICE:
-        return StopFacts(MessageKind.SERVICE, customer.status, has_outreach_hold=False, has_consent=True)
-    newest = Consent.objects.filter(customer=customer, purpose=message.purpose).order_by("-at", "-id").first()
+        return StopFacts(MessageKind.SERVICE, status, has_outreach_hold=False, has_consent=True)
+    held, consented = _may_reach.rows(customer=message.customer_id, purpose=message.purpose, at=at)[0]
     return StopFacts(
-        kind=MessageKind(message.kind),
-        customer_status=customer.status,
-        has_outreach_hold=Hold.objects.active(at).filter(customer=customer).exists(),
-        has_consent=newest is not None and newest.state == "granted",
+        kind=MessageKind(message.kind), customer_status=status, has_outreach_hold=held, has_consent=consented == "granted"
     )
 
 
@@ -313,24 +342,62 @@ def _settle(message: OutgoingMessage, handed: Handed, *, at: datetime) -> None:
         )
 
 
-@transaction.atomic
+_ACCEPTED = f"""
+WITH mine AS (UPDATE crm_outgoingmessage SET state = 'accepted', accepted_at = %(at)s, reason = '', lease_until = NULL
+              WHERE id = %(id)s AND attempt = %(attempt)s AND state IN ('handing', 'ready', 'held', 'parked')
+              RETURNING id, customer_id, %(ref)s AS ref, %(at)s::timestamptz AS at, %(detail)s::jsonb AS detail),
+told AS ({history.insert_from("mine", verb="message.accepted")}),
+follows AS (
+  INSERT INTO crm_workitem (key, lane, event, ref, due_at, state, reason, attempt)
+  SELECT lane || ':outgoing.accepted:' || %(concerns)s, lane, 'outgoing.accepted', %(concerns)s, at, 'ready', '', 0
+  FROM mine, unnest(%(lanes)s::text[]) lane ON CONFLICT DO NOTHING)
+SELECT id FROM mine
+"""  # noqa: S608
+"""The same for a message about no matter, as one statement and commit; told like `history.record`, followed like `work.follow`."""
+
+
+def _accepted_alone(message: OutgoingMessage, *, at: datetime) -> None:
+    lanes = [nudge.lane for nudge in settings.EVENHAND_NUDGES["outgoing.accepted"] if nudge.keeps_row]
+    owned = prepared(
+        _ACCEPTED,
+        {
+            "id": message.pk,
+            "attempt": message.attempt,
+            "at": at,
+            "ref": ref_of(message),
+            "detail": Jsonb({"kind": message.kind}),
+            "concerns": message.concerns,
+            "lanes": lanes if message.concerns else [],
+        },
+    )
+    if not owned:
+        logger.warning("Message %s was accepted after another attempt took it over.", message.pk)
+    elif message.concerns:
+        dispatch.after_commit("outgoing.accepted")
+
+
 def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
-    conversation = None
     if message.conversation_id:
-        conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
+        _accepted_in_matter(message, at=at)
+    else:
+        _accepted_alone(message, at=at)
+
+
+@transaction.atomic
+def _accepted_in_matter(message: OutgoingMessage, *, at: datetime) -> None:
+    conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
     # A worker that slept past its lease still knows that this one arrived, as long as nobody took it up again.
     known = (OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
     owned = _mine(message, *known).update(state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None)
     if not owned:
         logger.warning("Message %s was accepted after another attempt took it over.", message.pk)
         return
-    if conversation is not None:
-        if message.meets:
-            promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
-        conversation.last_outbound_at = at if message.kind == MessageKind.SERVICE else conversation.last_outbound_at
-        answers = PromiseKind.FIRST_RESPONSE in message.meets
-        conversation.first_answer_at = conversation.first_answer_at or (at if answers else None)
-        conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
+    if message.meets:
+        promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
+    conversation.last_outbound_at = at if message.kind == MessageKind.SERVICE else conversation.last_outbound_at
+    answers = PromiseKind.FIRST_RESPONSE in message.meets
+    conversation.first_answer_at = conversation.first_answer_at or (at if answers else None)
+    conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
     history.record(
         message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind}
     )
