@@ -33,7 +33,7 @@ from crm.policy import (
     TokenPurpose,
     token_doubt,
 )
-from crm.together import Repeated, prepared
+from crm.together import Repeated, prepared, written
 
 HOUR = timedelta(hours=1)
 _NUMBER = re.compile(r"\b(?:EV|Evenhand|case|ticket)\s?[-#:]?\s?#?(\d{1,18})\b", re.IGNORECASE)
@@ -168,9 +168,7 @@ def place_of(mail: Mail, addressed: Addressed | None, *, sender: Sender, at: dat
     if sender.is_staff:
         doubts.append((DoubtCode.CLAIMS_STAFF, None))
     if addressed is not None and not addressed.is_return:
-        token = ReplyToken.objects.select_related("conversation__customer").filter(
-            digest=addresses.digest_of(addressed.token), purpose=TokenPurpose.REPLY
-        ).first()  # fmt: skip
+        token = _token(addressed)
         if token is None:
             return Place(None, mail.is_authenticated, False, [*doubts, (DoubtCode.TOKEN_UNKNOWN, None)])
         doubt = token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at)
@@ -190,6 +188,26 @@ def place_of(mail: Mail, addressed: Addressed | None, *, sender: Sender, at: dat
     if numbered is not None:
         doubts.append((DoubtCode.MENTIONS_CASE, numbered))
     return Place(None, mail.is_authenticated, False, doubts)
+
+
+def _given(digest: str) -> QuerySet[ReplyToken, tuple[Any, ...]]:
+    found = ReplyToken.objects.filter(digest=digest, purpose=TokenPurpose.REPLY).order_by("pk")
+    matter = (f"conversation__{field.attname}" for field in Conversation._meta.concrete_fields)
+    return found.values_list("address", "expires_at", "revoked_at", *matter)
+
+
+_by_digest: Repeated[ReplyToken] = Repeated(_given, digest="a digest")
+
+
+def _token(addressed: Addressed) -> ReplyToken | None:
+    """The reply address that a mail was sent to, with its matter; None when we never gave it."""
+    rows = _by_digest.rows(digest=addresses.digest_of(addressed.token))
+    if not rows:
+        return None
+    address, expires_at, revoked_at, *matter = rows[0]
+    names = (field.attname for field in Conversation._meta.concrete_fields)
+    conversation = written(Conversation, **dict(zip(names, matter, strict=True)))
+    return ReplyToken(address=address, expires_at=expires_at, revoked_at=revoked_at, conversation=conversation)
 
 
 def _is_of(address: str, conversation: Conversation) -> bool:
@@ -265,13 +283,20 @@ def _raise(received: Received, doubts: Doubts, *, at: datetime) -> None:
     )
 
 
+def _came_since(conversation: int, since: datetime) -> QuerySet[Interaction, tuple[Any, ...]]:
+    mails = Interaction.objects.filter(
+        conversation=conversation, spoke_at__gt=since, direction=Direction.INBOUND, channel=Channel.EMAIL
+    )
+    return mails.order_by("-spoke_at", "-id").values_list("id")[:ALARMED_FROM]
+
+
+_lately: Repeated[Interaction] = Repeated(_came_since, conversation=3, since=datetime(2000, 1, 1, tzinfo=UTC))
+
+
 def _watch_for_floods(received: Received, *, at: datetime) -> None:
     """Tell the leads, once a day, of a matter into which more mail comes than a person writes (M09)."""
     matter = received.conversation
-    lately = Interaction.objects.filter(
-        conversation=matter, spoke_at__gt=at - HOUR, direction=Direction.INBOUND, channel=Channel.EMAIL
-    )
-    if len(lately.order_by("-spoke_at", "-id").values_list("id")[:ALARMED_FROM]) < ALARMED_FROM:
+    if len(_lately.rows(conversation=matter.pk, since=at - HOUR)) < ALARMED_FROM:
         return
     alert = alerts.told(
         AlertKind.MAIL_FLOOD, key=f"{matter.public_id}:{at.date().isoformat()}", at=at, conversation=matter
@@ -289,11 +314,7 @@ def written_by_a_machine(raw: RawItem, mail: Mail, addressed: Addressed | None, 
     """
     if addressed is None or addressed.is_return:
         return None
-    token = (
-        ReplyToken.objects.select_related("conversation")
-        .filter(digest=addresses.digest_of(addressed.token), purpose=TokenPurpose.REPLY)
-        .first()
-    )
+    token = _token(addressed)
     if token is None or token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at) is not None:
         return None
     return token.conversation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from crm.channels.app import AppSender
 from crm.channels.email import addresses
 from crm.channels.sending import Handed, Outbound, Outcome, Sender
 from crm.channels.smtp import MailSender, message_id
-from crm.models import Consent, Conversation, Customer, Hold, Interaction, OutgoingMessage, User
+from crm.models import Consent, Conversation, Customer, HistoryEntry, Hold, Interaction, OutgoingMessage, User
 from crm.policy import (
     ATTEMPTS_BEFORE_PARKING,
     OUTGOING_NEXT,
@@ -136,6 +136,22 @@ def queue(
     history.record(customer, "message.queued", ref=ref_of(message), by=signed_by, at=at, detail={"kind": draft.kind})
     dispatch.after_commit("outgoing.ready")
     return message
+
+
+@transaction.atomic
+def queue_each(drafts: Sequence[tuple[Draft, Customer]], *, at: datetime) -> list[OutgoingMessage]:
+    """Queue several messages that belong to no conversation, in two statements; what `queue` does for each.
+
+    Raises IntegrityError when one of the keys is known; then none is queued.
+    """
+    messages = [written(draft, customer=customer, at=at) for draft, customer in drafts]
+    OutgoingMessage.objects.bulk_create(messages)
+    HistoryEntry.objects.bulk_create(
+        history.entry(one.customer, "message.queued", ref=ref_of(one), by=None, at=at, detail={"kind": str(one.kind)})
+        for one in messages
+    )
+    dispatch.after_commit("outgoing.ready")
+    return messages
 
 
 def ref_of(message: OutgoingMessage) -> str:
@@ -317,7 +333,10 @@ def _stop_facts(message: OutgoingMessage, status: str, *, at: datetime) -> StopF
         return StopFacts(MessageKind.SERVICE, status, has_outreach_hold=False, has_consent=True)
     held, consented = _may_reach.rows(customer=message.customer_id, purpose=message.purpose, at=at)[0]
     return StopFacts(
-        kind=MessageKind(message.kind), customer_status=status, has_outreach_hold=held, has_consent=consented == "granted"
+        kind=MessageKind(message.kind),
+        customer_status=status,
+        has_outreach_hold=held,
+        has_consent=consented == "granted",
     )
 
 
@@ -378,14 +397,14 @@ def _accepted_alone(message: OutgoingMessage, *, at: datetime) -> None:
 
 def _accepted(message: OutgoingMessage, *, at: datetime) -> None:
     if message.conversation_id:
-        _accepted_in_matter(message, at=at)
+        _accepted_in_matter(message, message.conversation_id, at=at)
     else:
         _accepted_alone(message, at=at)
 
 
 @transaction.atomic
-def _accepted_in_matter(message: OutgoingMessage, *, at: datetime) -> None:
-    conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
+def _accepted_in_matter(message: OutgoingMessage, conversation_id: int, *, at: datetime) -> None:
+    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
     # A worker that slept past its lease still knows that this one arrived, as long as nobody took it up again.
     known = (OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
     owned = _mine(message, *known).update(state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None)

@@ -60,7 +60,8 @@ class Sink:
     @property
     def taken(self) -> int:
         """How many mails it has accepted."""
-        assert self.process.stdin is not None and self.process.stdout is not None  # noqa: S101
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
@@ -75,7 +76,7 @@ def sink() -> Iterator[Sink]:
     )  # fmt: skip
     usual = (settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT)
     try:
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None
         one = Sink(process, int(process.stdout.readline()))
         settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = (
             "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1", one.port

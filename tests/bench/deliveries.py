@@ -60,8 +60,10 @@ def goal_5(run: Any) -> list[Any]:
     number = 4 * run.requests
     stamp = time.time_ns()
     total = mailing._filled()
-    chosen = random.Random(13)  # noqa: S311
-    people = (f"five{stamp}.first{number}@home.example" for number in count())  # every new mail from an address of its own
+    chosen = random.Random(13)
+    people = (
+        f"five{stamp}.first{number}@home.example" for number in count()
+    )  # every new mail from an address of its own
     matters = mailing.matters(chosen.sample(range(1, total), number))
     stream = post.mails(seed=f"five{stamp}", known=people, matters=cycle(matters))
     batch = [_as_piped(mail) for mail in islice(stream, number)]
@@ -100,7 +102,9 @@ def goal_5(run: Any) -> list[Any]:
     return [
         limit(5, "delivered three times: written twice", doubled, most=0, aim=0, note=note),
         limit(5, "second conversations, or none", second, most=0, aim=0, note=f"{len(senders):,} new senders"),
-        limit(5, "acknowledged and lost", lost, most=0, aim=0, note=f"{matters_now:,} answered matters stayed one each"),
+        limit(
+            5, "acknowledged and lost", lost, most=0, aim=0, note=f"{matters_now:,} answered matters stayed one each"
+        ),
     ]
 
 
@@ -176,7 +180,7 @@ def _counted_when_quiet(run: Any, told: dict[str, Any]) -> tuple[int, int, int, 
     with psycopg.connect(run.places.database_url, autocommit=True) as direct:
         while True:
             row = direct.execute(COUNTED, told).fetchone()
-            assert row is not None  # noqa: S101
+            assert row is not None
             lost, doubled, second, waiting = map(int, row)
             if not waiting or time.monotonic() - began > ENDS_WITHIN:
                 return lost, doubled, second, time.monotonic() - began

@@ -75,7 +75,7 @@ h AS (INSERT INTO crm_historyentry (customer_id, verb, ref, origin, at, detail)
       SELECT c.customer_id, 'conversation.opened', 'conversation:' || %(conversation)s, 'mail', %(at)s,
              jsonb_build_object('interaction', i.public_id, 'channel', 'email') FROM c, i)
 SELECT id FROM i
-"""  # noqa: S608
+"""
 _ANSWER = f"""
 WITH k AS (SELECT t.conversation_id, p.id AS point_id
            FROM crm_replytoken t
@@ -96,7 +96,7 @@ h AS (INSERT INTO crm_historyentry (customer_id, verb, ref, origin, at, detail)
       SELECT c.customer_id, 'conversation.continued', 'conversation:' || c.public_id, 'mail', %(at)s,
              jsonb_build_object('interaction', i.public_id, 'channel', 'email') FROM c, i)
 SELECT id FROM i
-"""  # noqa: S608
+"""
 _INTRODUCTION = re.compile(r"^On .*wrote:\s*$", re.MULTILINE)
 _TOKEN = re.compile(r"reply\+([a-z2-7]{26})@", re.IGNORECASE)
 _TEXT = "Hello {name},\n\nwe have your message and answer by {by:%A, %d %B, %H:%M}.\n\nEvenhand Demo Shop\n"
@@ -122,7 +122,7 @@ class Read:
 def read_modern(content: bytes) -> Read:
     """As the documentation of `email` tells every new program to do it."""
     mail = email.message_from_bytes(content, policy=email.policy.default)
-    assert isinstance(mail, EmailMessage)  # noqa: S101
+    assert isinstance(mail, EmailMessage)
     sender = mail["From"].addresses[0]
     plain, page = mail.get_body(("plain",)), mail.get_body(("html",))
     return Read(
@@ -158,7 +158,7 @@ def _decoded(value: str) -> str:
 
 def _content(part: Message | None) -> str:
     content = part.get_payload(decode=True) if part is not None else b""
-    assert isinstance(content, bytes)  # noqa: S101
+    assert isinstance(content, bytes)
     return content.decode(part.get_content_charset("utf-8"), "replace") if part is not None else ""
 
 

@@ -78,11 +78,13 @@ def matters(numbers: list[int], *, by_headers: bool = False) -> list[post.Matter
 def _shares(total: int, wanted: int, sides: int) -> tuple[list[list[int]], list[Iterator[str]]]:
     """Part the filled conversations and customers among the sides, so that nobody gets another one's mails."""
     last = total - 1
-    spread = random.Random(7).sample(range(1, last), min(wanted * sides, last // 2))  # noqa: S311
+    spread = random.Random(7).sample(range(1, last), min(wanted * sides, last // 2))
     answers = [spread[side::sides] for side in range(sides)]
     people = total // fill.A_CUSTOMER
-    order = random.Random(8).sample(range(1, people), people - 1)  # noqa: S311
-    known = [(f"customer{number}@fill.example" for number in itertools.cycle(order[side::sides])) for side in range(sides)]
+    order = random.Random(8).sample(range(1, people), people - 1)
+    known = [
+        (f"customer{number}@fill.example" for number in itertools.cycle(order[side::sides])) for side in range(sides)
+    ]
     return answers, known
 
 
@@ -199,7 +201,7 @@ def goal_4(run: Any) -> list[Finding]:
             with _in(name):
                 total = _filled()
                 wanted = min((run.rounds + 1) * (run.requests + 10) * 2, total // 2)
-                chosen = random.Random(9 + by_headers).sample(range(2, total), wanted)  # noqa: S311
+                chosen = random.Random(9 + by_headers).sample(range(2, total), wanted)
                 streams[name] = _answers(matters(chosen, by_headers=by_headers), name, by_headers=by_headers)
 
         def answered(name: str, streams: dict[str, Iterator[bytes]] = streams) -> Took:
@@ -232,12 +234,14 @@ def _in(name: str) -> Any:
 
 def _joined() -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM crm_historyentry WHERE id > %s AND verb = 'conversation.continued'", [fill.PRODUCT])
+        cursor.execute(
+            "SELECT count(*) FROM crm_historyentry WHERE id > %s AND verb = 'conversation.continued'", [fill.PRODUCT]
+        )
         return int(cursor.fetchone()[0])
 
 
 def _answers(them: list[post.Matter], name: str, *, by_headers: bool) -> Iterator[bytes]:
-    chosen = random.Random(11)  # noqa: S311
+    chosen = random.Random(11)
     stamp = time.time_ns()
     for number, matter in enumerate(itertools.cycle(them)):
         yield post.answer(matter, chosen, mark=f"{name}{stamp}-{number}", by_headers=by_headers)

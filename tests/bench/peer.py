@@ -37,7 +37,8 @@ class Peer:
         return answer["wall"], answer["cpu"]
 
     def asked(self, line: str) -> str:
-        assert self.process.stdin is not None and self.process.stdout is not None  # noqa: S101
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         if line:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()

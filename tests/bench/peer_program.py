@@ -83,7 +83,10 @@ def fill() -> Any:
         email_box_type="local", email_box_local_dir="/",
     )  # fmt: skip
     ticket = Ticket.objects.create(
-        title="Where is my order", queue=queue, submitter_email="customer0@fill.example", description="Where is it? " * 10
+        title="Where is my order",
+        queue=queue,
+        submitter_email="customer0@fill.example",
+        description="Where is it? " * 10,
     )
     said = FollowUp.objects.create(ticket=ticket, title="E-Mail Received", comment="Where is it? " * 10, public=True)
     with connection.cursor() as cursor:
@@ -96,7 +99,7 @@ def fill() -> Any:
             values = ", ".join(changed.get(name, f'one."{name}"') for name in names)
             columns = ", ".join(f'"{name}"' for name in names)
             cursor.execute(
-                f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} one, "  # noqa: S608
+                f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} one, "
                 f"generate_series(2, {TICKETS}) n WHERE one.id = {row.pk}"
             )
             cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {TICKETS})")

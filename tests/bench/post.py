@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from django.utils import timezone
 
 BORDER = "mx.evenhand.example"
 """Our own receiving server; EVENHAND_BORDER_HOSTS while mails are measured."""
-WORDS = (
+SENTENCE = (
     "lamp order parcel blue broken yesterday delivery number please table switch light warm colour return money week "
     "neighbour package corner shade cable bulb Müller café señor straße kitchen living room friendly regards thanks "
     "could you tell me when it arrives because we are away from Monday and nobody would be at home to take it"
-).split()
+)
+WORDS = tuple(re.findall(r"\w+", SENTENCE))
 STYLE = "font-family:Calibri,Arial,sans-serif;font-size:11pt;color:#222222;margin:0cm 0cm 8pt"
 
 
@@ -45,7 +47,7 @@ def mails(*, seed: str, known: Iterator[str], matters: Iterator[Matter], by_head
 
     by_headers: answers come to our usual address and say only by their headers what they answer.
     """
-    chosen = random.Random(seed)  # noqa: S311  the same mails in every run
+    chosen = random.Random(seed)
     number = 0
     while True:
         kinds = ["new"] * 7 + ["answer"] * 3
@@ -120,7 +122,12 @@ def _mail(
     )
     return _bytes(
         [
-            *(*head, f'Content-Type: multipart/alternative; boundary="{boundary}"', "", "This is a multi-part message."),
+            *(
+                *head,
+                f'Content-Type: multipart/alternative; boundary="{boundary}"',
+                "",
+                "This is a multi-part message.",
+            ),
             *(f"--{boundary}", *_part("text/plain", text, chosen)),
             *(f"--{boundary}", *_part("text/html", page, chosen), f"--{boundary}--", ""),
         ]
@@ -128,7 +135,9 @@ def _mail(
 
 
 def _display_name(chosen: random.Random) -> str:
-    return chosen.choice(["Carla Muster", '"Muster, Carla"', "=?UTF-8?Q?Carla_M=C3=BCller?=", "=?utf-8?b?SsO8cmdlbg==?="])
+    return chosen.choice(
+        ["Carla Muster", '"Muster, Carla"', "=?UTF-8?Q?Carla_M=C3=BCller?=", "=?utf-8?b?SsO8cmdlbg==?="]
+    )
 
 
 def _part(kind: str, text: str, chosen: random.Random) -> list[str]:
