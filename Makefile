@@ -10,7 +10,7 @@ BIN := .venv/bin
 export EVENHAND_STARTED_AT := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench calibrate simulate metamorphic words migrations lock clean-data help
+.PHONY: run test check bench bench-peer calibrate simulate metamorphic words migrations lock clean-data help
 
 run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -28,6 +28,10 @@ check: .venv/.ok-test  ## style, types, import contracts, missing migrations, Dj
 
 bench: .venv/.ok-test  ## measure; the results go to bench.json
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-peer:  ## install django-helpdesk 2.6 into .peer, an environment of its own, so that make bench measures it too
+	$(PY) -m venv .peer
+	.peer/bin/python -m pip install --quiet "django-helpdesk==2.6.0" "psycopg[binary]"
 
 calibrate: .venv/.ok-test  ## simulate how often the parity report is wrong (ARGS="--help" says what can be chosen)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibrate $(ARGS)

@@ -19,6 +19,7 @@ from crm.channels import Channel
 from crm.models import ContactPoint, Customer, LifeEvent
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import MessageKind
+from crm.together import prepared
 from loyalty import policy
 from loyalty.models import Gesture, Programme
 from loyalty.policy import GestureState, Occasion
@@ -76,7 +77,8 @@ def plan_birthdays(at: datetime) -> int:
 def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
     """Write the cards whose moment has come and put them among the outgoing messages. Returns how many were taken up.
 
-    A card that cannot be written is dropped with the reason and stops no other (F24).
+    A card that cannot be written is dropped with the reason and stops no other (F24). Those that can be are put out together;
+    when one of them is refused, each by itself.
     """
     with transaction.atomic():
         due = list(
@@ -85,9 +87,26 @@ def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
             .select_related("customer")
             .order_by("send_at", "id")[:size]
         )
+        reached = _reached([gesture.customer_id for gesture in due])
+        cards: list[tuple[Gesture, outgoing.Draft]] = []
         for gesture in due:
-            lease.guarded(partial(_write, gesture, at=at), failed=partial(_not_written, gesture, at=at))
+            address = reached.get(gesture.customer_id, "")
+            lease.guarded(partial(_write, gesture, address, cards, at=at), failed=partial(_not_written, gesture, at=at))
+        if cards and not lease.guarded(partial(_put_out_together, cards, at=at), failed=_not_together):
+            for gesture, draft in cards:
+                lease.guarded(partial(_put_out, gesture, draft, at=at), failed=partial(_not_written, gesture, at=at))
     return len(due)
+
+
+def _reached(customer_ids: list[int]) -> dict[int, str]:
+    """The address of each customer that a card goes to: the first they gave."""
+    points = ContactPoint.objects.filter(customer__in=customer_ids, kind=ContactKind.EMAIL, unlinked_at=None)
+    return dict(points.order_by("-id").values_list("customer_id", "address"))
+
+
+def _not_together(trouble: Exception) -> None:
+    if lease.is_trouble_of_the_database(trouble):
+        raise trouble  # no fault of any card
 
 
 def _not_written(gesture: Gesture, trouble: Exception, *, at: datetime) -> None:
@@ -98,13 +117,9 @@ def _not_written(gesture: Gesture, trouble: Exception, *, at: datetime) -> None:
     _drop(gesture, f"not_written: {type(trouble).__name__}", at=at)
 
 
-@transaction.atomic
-def _write(gesture: Gesture, *, at: datetime) -> None:
+def _write(gesture: Gesture, address: str, cards: list[tuple[Gesture, outgoing.Draft]], *, at: datetime) -> None:
     customer = gesture.customer
-    address = (
-        ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id").first()
-    )
-    if address is None:
+    if not address:
         return _drop(gesture, "no_address", at=at)
     if policy.too_late(day=gesture.occasion_on, at=at, zone=_zone(customer)):
         return _drop(gesture, "day_has_passed", at=at)
@@ -116,29 +131,45 @@ def _write(gesture: Gesture, *, at: datetime) -> None:
         name=customer.display_name,
         stop_url=stop_url,
     )
-    message = outgoing.queue(
-        outgoing.Draft(
-            key=f"gesture:{gesture.key}",
-            kind=MessageKind.GESTURE,
-            purpose=customers.BIRTHDAY,
-            channel=Channel.EMAIL,
-            address=address.address,
-            subject=letter.subject,
-            text=letter.text,
-            html=letter.html,
-            concerns=f"gesture:{gesture.public_id}",
-            headers={
-                "Auto-Submitted": "auto-generated",
-                "List-Unsubscribe": f"<{stop_url}>",
-                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            },
-        ),
-        customer=customer,
-        at=at,
+    draft = outgoing.Draft(
+        key=f"gesture:{gesture.key}",
+        kind=MessageKind.GESTURE,
+        purpose=customers.BIRTHDAY,
+        channel=Channel.EMAIL,
+        address=address,
+        subject=letter.subject,
+        text=letter.text,
+        html=letter.html,
+        concerns=f"gesture:{gesture.public_id}",
+        headers={
+            "Auto-Submitted": "auto-generated",
+            "List-Unsubscribe": f"<{stop_url}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        },
     )
-    gesture.state, gesture.message = GestureState.QUEUED, message
-    gesture.save(update_fields=["state", "message"])
+    cards.append((gesture, draft))
     return None
+
+
+_QUEUED = """
+UPDATE loyalty_gesture SET state = 'queued', message_id = message
+FROM unnest(%(gestures)s::bigint[], %(messages)s::bigint[]) AS card (gesture, message)
+WHERE id = gesture RETURNING id
+"""
+
+
+@transaction.atomic
+def _put_out_together(cards: list[tuple[Gesture, outgoing.Draft]], *, at: datetime) -> None:
+    messages = outgoing.queue_each([(draft, gesture.customer) for gesture, draft in cards], at=at)
+    gestures = [gesture.pk for gesture, _draft in cards]
+    prepared(_QUEUED, {"gestures": gestures, "messages": [message.pk for message in messages]})
+
+
+@transaction.atomic
+def _put_out(gesture: Gesture, draft: outgoing.Draft, *, at: datetime) -> None:
+    gesture.message = outgoing.queue(draft, customer=gesture.customer, at=at)
+    gesture.state = GestureState.QUEUED
+    gesture.save(update_fields=["state", "message"])
 
 
 def _drop(gesture: Gesture, reason: str, *, at: datetime) -> None:

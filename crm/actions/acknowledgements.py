@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import QuerySet
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -14,8 +16,9 @@ from crm.actions import letters, outgoing
 from crm.actions.intake import Received
 from crm.channels import Channel, Part
 from crm.channels.email import reasons
-from crm.models import OutgoingMessage
+from crm.models import Conversation, OutgoingMessage, User
 from crm.policy import MessageKind, SenderToday, may_acknowledge
+from crm.together import Repeated, insert_together
 
 DAY = timedelta(days=1)
 ACKNOWLEDGED, FILES_REFUSED = "acknowledged:", "files:"
@@ -23,77 +26,105 @@ ACKNOWLEDGED, FILES_REFUSED = "acknowledged:", "files:"
 HEADERS = {"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All", "Precedence": "auto_reply"}
 
 
-def after(received: Received, files: Sequence[Part], *, is_proved: bool, is_other: bool, at: datetime) -> None:
+def after(
+    received: Received,
+    files: Sequence[Part],
+    *,
+    address: str,
+    acknowledged: int,
+    told_of_files: int,
+    is_proved: bool,
+    is_other: bool,
+    at: datetime,
+) -> None:
     """Acknowledge a mail that opened a matter, and tell of files that were not kept as they came.
 
-    Nobody gets more than a few of these a day, whatever comes from their address (M09, M26). Nothing the sender wrote is
-    repeated; names of files only to an address that is proved to be theirs. Somebody who wrote into another's matter gets
-    none. Written in the caller's transaction.
+    address: whose mail it was; acknowledged, told_of_files: how many of each notice it got within a day. Nobody gets more
+    than a few of these, whatever comes from their address (M09, M26). Nothing the sender wrote is repeated; names of files
+    only to an address that is proved to be theirs. Somebody who wrote into another's matter gets none. Written in the
+    caller's transaction.
     """
     kept_apart = [part for part in files if part.state != "stored"]
-    if is_other or not (received.opened or kept_apart):
+    acknowledges = received.opened and may_acknowledge(SenderToday(is_proved, acknowledged))
+    tells_of_files = bool(kept_apart) and may_acknowledge(SenderToday(is_proved, told_of_files))
+    if is_other or not (acknowledges or tells_of_files):
         return
-    point = received.interaction.contact_point
-    address = point.address if point is not None else ""
-    sent = _today(address, at=at)
-    owner = str(received.conversation.owner or "")
-    if received.opened and may_acknowledge(SenderToday(is_proved, sent[ACKNOWLEDGED])):
+    whom = _whom(received.conversation, address)
+    written: list[OutgoingMessage] = []
+    if acknowledges:
         promise = min(received.promises, key=lambda it: it.due_at)
-        _notice(
-            received,
-            "acknowledgement",
-            key=f"{ACKNOWLEDGED}{received.conversation.public_id}",
-            words={"owner": owner, "answer_by": promise.due_at},
-            address=address,
-            at=at,
+        written.append(
+            _notice(
+                received,
+                "acknowledgement",
+                key=f"{ACKNOWLEDGED}{received.conversation.public_id}",
+                words={"owner": whom.owner, "answer_by": promise.due_at},
+                whom=whom,
+                at=at,
+            )
         )
-    if kept_apart and may_acknowledge(SenderToday(is_proved, sent[FILES_REFUSED])):
-        with translation.override(letters.language_for(received.conversation.customer.language)):
+    if tells_of_files:
+        with translation.override(letters.language_for(whom.language)):
             named = [
                 (part.name if is_proved else _("file %(number)d") % {"number": number}, reasons.told(part.reason))
                 for number, part in enumerate(files, start=1)
                 if part.state != "stored"
             ]
-        _notice(
-            received,
-            "file_refused",
-            key=f"{FILES_REFUSED}{received.interaction.public_id}",
-            words={"owner": owner, "files": named},
-            address=address,
-            at=at,
+        written.append(
+            _notice(
+                received,
+                "file_refused",
+                key=f"{FILES_REFUSED}{received.interaction.public_id}",
+                words={"owner": whom.owner, "files": named},
+                whom=whom,
+                at=at,
+            )
         )
+    insert_together(*written)
+    dispatch.after_commit("outgoing.ready")
 
 
-def _today(address: str, *, at: datetime) -> dict[str, int]:
-    """How many notices of each kind this address got within a day."""
-    kinds = (ACKNOWLEDGED, FILES_REFUSED)
-    counted = OutgoingMessage.objects.filter(
-        kind=MessageKind.NOTICE, address=address, created_at__gt=at - DAY
-    ).aggregate(**{f"kind{number}": Count("pk", filter=Q(key__startswith=kind)) for number, kind in enumerate(kinds)})
-    return {kind: counted[f"kind{number}"] for number, kind in enumerate(kinds)}
+@dataclass(frozen=True, slots=True)
+class _Whom:
+    """Whom a notice goes to and how they are written to; owner: who looks after their matter, "" when nobody does."""
+
+    address: str
+    language: str
+    zone: str
+    owner: str
+
+
+def _written_to(pk: int) -> QuerySet[Conversation, tuple[Any, ...]]:
+    columns = ("customer__language", "customer__zone", "owner__display_name", "owner__email")
+    return Conversation.objects.filter(pk=pk).order_by("pk").values_list(*columns)
+
+
+_matter: Repeated[Conversation] = Repeated(_written_to, pk=3)
+
+
+def _whom(conversation: Conversation, address: str) -> _Whom:
+    language, zone, name, email = _matter.rows(pk=conversation.pk)[0]
+    return _Whom(address, language, zone, str(User(display_name=name or "", email=email)) if email else "")
 
 
 def _notice(
-    received: Received, template: str, *, key: str, words: dict[str, object], address: str, at: datetime
-) -> None:
+    received: Received, template: str, *, key: str, words: dict[str, object], whom: _Whom, at: datetime
+) -> OutgoingMessage:
     conversation, said = received.conversation, received.interaction
-    customer = conversation.customer
-    written = letters.render(f"crm/{template}", language=customer.language, zone=customer.zone, **words)
+    written = letters.render(f"crm/{template}", language=whom.language, zone=whom.zone, **words)
     thread = {"In-Reply-To": f"<{said.message_id}>", "References": f"<{said.message_id}>"} if said.message_id else {}
-    message = outgoing.written(
+    return outgoing.written(
         outgoing.Draft(
             key=key,
             kind=MessageKind.NOTICE,
             channel=Channel.EMAIL,
-            address=address,
+            address=whom.address,
             subject=written.subject,
             text=written.text,
             html=written.html,
             headers={**HEADERS, **thread},
         ),
-        customer=customer,
+        customer=conversation.customer,
         conversation=conversation,
         at=at,
     )
-    OutgoingMessage.objects.bulk_create([message], ignore_conflicts=True)
-    dispatch.after_commit("outgoing.ready")

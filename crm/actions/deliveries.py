@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from crm import dispatch, history
-from crm.actions import alerts, consent, endings, outgoing, promises, work
+from crm.actions import alerts, consent, endings, outcomes, outgoing, promises, work
 from crm.channels import statuses
 from crm.channels.email import Bounced, Mail
 from crm.channels.email.addresses import Addressed
@@ -233,7 +233,7 @@ def _told(
     at: datetime,
 ) -> None:
     if message.unknown_outcomes and message.state != OutgoingState.ACCEPTED:
-        outgoing.was_accepted(message, at=event_at)  # nobody knew whether it had arrived; now somebody says so
+        outcomes.was_accepted(message, at=event_at)  # nobody knew whether it had arrived; now somebody says so
     conversation = None  # locks in the order in which accepting takes them: matter, customer, message
     if message.conversation_id:
         conversation = Conversation.objects.select_for_update(of=("self",)).get(pk=message.conversation_id)

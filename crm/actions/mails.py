@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models.functions import Now
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
 from django.utils.translation import gettext as _
+from psycopg.types.json import Jsonb
 
 from crm import dispatch
 from crm.actions import correspondence, deliveries, identity, intake, lease, mailboxes
@@ -20,9 +20,23 @@ from crm.channels import email as mail_channel
 from crm.channels.email import addresses
 from crm.models import Conversation, RawItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
+from crm.together import prepared
 
 MAIL = "mail:"
 """What the source of a raw mail begins with; other raw items are kept as evidence and not read as mail."""
+
+
+_KEEP = """
+INSERT INTO crm_rawitem (public_id, source, external_id, content, label, received_at, facts, state, kind, reason, attempt,
+                         lease_until)
+VALUES (%(public_id)s, %(source)s, %(external_id)s, %(content)s, %(label)s, %(at)s, %(facts)s, %(state)s, '', '', 0,
+        statement_timestamp() + %(lease)s::interval)
+ON CONFLICT DO NOTHING RETURNING id, lease_until
+"""
+_READ = """
+UPDATE crm_rawitem SET state = %(state)s, kind = %(kind)s, reason = %(reason)s, lease_until = NULL, about_id = %(about)s
+WHERE id = %(id)s RETURNING id
+"""
 
 
 def keep_raw(
@@ -46,12 +60,26 @@ def keep_raw(
     item = RawItem(
         source=source, external_id=external_id, content=content, label=label[:300], received_at=at, facts=facts or {}
     )
-    if leased:
-        item.state, item.lease_until = WorkState.CLAIMED, Now() + settings.EVENHAND_LEASE
-    with transaction.atomic():
-        RawItem.objects.bulk_create([item], ignore_conflicts=True)
-        dispatch.after_commit("raw.kept")
-    return RawItem.objects.get(source=source, external_id=external_id)
+    item.state = WorkState.CLAIMED if leased else WorkState.READY
+    kept = prepared(
+        _KEEP,
+        {
+            "public_id": item.public_id,
+            "source": source,
+            "external_id": external_id,
+            "content": content,
+            "label": item.label,
+            "at": at,
+            "facts": Jsonb(item.facts),
+            "state": str(item.state),
+            "lease": settings.EVENHAND_LEASE if leased else None,
+        },
+    )
+    dispatch.after_commit("raw.kept")
+    if not kept:
+        return RawItem.objects.get(source=source, external_id=external_id)
+    (item.pk, item.lease_until), item._state.adding, item._state.db = kept[0], False, DEFAULT_DB_ALIAS
+    return item
 
 
 def read_raw(item: RawItem, *, at: datetime) -> Received | None:
@@ -79,20 +107,23 @@ def _reached_us_at(item: RawItem) -> datetime:
 def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received | None:
     received = None
     with transaction.atomic():
-        mine = RawItem.objects.select_for_update(of=("self",)).defer("content").get(pk=item.pk)
-        if mine.state in (WorkState.DONE, WorkState.PARKED):
+        sender = correspondence.sender_of(item, mail, at=at)
+        if sender.raw_state in (WorkState.DONE, WorkState.PARKED):
             return None
         kind, reason = mail.kind, mail.reason
-        addressed = addresses.read((*_envelope(mine), *mail.delivered_to, *mail.recipients))
+        addressed = addresses.read((*_envelope(item), *mail.delivered_to, *mail.recipients))
         if mail.opens_or_joins_conversation and addresses.is_ours(mail.customer or ""):
             kind, reason = "own_notification", "own_domain: It claims to come from one of our reply addresses."
         elif mail.opens_or_joins_conversation:
-            received = _said(mine, mail, addressed, at=at)
+            received = _said(item, mail, addressed, sender=sender, at=at)
         else:
-            mine.about = _by_a_machine(mine, mail, addressed, at=at)
-        mine.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
-        mine.kind, mine.reason, mine.lease_until = kind, reason[:300], None
-        mine.save(update_fields=["state", "kind", "reason", "lease_until", "about"])
+            item.about = _by_a_machine(item, mail, addressed, at=at)
+        item.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
+        item.kind, item.reason, item.lease_until = kind, reason[:300], None
+        prepared(
+            _READ,
+            {"id": item.pk, "state": str(item.state), "kind": kind, "reason": item.reason, "about": item.about_id},
+        )
     return received
 
 
@@ -118,12 +149,13 @@ def _said(
     mail: mail_channel.Mail,
     addressed: addresses.Addressed | None,
     *,
+    sender: correspondence.Sender,
     at: datetime,
     is_answered: bool = True,
 ) -> Received:
     message = mail_channel.as_message(mail, source=item.source, external_id=item.external_id)
     message = replace(message, held_at=item.received_at)
-    return correspondence.take_in(message, mail, addressed, raw=item, at=at, is_answered=is_answered)
+    return correspondence.take_in(message, mail, addressed, raw=item, sender=sender, at=at, is_answered=is_answered)
 
 
 def take_in_anyway(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received:
@@ -132,7 +164,8 @@ def take_in_anyway(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> R
     Its promises count from when it reached us. Raises intake.NothingSaid, identity.UnusableAddress.
     """
     addressed = addresses.read((*_envelope(item), *mail.delivered_to, *mail.recipients))
-    return _said(item, mail, addressed, at=at, is_answered=False)
+    sender = correspondence.sender_of(item, mail, at=at)
+    return _said(item, mail, addressed, sender=sender, at=at, is_answered=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import lease, promises, reply_addresses, work
+from crm.actions import lease, outcomes, reply_addresses
 from crm.channels import Channel
 from crm.channels.app import AppSender
 from crm.channels.email import addresses
-from crm.channels.sending import Handed, Outbound, Outcome, Sender
+from crm.channels.sending import Outbound, Outcome, Sender
 from crm.channels.smtp import MailSender, message_id
-from crm.models import Consent, Conversation, Customer, DeliveryEvent, Hold, Interaction, OutgoingMessage, User
+from crm.models import (
+    Consent,
+    Conversation,
+    Customer,
+    HistoryEntry,
+    Hold,
+    Interaction,
+    OutgoingMessage,
+    User,
+)
 from crm.policy import (
     ATTEMPTS_BEFORE_PARKING,
     OUTGOING_NEXT,
     SENDING_GIVEN_UP_AFTER,
-    ConversationState,
-    Delivery,
     MessageKind,
     OutgoingState,
-    PromiseKind,
     StopFacts,
-    WorkState,
-    after_failure,
-    after_unknown_outcome,
     has_one_click,
-    next_attempt_at,
     reason_to_stop,
 )
+from crm.together import Repeated, prepared
 
 logger = logging.getLogger(__name__)
+
+ref_of = outcomes.ref_of
 
 SENDERS: dict[str, Callable[[], Sender]] = {Channel.EMAIL: MailSender, Channel.APP: AppSender}
 """The providers that can carry a message out, by medium."""
 
 BATCH = 20
-UNREACHABLE_AGAIN_AFTER = timedelta(seconds=30)
-"""When a provider that did not answer at all is tried again; one try per batch, so nothing burns its attempts (F31)."""
-
-
-LONGEST_WAIT = timedelta(days=1)
-"""The longest time for which a provider that asks us to wait is left alone (F33)."""
 
 
 class NoWayOut(ValueError):
@@ -148,14 +146,29 @@ def queue(
         if (standing.text, standing.address) != (draft.text, draft.address):
             raise DifferentContent(_("This message was already written with other words.")) from None
         return standing
-    history.record(customer, "message.queued", ref=ref_of(message), by=signed_by, at=at, detail={"kind": draft.kind})
+    history.record(
+        customer, "message.queued", ref=outcomes.ref_of(message), by=signed_by, at=at, detail={"kind": draft.kind}
+    )
     dispatch.after_commit("outgoing.ready")
     return message
 
 
-def ref_of(message: OutgoingMessage) -> str:
-    """What history entries and work items call this message."""
-    return f"outgoing:{message.public_id}"
+@transaction.atomic
+def queue_each(drafts: Sequence[tuple[Draft, Customer]], *, at: datetime) -> list[OutgoingMessage]:
+    """Queue several messages that belong to no conversation, in two statements; what `queue` does for each.
+
+    Raises IntegrityError when one of the keys is known; then none is queued.
+    """
+    messages = [written(draft, customer=customer, at=at) for draft, customer in drafts]
+    OutgoingMessage.objects.bulk_create(messages)
+    HistoryEntry.objects.bulk_create(
+        history.entry(
+            one.customer, "message.queued", ref=outcomes.ref_of(one), by=None, at=at, detail={"kind": str(one.kind)}
+        )
+        for one in messages
+    )
+    dispatch.after_commit("outgoing.ready")
+    return messages
 
 
 @transaction.atomic
@@ -175,7 +188,9 @@ def release(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
         )
     message.state, message.reason, message.failures, message.send_after = OutgoingState.READY, "", 0, at
     message.save(update_fields=["state", "reason", "failures", "send_after"])
-    history.record(message.customer, "message.released", ref=ref_of(message), by=by, at=at, detail={"before": before})
+    history.record(
+        message.customer, "message.released", ref=outcomes.ref_of(message), by=by, at=at, detail={"before": before}
+    )
     dispatch.after_commit("outgoing.ready")
     return message
 
@@ -190,8 +205,10 @@ def cancel(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
         )
     before, message.state = message.state, OutgoingState.CANCELLED
     message.save(update_fields=["state"])
-    history.record(message.customer, "message.cancelled", ref=ref_of(message), by=by, at=at, detail={"before": before})
-    _give_back(message, at=at)
+    history.record(
+        message.customer, "message.cancelled", ref=outcomes.ref_of(message), by=by, at=at, detail={"before": before}
+    )
+    outcomes.give_back(message, at=at)
     return message
 
 
@@ -229,7 +246,7 @@ def _hand_over(
     message: OutgoingMessage, lines: dict[str, Sender], unreachable: dict[str, str], *, reply_to: str, at: datetime
 ) -> None:
     if message.channel in unreachable:
-        _back(message, unreachable[message.channel], at=at)
+        outcomes.back(message, unreachable[message.channel], at=at)
         return
     if not _begin_handing(message, at=at):
         return
@@ -242,7 +259,7 @@ def _hand_over(
     if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):
         # The other side may have hung up with its refusal (421); on a dead line the next outcome would be unknown.
         lines.pop(message.channel).__exit__(None, None, None)
-    _settle(message, handed, at=at + timedelta(seconds=int(time.monotonic() - began)))
+    outcomes.settle(message, handed, at=at + timedelta(seconds=int(time.monotonic() - began)))
 
 
 def _stumbled(message: OutgoingMessage, trouble: Exception, *, at: datetime) -> None:
@@ -251,7 +268,7 @@ def _stumbled(message: OutgoingMessage, trouble: Exception, *, at: datetime) -> 
         logger.warning("Message %s waits for the database (%s).", message.pk, type(trouble).__name__)
         return  # its lease ends by itself, and what came of it is decided then
     logger.exception("Message %s could not be handed over.", message.pk, exc_info=trouble)
-    _unknown(message, _("something unforeseen happened (%(what)s)") % {"what": type(trouble).__name__}, at=at)
+    outcomes.unknown(message, _("something unforeseen happened (%(what)s)") % {"what": type(trouble).__name__}, at=at)
 
 
 def _outbound(message: OutgoingMessage, *, reply_to: str) -> Outbound:
@@ -269,167 +286,75 @@ def _outbound(message: OutgoingMessage, *, reply_to: str) -> Outbound:
     )
 
 
-def _mine(message: OutgoingMessage, *states: OutgoingState) -> Any:
-    """The row as long as this attempt still owns it: the fence of every write."""
-    return OutgoingMessage.objects.filter(pk=message.pk, attempt=message.attempt, state__in=states)
-
-
 def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
     """Check once more whether it may leave, and commit that it is being handed over. Says whether to go on."""
     if message.failures >= ATTEMPTS_BEFORE_PARKING and at > message.created_at + SENDING_GIVEN_UP_AFTER:
-        _park(message, _("Tried for four days without success."), at=at)
+        outcomes.park(message, _("Tried for four days without success."), at=at)
         return False
     with transaction.atomic():
-        mine = _mine(message, OutgoingState.CLAIMED)
-        # Against a withdrawal or a hold in this moment. Rows that only point at the customer need not wait: whoever
-        # stops this message (its row first, then history) and we would wait for each other.
-        customer = Customer.objects.select_for_update(of=("self",), no_key=True).get(pk=message.customer_id)
-        if not mine.select_for_update().exists():
+        told = {
+            "id": message.pk,
+            "attempt": message.attempt,
+            "customer": message.customer_id,
+            "lease": settings.EVENHAND_LEASE,
+        }
+        status, owned = prepared(_BEGIN, told)[0]
+        if owned is None:
             return False
-        reason = reason_to_stop(_stop_facts(message, customer, at=at))
+        reason = reason_to_stop(_stop_facts(message, status, at=at))
         if message.channel not in SENDERS:
             reason = "no_provider"
         if reason:
-            mine.update(state=OutgoingState.HELD, reason=reason, lease_until=None)
-            history.record(customer, "message.held", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
+            outcomes.mine(message, OutgoingState.HANDING).update(
+                state=OutgoingState.HELD, reason=reason, lease_until=None
+            )
+            history.record(
+                message.customer,
+                "message.held",
+                ref=outcomes.ref_of(message),
+                by=None,
+                at=at,
+                detail={"reason": reason},
+            )
             return False
-        # The lease starts anew: those before it in the batch may have used it up.
-        return bool(mine.update(state=OutgoingState.HANDING, lease_until=Now() + settings.EVENHAND_LEASE))
+    return True
 
 
-def _stop_facts(message: OutgoingMessage, customer: Customer, *, at: datetime) -> StopFacts:
+_BEGIN = """
+WITH whom AS (SELECT status FROM crm_customer WHERE id = %(customer)s FOR NO KEY UPDATE),
+mine AS (UPDATE crm_outgoingmessage SET state = 'handing', lease_until = statement_timestamp() + %(lease)s
+         WHERE id = %(id)s AND attempt = %(attempt)s AND state = 'claimed' AND EXISTS (SELECT FROM whom) RETURNING id)
+SELECT whom.status, mine.id FROM whom LEFT JOIN mine ON true
+"""
+"""Lock the customer, against a withdrawal or a hold in this moment, and then begin to hand over if the attempt still owns the row.
+
+Rows that only point at the customer need not wait: whoever stops this message (its row first, then history) and we would wait
+for each other. The lease starts anew, since those before it in the batch may have used it up.
+"""
+
+
+def _outreach(customer: int, purpose: str, at: datetime) -> QuerySet[Customer, tuple[Any, ...]]:
+    newest = Consent.objects.filter(customer=customer, purpose=purpose).order_by("-at", "-id")
+    holds = Hold.objects.active(at).filter(customer=customer)
+    found = Customer.objects.filter(pk=customer).order_by("pk")
+    return found.values_list(Exists(holds), Subquery(newest.values("state")[:1]))
+
+
+_may_reach: Repeated[Customer] = Repeated(
+    _outreach, customer=3, purpose="a purpose", at=datetime(2000, 1, 1, tzinfo=UTC)
+)
+
+
+def _stop_facts(message: OutgoingMessage, status: str, *, at: datetime) -> StopFacts:
+    """What may stop this message, read after its customer was locked; status: theirs."""
     if message.kind == MessageKind.SERVICE:
-        return StopFacts(MessageKind.SERVICE, customer.status, has_outreach_hold=False, has_consent=True)
-    newest = Consent.objects.filter(customer=customer, purpose=message.purpose).order_by("-at", "-id").first()
+        return StopFacts(MessageKind.SERVICE, status, has_outreach_hold=False, has_consent=True)
+    held, consented = _may_reach.rows(customer=message.customer_id, purpose=message.purpose, at=at)[0]
     return StopFacts(
         kind=MessageKind(message.kind),
-        customer_status=customer.status,
-        has_outreach_hold=Hold.objects.active(at).filter(customer=customer).exists(),
-        has_consent=newest is not None and newest.state == "granted",
-    )
-
-
-def _settle(message: OutgoingMessage, handed: Handed, *, at: datetime) -> None:
-    """Write down what came of handing a message over; nothing when another attempt owns the row by now."""
-    if handed.outcome == Outcome.ACCEPTED:
-        _accepted(message, at=at, provider_id=handed.provider_id)
-    elif handed.outcome == Outcome.REFUSED:
-        _refused(message, handed.reason, at=at)
-    elif handed.outcome == Outcome.UNKNOWN:
-        _unknown(message, handed.reason, at=at)
-    elif handed.outcome == Outcome.UNREACHABLE:
-        _back(message, handed.reason, at=at)
-    else:
-        failures = message.failures + 1
-        _mine(message, OutgoingState.HANDING).update(
-            state=OutgoingState.READY,
-            reason=handed.reason,
-            failures=failures,
-            lease_until=None,
-            send_after=max(
-                next_attempt_at(failures, at=at, spread=secrets.randbelow(1000) / 1000),
-                at + min(handed.wait, LONGEST_WAIT),
-            ),
-        )
-
-
-def was_accepted(message: OutgoingMessage, *, at: datetime) -> None:
-    """Note that a message whose outcome nobody knew had arrived: its provider reports on it. at: when it says it happened."""
-    _accepted(message, at=at)
-
-
-@transaction.atomic
-def _accepted(message: OutgoingMessage, *, at: datetime, provider_id: str = "") -> None:
-    conversation = None
-    if message.conversation_id:
-        conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
-    # A worker that slept past its lease still knows that this one arrived, as long as nobody took it up again.
-    known = (OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
-    owned = _mine(message, *known).update(
-        state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None, provider_id=provider_id[:200]
-    )
-    if not owned:
-        logger.warning("Message %s was accepted after another attempt took it over.", message.pk)
-        return
-    # A provider's news may be quicker than our own note of handing it over.
-    came_back = DeliveryEvent.objects.filter(message=message, kind=Delivery.BOUNCED).exists()
-    if came_back:
-        _give_back(message, at=at)
-    elif conversation is not None:
-        if message.meets:
-            promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
-        conversation.last_outbound_at = at if message.kind == MessageKind.SERVICE else conversation.last_outbound_at
-        answers = PromiseKind.FIRST_RESPONSE in message.meets
-        conversation.first_answer_at = conversation.first_answer_at or (at if answers else None)
-        conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
-    history.record(
-        message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind}
-    )
-    if message.concerns and not came_back:
-        work.follow("outgoing.accepted", ref=message.concerns, at=at)
-
-
-@transaction.atomic
-def _refused(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
-    if not _mine(message, OutgoingState.HANDING).update(state=OutgoingState.REFUSED, reason=reason, lease_until=None):
-        return
-    history.record(message.customer, "message.refused", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
-    _give_back(message, at=at)
-
-
-@transaction.atomic
-def _park(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
-    """Set a message aside where people see it."""
-    mine = _mine(message, OutgoingState.CLAIMED, OutgoingState.HANDING)
-    if not mine.update(state=OutgoingState.PARKED, reason=reason, failures=F("failures") + 1, lease_until=None):
-        return
-    history.record(message.customer, "message.parked", ref=ref_of(message), by=None, at=at, detail={"reason": reason})
-    _give_back(message, at=at)
-
-
-def _give_back(message: OutgoingMessage, *, at: datetime) -> None:
-    """An answer that did not reach the customer puts the matter back on its owner's desk; the promise was never met."""
-    if not message.conversation_id or not message.meets:
-        return
-    conversation = Conversation.objects.select_for_update().get(pk=message.conversation_id)
-    if conversation.state == ConversationState.WAITING:
-        conversation.state = ConversationState.OPEN
-        promises.keep_running(conversation, at=at)
-        conversation.save(update_fields=["state", "due_at"])
-
-
-@transaction.atomic
-def _unknown(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
-    """Record an unknown outcome, then let policy say whether words are repeated or value waits for a person.
-
-    After the third it is parked: the customer may have three copies by now, and a person looks before a fourth.
-    """
-    follows = after_unknown_outcome(has_value=message.has_value)
-    if follows == OutgoingState.READY and after_failure(message.unknown_outcomes + 1) == WorkState.PARKED:
-        follows = OutgoingState.PARKED
-    changed = _mine(message, OutgoingState.CLAIMED, OutgoingState.HANDING).update(
-        state=follows,
-        reason=reason,
-        unknown_outcomes=F("unknown_outcomes") + 1,
-        failures=F("failures") + 1,
-        lease_until=None,
-        send_after=next_attempt_at(message.failures + 1, at=at, spread=secrets.randbelow(1000) / 1000),
-    )
-    if not changed:
-        return
-    detail = {"then": follows, "reason": reason}
-    history.record(message.customer, "message.outcome_unknown", ref=ref_of(message), by=None, at=at, detail=detail)
-    if follows == OutgoingState.PARKED:
-        _give_back(message, at=at)
-
-
-def _back(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
-    """Put a message back that never left; nobody answered, so the attempt does not count against it."""
-    _mine(message, OutgoingState.CLAIMED, OutgoingState.HANDING).update(
-        state=OutgoingState.READY,
-        reason=reason,
-        lease_until=None,
-        send_after=at + UNREACHABLE_AGAIN_AFTER,
+        customer_status=status,
+        has_outreach_hold=held,
+        has_consent=consented == "granted",
     )
 
 
@@ -441,5 +366,5 @@ def _settle_lost(*, at: datetime) -> int:
         ]
     )
     for message in lost:
-        _unknown(message, _("the worker stopped while handing it over"), at=at)
+        outcomes.unknown(message, _("the worker stopped while handing it over"), at=at)
     return len(lost)

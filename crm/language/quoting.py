@@ -100,6 +100,7 @@ def _kinds(lines: list[str]) -> list[Line]:
     kinds = [Line.TEXT] * len(lines)
     fences = [at for at, line in enumerate(lines) if _FENCE.match(line)]
     code = {at for opened, closed in zip(fences[::2], fences[1::2], strict=False) for at in range(opened, closed + 1)}
+    closings = _closings(lines)
     at = tries = 0
     while at < len(lines):
         line = lines[at]
@@ -125,7 +126,7 @@ def _kinds(lines: list[str]) -> list[Line]:
             and _DEVICE.match(line.strip(_BLANK))
         ):
             kinds[at] = Line.DEVICE
-        elif tries < MAX_INTRO_TRIES and _may_open(line.strip(_BLANK)):
+        elif tries < MAX_INTRO_TRIES and closings[at] <= at + MAX_INTRO_LINES and _may_open(line.strip(_BLANK)):
             tries += 1
             end = _intro_end(lines, at) or at
             kinds[at:end] = [Line.INTRO] * (end - at)
@@ -138,6 +139,23 @@ def _kinds(lines: list[str]) -> list[Line]:
         if between and len(lines[at - 1]) >= _BROKEN_WRAP_CHARS and lines[at][:1].islower():
             kinds[at] = Line.QUOTE
     return kinds
+
+
+def _closings(lines: list[str]) -> list[int]:
+    """For each line, the first one from it on with which an introduction can end: a colon, "--", or a quote that follows.
+
+    Looked at before the phrases, which are many: hardly a line of prose is near one.
+    """
+    found = [len(lines) + MAX_INTRO_LINES] * len(lines)
+    nearest, before_quote = len(lines) + MAX_INTRO_LINES, False
+    for at in range(len(lines) - 1, -1, -1):
+        line = lines[at].strip(_BLANK)
+        if before_quote or line.endswith("--") or line.strip(_BLANK + "-_*—|").endswith((":", "：", "︰")):
+            nearest = at
+        if line:
+            before_quote = bool(_QUOTE.match(line))
+        found[at] = nearest
+    return found
 
 
 def _last_spoken(kinds: list[Line], before: int) -> Line:

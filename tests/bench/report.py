@@ -18,13 +18,9 @@ MARKS = {True: "[green]pass[/]", False: "[red]FAIL[/]", None: "[yellow]not measu
 
 NOT_YET = {
     2: "there is no batch endpoint yet",
-    3: "its benchmark is not written yet",
-    4: "its benchmark is not written yet",
-    5: "its benchmark is not written yet",
     8: "its benchmark is not written yet",
     9: "there is no search yet",
     11: "there is no parity audit yet",
-    12: "its benchmark is not written yet",
     14: "its benchmark is not written yet",
     16: "its benchmark is not written yet",
     17: "its benchmark is not written yet",

@@ -111,11 +111,21 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of some processes since they started; of those that ended, nothing."""
+def command_of(pid: int) -> bytes:
+    """How a process was started; nothing when it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def cpu_seconds(pids: list[int], *, with_ended: bool = False) -> float:
+    """User and system time of some processes since they started; of those that ended, nothing.
+
+    with_ended: that of their own children which have ended, too.
+    """
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
             parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(parts[11]) + int(parts[12])
+            total += sum(int(part) for part in parts[11 : 15 if with_ended else 13])
     return total / TICKS

@@ -104,6 +104,36 @@ def test_whoever_has_no_address_is_not_written_to():
     assert Gesture.objects.get().reason == "no_address"
 
 
+def test_a_card_that_is_refused_stops_no_other_one_written_with_it_F24():
+    told_birthday(sender_address="ann@home.example")
+    told_birthday(sender_address="ben@home.example")
+    actions.plan_birthdays(NOON)
+    first, second = Gesture.objects.order_by("send_at", "id")
+    draft = outgoing.Draft(
+        key=f"gesture:{first.key}", kind="service", channel="email", address="x@home.example", subject="", text="else"
+    )
+    outgoing.queue(draft, customer=first.customer, at=NOON)
+    assert actions.write_batch(at=EVENING) == 2
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, first.reason) == ("dropped", "not_written: DifferentContent")
+    assert (second.state, second.message.key) == ("queued", f"gesture:{second.key}")
+    assert HistoryEntry.objects.filter(verb="message.queued", customer=second.customer).count() == 1
+
+
+def test_a_batch_of_cards_takes_the_same_statements_for_two_and_for_six_GOAL12(django_assert_max_num_queries):
+    counts = []
+    for day, number in ((2, 2), (3, 6)):
+        for one in range(number):
+            told_birthday(day=day, sender_address=f"many{day}{one}@home.example")
+        at = NOON + timedelta(days=day - 2)
+        actions.plan_birthdays(at)
+        with django_assert_max_num_queries(40) as asked:
+            assert actions.write_batch(at=at + timedelta(hours=9)) == number
+        counts.append(len(asked.captured_queries))
+    assert counts[0] == counts[1]
+
+
 def test_there_is_no_such_day():
     customer = customers.welcome("Carla", at=NOON)
     for month, day in [(13, 1), (2, 30), (4, 31), (0, 1)]:

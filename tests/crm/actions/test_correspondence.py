@@ -472,3 +472,28 @@ def test_our_mails_carry_their_own_return_path_and_reply_address(settings: Any, 
     sent = {one.to[0]: one for one in django_mail.outbox if answer.subject in one.subject}["carla@home.example"]
     assert sent.reply_to == [reply_to]
     assert addresses.return_address(answer.public_id) in (sent.from_email, getattr(sent, "envelope_sender", ""))
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_mail_of_somebody_new_is_kept_by_one_statement_and_taken_in_by_six_GOAL3(django_assert_max_num_queries):
+    mailed(sender="warm@home.example", vouched=True)
+    raw = raw_mail("A new matter.", sender="counted@home.example")
+    with django_assert_max_num_queries(7) as kept:
+        item = mails.keep_raw(raw, source="mail:test", label="", at=NOON, leased=True)
+    assert len(kept.captured_queries) == 1
+    with django_assert_max_num_queries(20) as read:
+        assert mails.read_now(item, at=NOON).received.opened
+    said_to_it = [query["sql"] for query in read.captured_queries if "SAVEPOINT" not in query["sql"]]
+    assert len(said_to_it) == 6, said_to_it
+
+
+def test_the_same_mail_kept_again_is_the_same_item_with_its_own_time_GOAL5():
+    raw = raw_mail("Twice.", sender="twice@home.example")
+    first = mails.keep_raw(raw, source="mail:test", label="", at=NOON, leased=True)
+    again = mails.keep_raw(raw, source="mail:test", label="other", at=NOON + HOUR)
+    assert again.pk == first.pk
+    assert (again.received_at, again.label, again.state) == (NOON, "", WorkState.CLAIMED)
+    assert first.lease_until == again.lease_until
+    assert RawItem.objects.get().pk == first.pk

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crm.actions import consent, deliveries, desk, intake, mails, outgoing, promises
+from crm.actions import consent, deliveries, desk, intake, mails, outcomes, outgoing, promises
 from crm.channels import email as mail_channel
 from crm.channels.email.addresses import read as read_address
 from crm.channels.email.addresses import return_address
@@ -43,7 +43,7 @@ def accepted(message: OutgoingMessage, *, at: Any = SOON, provider_id: str = "pm
     """Handed over and accepted, as the sending lane does it."""
     OutgoingMessage.objects.filter(pk=message.pk).update(state=OutgoingState.HANDING, attempt=1, lease_until=at)
     message = now(message)
-    outgoing._settle(message, Handed(Outcome.ACCEPTED, provider_id=provider_id), at=at)
+    outcomes.settle(message, Handed(Outcome.ACCEPTED, provider_id=provider_id), at=at)
     return now(message)
 
 
@@ -287,7 +287,7 @@ def test_a_bounce_that_is_quicker_than_our_own_note_keeps_no_promise():
     OutgoingMessage.objects.filter(pk=message.pk).update(state=OutgoingState.HANDING, attempt=1, lease_until=NOON)
 
     deliveries.report(news(key=message.public_id, provider_id="", event_at=SOON), at=SOON)
-    outgoing._settle(now(message), Handed(Outcome.ACCEPTED, provider_id="pm-1"), at=SOON)
+    outcomes.settle(now(message), Handed(Outcome.ACCEPTED, provider_id="pm-1"), at=SOON)
 
     assert (now(message).state, now(message).delivery) == (OutgoingState.ACCEPTED, Delivery.BOUNCED)
     assert first_answer(message).met_at is None
@@ -301,7 +301,7 @@ def test_a_report_settles_an_outcome_that_nobody_knew():
     """The line broke before the answer; what the provider reports says that it had arrived (reliability 14: look up)."""
     message = answered()
     OutgoingMessage.objects.filter(pk=message.pk).update(state=OutgoingState.HANDING, attempt=1, lease_until=NOON)
-    outgoing._settle(now(message), Handed(Outcome.UNKNOWN, "the line broke"), at=SOON)
+    outcomes.settle(now(message), Handed(Outcome.UNKNOWN, "the line broke"), at=SOON)
     assert now(message).state == OutgoingState.READY
 
     deliveries.report(news("delivered", key=message.public_id, provider_id="", event_at=SOON), at=LATER)
