@@ -225,6 +225,10 @@ EVENHAND_INBOUND_DOMAIN = env.str(
 EVENHAND_UNDO_FOR = timedelta(seconds=_setting("EVENHAND_UNDO_SECONDS", int, 15))
 # Names of our own border mail servers: only a Received stamp of theirs says when a mail reached us.
 EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))
+# Processes that read mail, for each of ours that needs one. 0 reads in our own, without limits on time and memory.
+EVENHAND_MAIL_READERS = _setting("EVENHAND_MAIL_READERS", int, 1)
+if not 0 <= EVENHAND_MAIL_READERS <= 16:
+    raise ImproperlyConfigured("EVENHAND_MAIL_READERS must be a number from 0 to 16.")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = EVENHAND_MAIL_FROM
 
 # --- people ---------------------------------------------------------------------------------------------------------

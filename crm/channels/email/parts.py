@@ -125,6 +125,9 @@ def cut(raw: bytes) -> Parts:
             waiting.append(
                 (headers.parse(raw, region_start, inner_end), inner_start, region_end, depth + 1, within, default)
             )
+    if not leaves and "too_deep" in faults:
+        # Whoever nests so deep means harm or fell over a broken program; what is there is shown as it came.
+        leaves.append(Leaf(top, "text/plain", {}, body_start, len(raw), 0, is_cut))
     return Parts(raw, top, body_start, tuple(leaves), tuple(dict.fromkeys(faults)))
 
 
@@ -188,7 +191,7 @@ def bodies(parts: Parts) -> tuple[str, str, bool]:
             differ = True
             texts.append(read)
     text = "\n".join(each.strip("\n") for each in texts if each.strip())
-    return text[:MAX_TEXT_CHARS], "\n".join(pages)[:MAX_HTML_CHARS], differ
+    return html.shortened(text, limit=MAX_TEXT_CHARS), "\n".join(pages)[:MAX_HTML_CHARS], differ
 
 
 def _says_more(page: str, plain: str) -> bool:
