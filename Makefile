@@ -10,7 +10,7 @@ BIN := .venv/bin
 export EVENHAND_STARTED_AT := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench calibrate simulate metamorphic migrations lock clean-data help
+.PHONY: run test check bench calibrate simulate metamorphic fuzz migrations lock clean-data help
 
 run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -37,6 +37,9 @@ simulate: .venv/.ok-test  ## play the same people through several orders of the 
 
 metamorphic: .venv/.ok-test  ## 100,000 random stories per promise: the channel, the audience and the tone change nothing
 	EVENHAND_STORIES=100000 $(BIN)/python -m pytest --timeout=7200 -m metamorphic $(ARGS)
+
+fuzz: .venv/.ok-test  ## read 100,000 spoilt mails and say whether one crashed, got stuck or was lost (ARGS="--seed 2")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 migrations: .venv/.ok  ## write migrations for changed models
 	$(BIN)/python manage.py makemigrations
