@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tests.fuzz import mutations
+from tests.fuzz.compared import compare
 from tests.fuzz.run import BAD, Tally, run, whole_mails
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,11 +55,19 @@ def main() -> int:
         "--findings", type=Path, default=ROOT / ".data" / "fuzz", help="folder for mails treated badly"
     )
     options.add_argument("--show", type=int, help="write the mail of this number to standard output and end")
+    options.add_argument(
+        "--compare", action="store_true", help="hold our reading against the standard library's and end"
+    )
     given = options.parse_args()
     console = Console(stderr=True)
     outside = outside_data()
     if given.show is not None:
         sys.stdout.buffer.write(mutations.mail(given.show, seed=given.seed, whole=whole_mails(outside)))
+        return 0
+    if given.compare:
+        whole = whole_mails(outside)
+        spoilt = (mutations.mail(number, seed=given.seed, whole=whole) for number in range(given.mails))
+        sys.stdout.write(f"whole: {compare(whole)}\nspoilt: {compare(spoilt)}\n")
         return 0
     console.print(
         f"seed {given.seed}, {len(whole_mails(outside))} whole mails" + ("" if outside else " (no outside data)")

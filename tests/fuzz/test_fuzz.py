@@ -138,3 +138,14 @@ def test_m15_only_the_headers_of_a_mail_without_a_blank_line_are_looked_through(
     raw = b"From: ann@x.example\n" + b"X: y\n" * 200_000
     assert headers.end_of_headers(raw, 0, len(raw)) == (len(raw), len(raw))
     assert "headers_cut" in parts.cut(raw).faults
+
+
+def test_m15_old_line_ends_are_read_also_where_a_server_added_a_line_of_its_own():
+    read = email.read(
+        b"From ann@x.example Mon Mar  2 12:00:00 2026\nFrom: ann@x.example\rSubject: Lamp\r\rThe lamp\rbroke.\r"
+    )
+    assert (read.customer, read.subject, read.text) == ("ann@x.example", "Lamp", "The lamp\nbroke.")
+
+    for ends in (b"\r\n", b"\n", b"\r\r\n", b"\r"):
+        read = email.read(ends.join([b"From: ann@x.example", b"Subject: Lamp", b"", b"The lamp", b"broke.", b""]))
+        assert (read.subject, read.text.split()) == ("Lamp", ["The", "lamp", "broke."]), ends

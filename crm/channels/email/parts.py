@@ -23,6 +23,7 @@ MAX_TEXT_CHARS: Final = 400_000  # of text kept
 MAX_HTML_CHARS: Final = 2_000_000  # of HTML kept
 MAX_BOUNDARY_BYTES: Final = 200  # RFC 2046 says 70; some programs write more
 
+_LINE_ENDS_OF: Final = 64 * 1024  # bytes from which the line ends of a mail are told
 _COMPARED_CHARS: Final = 20_000
 _COMPARED_WORDS: Final = 5  # fewer words are a logo, not a message
 
@@ -83,8 +84,9 @@ def cut(raw: bytes) -> Parts:
     if is_cut:
         raw = raw[:MAX_RAW_BYTES]
         faults.append("too_large")
-    if b"\n" not in raw:
-        raw = raw.replace(b"\r", b"\n")  # line ends of old Macintosh programs
+    if raw.count(b"\r", 0, _LINE_ENDS_OF) > raw.count(b"\r\n", 0, _LINE_ENDS_OF) + raw.count(b"\n", 0, _LINE_ENDS_OF):
+        # Line ends of old Macintosh programs; a mailbox file or a server on the way may have added a line of its own.
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     blank = len(raw) - len(raw.lstrip(b"\r\n"))
     head_end, body_start = headers.end_of_headers(raw, blank, len(raw))
     top = headers.parse(raw, blank, head_end)
