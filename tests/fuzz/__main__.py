@@ -16,8 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.fuzz import mutations
 from tests.fuzz.compared import compare
-from tests.fuzz.run import BAD, Tally, run, whole_mails
+from tests.fuzz.run import BAD, CHUNK, Tally, run, whole_mails
 
+LINE_EVERY = 5_000  # mails, where the output is no terminal and shows no bar
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -77,15 +78,14 @@ def main() -> int:
         console=console,
     ) as progress:  # fmt: skip
         bar = progress.add_task("mails", total=given.mails)
-        tally = run(
-            given.mails,
-            seed=given.seed,
-            outside=outside,
-            workers=given.workers,
-            told=lambda now: progress.update(
-                bar, completed=now.mails, description=f"{len(now.findings)} badly treated, slowest {now.slowest:.1f} s"
-            ),
-        )
+
+        def tell(now: Tally) -> None:
+            so_far = f"{len(now.findings)} badly treated, slowest {now.slowest:.1f} s"
+            progress.update(bar, completed=now.mails, description=so_far)
+            if not console.is_terminal and now.mails % LINE_EVERY < CHUNK:
+                console.print(f"{now.mails:,} mails in {now.seconds:,.0f} s, {so_far}")
+
+        tally = run(given.mails, seed=given.seed, outside=outside, workers=given.workers, told=tell)
     for finding in tally.findings:
         given.findings.mkdir(parents=True, exist_ok=True)
         file = given.findings / f"{finding.what}-{given.seed}-{finding.number}.eml"

@@ -107,7 +107,7 @@ def _import_every_charset() -> None:
 def _serve(connection: socket.socket, read: Callable[..., object], parent: int) -> None:
     memory = _address_space()
     _give_up_rights(parent)
-    incoming, outgoing = connection.makefile("rb"), connection.makefile("wb")
+    incoming, outgoing = connection.makefile("rb"), connection.makefile("wb", buffering=256 * 1024)
 
     def say(kind: bytes, answer: bytes) -> None:
         outgoing.write(ANSWER.pack(kind, len(answer)))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAILS_PER_READER: Final = 100
 WALL_SECONDS: Final = 30.0  # for one mail on a busy machine; the limit on computing ends it long before on a quiet one
 START_SECONDS: Final = 30.0  # for a new interpreter; it takes 0.4 s on a quiet machine
+_IN_ONE_PIECE: Final = 256 * 1024  # bytes of a mail
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 
 _KEPT: Final = "the mail is kept as it came."
@@ -156,10 +157,11 @@ class Reader:
     def _ask(self, raw: bytes, options: dict[str, Any], deadline: float) -> None:
         assert self._connection is not None  # noqa: S101
         given = pickle.dumps(options, 5)
-        self._connection.settimeout(_left(deadline))
-        self._connection.sendall(ASK.pack(len(given), len(raw)) + given)
-        self._connection.settimeout(_left(deadline))
-        self._connection.sendall(raw)
+        first = ASK.pack(len(given), len(raw)) + given
+        # In one piece, or the reader is woken for the beginning and waits again; a large mail is not copied for that.
+        for piece in (first + raw,) if len(raw) < _IN_ONE_PIECE else (first, raw):
+            self._connection.settimeout(_left(deadline))
+            self._connection.sendall(piece)
 
     def _answer(self, deadline: float) -> tuple[bytes, bytearray]:
         kind, size = ANSWER.unpack(self._received(ANSWER.size, deadline))
