@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.fuzz import mutations
 from tests.fuzz.compared import compare
-from tests.fuzz.run import BAD, CHUNK, Tally, run, whole_mails
+from tests.fuzz.run import BAD, CHUNK, Finding, Tally, run, whole_mails
 
 LINE_EVERY = 5_000  # mails, where the output is no terminal and shows no bar
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +45,13 @@ def report(tally: Tally) -> str:
             f"of mails like these, at most {3 / max(1, tally.mails):.4%} are treated badly (95 % upper bound, 3/n)"
         )
     return "\n".join(lines)
+
+
+def _write(finding: Finding, folder: Path, *, seed: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{finding.what}-{seed}-{finding.number}.eml"
+    file.write_bytes(finding.raw)
+    return file
 
 
 def main() -> int:
@@ -79,18 +86,18 @@ def main() -> int:
     ) as progress:  # fmt: skip
         bar = progress.add_task("mails", total=given.mails)
 
+        written: list[Path] = []
+
         def tell(now: Tally) -> None:
             so_far = f"{len(now.findings)} badly treated, slowest {now.slowest:.1f} s"
+            for finding in now.findings[len(written) :]:
+                written.append(_write(finding, given.findings, seed=given.seed))
+                console.print(f"{written[-1]}: {finding.why}", markup=False)
             progress.update(bar, completed=now.mails, description=so_far)
             if not console.is_terminal and now.mails % LINE_EVERY < CHUNK:
                 console.print(f"{now.mails:,} mails in {now.seconds:,.0f} s, {so_far}")
 
         tally = run(given.mails, seed=given.seed, outside=outside, workers=given.workers, told=tell)
-    for finding in tally.findings:
-        given.findings.mkdir(parents=True, exist_ok=True)
-        file = given.findings / f"{finding.what}-{given.seed}-{finding.number}.eml"
-        file.write_bytes(finding.raw)
-        console.print(f"{file}: {finding.why}", markup=False)
     sys.stdout.write(report(tally) + "\n")
     return 0 if tally.is_good else 1
 
