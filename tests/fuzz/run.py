@@ -181,13 +181,18 @@ def standard_text(raw: bytes) -> str:
     end (it ends them at the first line that is none, we at the blank line), and no text is lost by that.
     "" where it finds none or cannot read the mail itself.
     """
-    has_blank_line = re.search(rb"\n\r{0,2}\n", raw) is not None
+    # The library ends a line at every carriage return; here they end one only before a line feed, or where there is no other.
+    raw = re.sub(rb"\r+\n", b"\n", raw[:200_000])
+    if raw.count(b"\r") <= raw.count(b"\n"):
+        raw = raw.replace(b"\r", b" ")
+    has_blank_line = b"\n\n" in raw
     try:
-        parsed = standard.message_from_bytes(raw[:200_000], policy=compat32)
+        parsed = standard.message_from_bytes(raw, policy=compat32)
         for part in parsed.walk():
             if part.get_content_type() != "text/plain" or part.get_filename():
                 continue
-            if has_blank_line and any(isinstance(one, MissingHeaderBodySeparatorDefect) for one in part.defects):
+            separated = not any(isinstance(one, MissingHeaderBodySeparatorDefect) for one in part.defects)
+            if not separated and (has_blank_line or not parsed.keys()):
                 continue
             text = (part.get_payload(decode=True) or b"").decode("utf-8", "ignore").replace("\x00", "")
             if said := "\n".join(line for line in text.splitlines() if _SENTENCE.match(line)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,12 @@ def test_m15_old_line_ends_are_read_also_where_a_server_added_a_line_of_its_own(
     for ends in (b"\r\n", b"\n", b"\r\r\n", b"\r"):
         read = email.read(ends.join([b"From: ann@x.example", b"Subject: Lamp", b"", b"The lamp", b"broke.", b""]))
         assert (read.subject, read.text.split()) == ("Lamp", ["The", "lamp", "broke."]), ends
+
+
+@pytest.mark.parametrize("words", ["The lamp broke.", "İẞﬃ Лампа сломалась", "灯坏了"])
+def test_m15_words_that_are_called_base64_and_are_not_are_read_as_they_came(words: str):
+    head = b"From: ann@x.example\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"
+    assert email.read(head + words.encode()).text == words
+
+    packed = base64.encodebytes((words * 20).encode())
+    assert email.read(head + packed[:30] + b"!*" + packed[30:]).text.startswith(words), "a damaged one is still base64"

@@ -23,11 +23,13 @@ MAX_TEXT_CHARS: Final = 400_000  # of text kept
 MAX_HTML_CHARS: Final = 2_000_000  # of HTML kept
 MAX_BOUNDARY_BYTES: Final = 200  # RFC 2046 says 70; some programs write more
 
-_LINE_ENDS_OF: Final = 64 * 1024  # bytes from which the line ends of a mail are told
+_LINE_ENDS_OF: Final = headers.MAX_HEADER_BYTES  # from these the line ends of a mail are told
 _COMPARED_CHARS: Final = 20_000
 _COMPARED_WORDS: Final = 5  # fewer words are a logo, not a message
 
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
+_NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=\s]|(?<=\S)[ \t](?=\S)")
+_BASE64_TOLD_FROM: Final = 4_096  # bytes
 _WORD: Final = re.compile(r"\w{3,40}")
 
 
@@ -65,7 +67,7 @@ class Parts:
         encoding = leaf.headers.token("content-transfer-encoding").strip('"')
         try:
             if encoding == "base64":
-                return headers.unbase64(body)
+                return headers.unbase64(body) if _looks_like_base64(body) else body
             if encoding == "quoted-printable":
                 return binascii.a2b_qp(body)
         except (binascii.Error, ValueError):
@@ -75,6 +77,15 @@ class Parts:
     def text(self, leaf: Leaf) -> str:
         content = self.content(leaf)[: 4 * MAX_HTML_CHARS]
         return headers.text_of(content, leaf.parameters.get("charset", "")).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _looks_like_base64(body: bytes) -> bool:
+    """Some programs say base64 and send the words as they are; decoded, nothing or nonsense would be left of them.
+
+    Words have a space or a foreign letter at least every twenty characters; base64 has neither, damaged a few.
+    """
+    start = body[:_BASE64_TOLD_FROM].strip()
+    return len(_NOT_BASE64.findall(start)) * 20 <= len(start)
 
 
 def cut(raw: bytes) -> Parts:
