@@ -182,12 +182,12 @@ def standard_text(raw: bytes) -> str:
     "" where it finds none or cannot read the mail itself.
     """
     # The library ends a line at every carriage return; here they end one only before a line feed, or where there is no other.
-    raw = re.sub(rb"\r+\n", b"\n", raw[:200_000])
+    raw = re.sub(rb"\r+\n", b"\n", raw)
     if raw.count(b"\r") <= raw.count(b"\n"):
         raw = raw.replace(b"\r", b" ")
     has_blank_line = b"\n\n" in raw
     try:
-        parsed = standard.message_from_bytes(raw, policy=compat32)
+        parsed = standard.message_from_bytes(raw[:200_000], policy=compat32)
         for part in parsed.walk():
             if part.get_content_type() != "text/plain" or part.get_filename():
                 continue
