@@ -10,7 +10,7 @@ BIN := .venv/bin
 export EVENHAND_STARTED_AT := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench bench-peer calibrate simulate metamorphic words migrations lock clean-data help
+.PHONY: run test check bench bench-peer calibrate simulate metamorphic fuzz words migrations lock clean-data help
 
 run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -44,6 +44,9 @@ metamorphic: .venv/.ok-test  ## 100,000 random stories per promise: the channel,
 
 words: .venv/.ok-test  ## bring the catalogues of what customers read in line with the source, and compile them
 	$(BIN)/python -m tests.words
+
+fuzz: .venv/.ok-test  ## read 100,000 spoilt mails and say whether one crashed, got stuck or was lost (ARGS="--seed 2")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 migrations: .venv/.ok  ## write migrations for changed models
 	$(BIN)/python manage.py makemigrations

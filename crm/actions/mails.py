@@ -17,14 +17,15 @@ from crm import dispatch
 from crm.actions import correspondence, deliveries, identity, intake, lease, mailboxes
 from crm.actions.intake import Received
 from crm.channels import email as mail_channel
-from crm.channels.email import addresses
+from crm.channels.email import addresses, reader
 from crm.models import Conversation, RawItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
 from crm.together import prepared
 
 MAIL = "mail:"
 """What the source of a raw mail begins with; other raw items are kept as evidence and not read as mail."""
-
+NO_FAULT_OF_THE_MAIL = (OperationalError, InterfaceError, reader.NoReader)
+"""The database is away, or no process that reads: the mail waits and no attempt is counted."""
 
 _KEEP = """
 INSERT INTO crm_rawitem (public_id, source, external_id, content, label, received_at, facts, state, kind, reason, attempt,
@@ -200,7 +201,7 @@ def read_now(item: RawItem, *, at: datetime) -> ReadNow:
         received = _take_in(item, mail, at=at)
 
     def failed(trouble: Exception) -> None:
-        if isinstance(trouble, OperationalError | InterfaceError):
+        if isinstance(trouble, NO_FAULT_OF_THE_MAIL):
             outcome.append(ReadNow(mail, None, waits=True))
             return
         reason = _reason(trouble)
@@ -260,13 +261,15 @@ def read_mail(
     """Read a mail's bytes with this deployment's own addresses and border servers. Writes nothing.
 
     border_hosts: further names of our own border servers, such as that of the mailbox it lay in. own_addresses: which are
-    ours, when no database is to be asked for the mailboxes.
+    ours, when no database is to be asked for the mailboxes. It is read in a process of its own, where what it may cost is
+    limited (ADR 0021). Raises reader.NoReader when none can be started; nothing else, whatever the mail is.
     """
-    return mail_channel.read(
+    return reader.read(
         content,
         own_addresses=mailboxes.own_addresses() if own_addresses is None else own_addresses,
         border_hosts=settings.EVENHAND_BORDER_HOSTS | border_hosts,
         received_at=received_at,
+        readers=settings.EVENHAND_MAIL_READERS,
     )
 
 
@@ -285,7 +288,8 @@ def ingest_batch(*, at: datetime, size: int = 20) -> int:
             continue
 
         def failed(trouble: Exception, item: RawItem = item) -> None:
-            if lease.is_trouble_of_the_database(trouble):  # no attempt of the mail's: it is read again after its lease
+            # No attempt of the mail's: it is read again after its lease.
+            if lease.is_trouble_of_the_database(trouble) or isinstance(trouble, reader.NoReader):
                 RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(attempt=item.attempt - 1)
                 return
             _not_read(item, _reason(trouble), after_failure(item.attempt))

@@ -118,11 +118,26 @@ class Headers:
 
 
 def end_of_headers(raw: bytes, start: int, end: int) -> tuple[int, int]:
-    """Where the headers of raw[start:end] end and where its body begins."""
+    """Where the headers of raw[start:end] end and where its body begins: after a blank line; where there is none, at the
+    first line that is no header."""
     if raw[start : start + 1] == b"\n" or raw[start : start + 2] == b"\r\n":
         return start, min(end, start + (1 if raw[start : start + 1] == b"\n" else 2))
     match = _BLANK_LINE.search(raw, start, end)
-    return (match.start() + 1, match.end()) if match else (end, end)
+    if match:
+        return match.start() + 1, match.end()
+    body = _without_blank_line(raw, start, end)
+    return body, body
+
+
+def _without_blank_line(raw: bytes, start: int, end: int) -> int:
+    at, is_header, continues = start, False, False
+    for each in raw[start : min(end, start + MAX_HEADER_BYTES)].split(b"\n"):
+        if is_header and not continues and each[:1] not in (b" ", b"\t", b"") and not _NAME.match(each):
+            return at
+        is_header = is_header or bool(_NAME.match(each))
+        continues = each.rstrip().endswith(b";")
+        at += len(each) + 1
+    return end
 
 
 def parse(raw: bytes, start: int, end: int) -> Headers:

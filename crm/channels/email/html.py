@@ -13,6 +13,7 @@ from typing import Final
 
 MAX_HTML_CHARS: Final = 2_000_000
 MAX_TEXT_CHARS: Final = 400_000
+CUT: Final = "[…]"  # stands where text ends because we stop reading, so that nobody takes it for the end of the mail
 
 _HIDDEN: Final = ("style", "script", "head", "title", "noscript", "template", "svg", "math", "object", "xml")
 _BLOCKS: Final = frozenset(
@@ -66,8 +67,10 @@ def to_text(source: str) -> str:
     """The text a reader sees: blocks on their own lines, list items with a dash, quotes with "> ", images by their alt
     text.
 
-    source: at most 2,000,000 characters are read, at most 400,000 returned. Never raises; linear in the length.
+    source: at most 2,000,000 characters are read, at most 400,000 returned, with "[…]" at the end when there was more.
+    Never raises; linear in the length.
     """
+    is_cut = len(source) > MAX_HTML_CHARS
     source = source[:MAX_HTML_CHARS].replace("\x02", "").replace("\x03", "")  # our own marks, see _laid_out
     lowered = source.lower()
     if len(lowered) != len(source):
@@ -85,6 +88,7 @@ def to_text(source: str) -> str:
                 out.append(text)
                 size += len(text)
         if opening == len(source):
+            at = opening
             break
         if source.startswith("<!--", opening):
             at = _after(source, "-->", opening + 4)
@@ -119,6 +123,8 @@ def to_text(source: str) -> str:
             out.append(f"[{html.unescape(alt[1] or alt[2] or '').strip()}]" if (alt[1] or alt[2]) else "")
         elif name in _BLOCKS:
             out.append("\n\n" if name in _PARAGRAPHS else "\n")
+    if is_cut or at < len(source):
+        out.append(f"\n\n{CUT}")
     return _laid_out("".join(out))
 
 
@@ -139,4 +145,9 @@ def _laid_out(text: str) -> str:
             depth, each = (int(number) if number.isdigit() else 0), after
         bare = each.strip()
         lines.append(("> " * depth + bare).rstrip() if bare else "")
-    return _MANY_BREAKS.sub("\n\n", "\n".join(lines)).strip()[:MAX_TEXT_CHARS]
+    return shortened(_MANY_BREAKS.sub("\n\n", "\n".join(lines)).strip(), limit=MAX_TEXT_CHARS)
+
+
+def shortened(text: str, *, limit: int) -> str:
+    """The text, at most `limit` characters of it; "[…]" at its end says that there was more."""
+    return text if len(text) <= limit else f"{text[: limit - len(CUT) - 1]}\n{CUT}"

@@ -188,10 +188,13 @@ def _bounce(seen: Evidence) -> Judgement | None:
     if bounces.provider_notice(seen.text) in {"bounce", "delivery"}:
         return Judgement("bounce", "provider_notice: Our mail provider reports on the delivery of our mail.")
     subject = _FORWARD.sub("", seen.subject)
-    subject_says, text_says = bool(_BOUNCE_SUBJECT.search(subject)), bool(_BOUNCE_TEXT.search(seen.text[:_LOOKED_AT]))
+    subject_says = bool(_BOUNCE_SUBJECT.search(subject))
+    # The many phrases are looked for only where they can decide; in a common mail that is half of all reading.
+    decides = subject_says or _has_null_path(seen) or _is_servant(seen)
+    text_says = decides and bool(_BOUNCE_TEXT.search(seen.text[:_LOOKED_AT]))
     if _is_daemon(seen) and not ("auto-submitted" in top and _AWAY_SUBJECT.search(seen.subject)):
         return Judgement("bounce", "mailer_daemon: The sender is a mail server's own address.")
-    coded = bool(_REPLY_CODE.search(seen.text[:_LOOKED_AT]))
+    coded = decides and bool(_REPLY_CODE.search(seen.text[:_LOOKED_AT]))
     if subject != seen.subject and not _is_servant(seen):
         # Somebody passes a bounce on. Their own words would make it a message.
         machine = bounces.is_machine_readable(seen.text)

@@ -27,10 +27,13 @@ MAX_HTML_CHARS: Final = 2_000_000  # of HTML kept
 MAX_CONTENT_ID_CHARS: Final = 300
 MAX_BOUNDARY_BYTES: Final = 200  # RFC 2046 says 70; some programs write more
 
+_LINE_ENDS_OF: Final = headers.MAX_HEADER_BYTES  # from these the line ends of a mail are told
 _COMPARED_CHARS: Final = 20_000
 _COMPARED_WORDS: Final = 5  # fewer words are a logo, not a message
 
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
+_NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=\s]|(?<=\S)[ \t](?=\S)")
+_BASE64_TOLD_FROM: Final = 4_096  # bytes
 _WORD: Final = re.compile(r"\w{3,40}")
 
 
@@ -68,7 +71,7 @@ class Parts:
         encoding = leaf.headers.token("content-transfer-encoding").strip('"')
         try:
             if encoding == "base64":
-                return headers.unbase64(body)
+                return headers.unbase64(body) if _looks_like_base64(body) else body
             if encoding == "quoted-printable":
                 return binascii.a2b_qp(body)
         except (binascii.Error, ValueError):
@@ -88,6 +91,15 @@ def digest(raw: bytes) -> str:
     return hashlib.sha256(same).hexdigest()
 
 
+def _looks_like_base64(body: bytes) -> bool:
+    """Some programs say base64 and send the words as they are; decoded, nothing or nonsense would be left of them.
+
+    Words have a space or a foreign letter at least every twenty characters; base64 has neither, damaged a few.
+    """
+    start = body[:_BASE64_TOLD_FROM].strip()
+    return len(_NOT_BASE64.findall(start)) * 20 <= len(start)
+
+
 def cut(raw: bytes) -> Parts:
     """Cut a raw mail at its boundaries; at most 25 MB, 300 parts and 20 levels are read. Raises nothing."""
     faults: list[str] = []
@@ -95,8 +107,9 @@ def cut(raw: bytes) -> Parts:
     if is_cut:
         raw = raw[:MAX_RAW_BYTES]
         faults.append("too_large")
-    if b"\n" not in raw:
-        raw = raw.replace(b"\r", b"\n")  # line ends of old Macintosh programs
+    if raw.count(b"\r", 0, _LINE_ENDS_OF) > raw.count(b"\r\n", 0, _LINE_ENDS_OF) + raw.count(b"\n", 0, _LINE_ENDS_OF):
+        # Line ends of old Macintosh programs; a mailbox file or a server on the way may have added a line of its own.
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     blank = len(raw) - len(raw.lstrip(b"\r\n"))
     head_end, body_start = headers.end_of_headers(raw, blank, len(raw))
     top = headers.parse(raw, blank, head_end)
@@ -137,6 +150,9 @@ def cut(raw: bytes) -> Parts:
             waiting.append(
                 (headers.parse(raw, region_start, inner_end), inner_start, region_end, depth + 1, within, default)
             )
+    if not leaves and "too_deep" in faults:
+        # Whoever nests so deep means harm or fell over a broken program; what is there is shown as it came.
+        leaves.append(Leaf(top, "text/plain", {}, body_start, len(raw), 0, is_cut))
     return Parts(raw, top, body_start, tuple(leaves), tuple(dict.fromkeys(faults)))
 
 
@@ -200,7 +216,7 @@ def bodies(parts: Parts) -> tuple[str, str, bool]:
             differ = True
             texts.append(read)
     text = "\n".join(each.strip("\n") for each in texts if each.strip())
-    return text[:MAX_TEXT_CHARS], "\n".join(pages)[:MAX_HTML_CHARS], differ
+    return html.shortened(text, limit=MAX_TEXT_CHARS), "\n".join(pages)[:MAX_HTML_CHARS], differ
 
 
 def _says_more(page: str, plain: str) -> bool:

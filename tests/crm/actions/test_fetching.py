@@ -218,14 +218,14 @@ def test_a_mail_too_large_to_be_read_is_parked_with_its_beginning_and_stays_ther
 def test_one_poison_mail_first_stops_no_other_M17(db, server, user, monkeypatch):
     poison, good = raw_mail("POISON"), some_mails(4)
     server.deliver(user, poison, *good)
-    read = mails.mail_channel.read
+    read = mails.reader.read
 
     def reading(content: bytes, **more: Any) -> Any:
         if b"POISON" in content:
             raise RecursionError("deep")
         return read(content, **more)
 
-    monkeypatch.setattr(mails.mail_channel, "read", reading)
+    monkeypatch.setattr(mails.reader, "read", reading)
 
     poll(added(server, user))
     for _attempt in range(4):
