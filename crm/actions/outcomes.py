@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from psycopg.types.json import Jsonb
 
 from crm import dispatch, history
 from crm.actions import promises, work
@@ -78,20 +79,34 @@ def settle(message: OutgoingMessage, handed: Handed, *, at: datetime) -> None:
 
 
 _ACCEPTED = f"""
-WITH mine AS (UPDATE crm_outgoingmessage SET state = 'accepted', accepted_at = %(at)s, reason = '', lease_until = NULL,
-                                                  provider_id = %(provider_id)s
-              WHERE id = %(id)s AND attempt = %(attempt)s AND state IN ('handing', 'ready', 'held', 'parked')
-              RETURNING id, customer_id, %(ref)s AS ref, %(at)s::timestamptz AS at, %(detail)s::jsonb AS detail),
+WITH given AS (SELECT * FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(provider_ids)s::text[], %(refs)s::text[],
+                                    %(concerns)s::text[], %(kinds)s::text[], %(ats)s::timestamptz[])
+               AS given (id, attempt, provider_id, ref, concerns, kind, at)),
+mine AS (UPDATE crm_outgoingmessage m SET state = 'accepted', accepted_at = given.at, reason = '', lease_until = NULL,
+                                          provider_id = given.provider_id
+         FROM given
+         WHERE m.id = given.id AND m.attempt = given.attempt AND m.state IN ('handing', 'ready', 'held', 'parked')
+         RETURNING m.id, m.customer_id, given.ref, given.concerns, given.at,
+                   jsonb_build_object('kind', given.kind) AS detail),
 told AS ({history.insert_from("mine", verb="message.accepted")}),
 follows AS (
   INSERT INTO crm_workitem (key, lane, event, ref, due_at, state, reason, attempt)
-  SELECT lane || ':outgoing.accepted:' || %(concerns)s, lane, 'outgoing.accepted', %(concerns)s, at, 'ready', '', 0
+  SELECT lane || ':outgoing.accepted:' || concerns, lane, 'outgoing.accepted', concerns, at, 'ready', '', 0
   FROM mine, unnest(%(lanes)s::text[]) lane
-  WHERE NOT EXISTS (SELECT FROM crm_deliveryevent e WHERE e.message_id = mine.id AND e.kind = 'bounced')
+  WHERE concerns <> '' AND NOT EXISTS (SELECT FROM crm_deliveryevent e WHERE e.message_id = mine.id AND e.kind = 'bounced')
   ON CONFLICT DO NOTHING)
 SELECT id FROM mine
 """  # noqa: S608
-"""The same for a message about no matter, as one statement and commit; told like `history.record`, followed like `work.follow`."""
+"""The same for messages about no matter, as one statement and commit; told like `history.record`, followed like `work.follow`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message that was accepted for delivery, when, and what the provider calls it."""
+
+    message: OutgoingMessage
+    at: datetime
+    provider_id: str
 
 
 def was_accepted(message: OutgoingMessage, *, at: datetime) -> None:
@@ -99,24 +114,25 @@ def was_accepted(message: OutgoingMessage, *, at: datetime) -> None:
     _accepted(message, at=at)
 
 
-def _accepted_alone(message: OutgoingMessage, *, at: datetime, provider_id: str) -> None:
-    lanes = [nudge.lane for nudge in settings.EVENHAND_NUDGES["outgoing.accepted"] if nudge.keeps_row]
+def accepted_alone(arrived: Sequence[Arrived]) -> None:
+    """Write down that messages about no matter were accepted; one statement. None of those that another attempt took over."""
+    messages = [one.message for one in arrived]
     owned = prepared(
         _ACCEPTED,
         {
-            "id": message.pk,
-            "attempt": message.attempt,
-            "provider_id": provider_id[:200],
-            "at": at,
-            "ref": ref_of(message),
-            "detail": Jsonb({"kind": message.kind}),
-            "concerns": message.concerns,
-            "lanes": lanes if message.concerns else [],
+            "ids": [message.pk for message in messages],
+            "attempts": [message.attempt for message in messages],
+            "provider_ids": [one.provider_id[:200] for one in arrived],
+            "refs": [ref_of(message) for message in messages],
+            "concerns": [message.concerns for message in messages],
+            "kinds": [str(message.kind) for message in messages],
+            "ats": [one.at for one in arrived],
+            "lanes": [nudge.lane for nudge in settings.EVENHAND_NUDGES["outgoing.accepted"] if nudge.keeps_row],
         },
     )
-    if not owned:
-        logger.warning("Message %s was accepted after another attempt took it over.", message.pk)
-    elif message.concerns:
+    for number in {message.pk for message in messages} - {number for (number,) in owned}:
+        logger.warning("Message %s was accepted after another attempt took it over.", number)
+    if owned and any(message.concerns for message in messages):
         dispatch.after_commit("outgoing.accepted")
 
 
@@ -124,7 +140,7 @@ def _accepted(message: OutgoingMessage, *, at: datetime, provider_id: str = "") 
     if message.conversation_id:
         _accepted_in_matter(message, message.conversation_id, at=at, provider_id=provider_id)
     else:
-        _accepted_alone(message, at=at, provider_id=provider_id)
+        accepted_alone([Arrived(message, at, provider_id)])
 
 
 @transaction.atomic
@@ -208,6 +224,11 @@ def unknown(message: OutgoingMessage, reason: str, *, at: datetime) -> None:
     history.record(message.customer, "message.outcome_unknown", ref=ref_of(message), by=None, at=at, detail=detail)
     if follows == OutgoingState.PARKED:
         give_back(message, at=at)
+
+
+def put_back(message: OutgoingMessage, *, at: datetime) -> None:
+    """Put a message back that was begun and never handed over, to be looked at again at once."""
+    mine(message, OutgoingState.HANDING).update(state=OutgoingState.READY, lease_until=None, send_after=at)
 
 
 def back(message: OutgoingMessage, reason: str, *, at: datetime) -> None:

@@ -5,30 +5,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, Q, QuerySet, Subquery
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import lease, outcomes, reply_addresses
+from crm.actions import kindness, lease, outcomes, reply_addresses
 from crm.channels import Channel
 from crm.channels.app import AppSender
 from crm.channels.email import addresses
 from crm.channels.sending import Outbound, Outcome, Sender
 from crm.channels.smtp import MailSender, message_id
 from crm.models import (
-    Consent,
     Conversation,
     Customer,
     HistoryEntry,
-    Hold,
     Interaction,
     OutgoingMessage,
     User,
@@ -43,7 +40,7 @@ from crm.policy import (
     has_one_click,
     reason_to_stop,
 )
-from crm.together import Repeated, prepared
+from crm.together import prepared
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +49,7 @@ ref_of = outcomes.ref_of
 SENDERS: dict[str, Callable[[], Sender]] = {Channel.EMAIL: MailSender, Channel.APP: AppSender}
 """The providers that can carry a message out, by medium."""
 
-BATCH = 20
+BATCH = 50
 
 
 class NoWayOut(ValueError):
@@ -225,6 +222,8 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     ).order_by("send_after", "id")
     messages = lease.claim(due, size=size, claimed_state=OutgoingState.CLAIMED)
     reply_to = reply_addresses.of_messages(messages, at=at)
+    cards = kindness.Together()
+    cards.begin(messages, at=at)
     lines: dict[str, Sender] = {}
     unreachable: dict[str, str] = {}
     try:
@@ -232,10 +231,13 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
             # A slow batch takes minutes; what is accepted at its end was not accepted when it began.
             moment = at + timedelta(seconds=int(time.monotonic() - began))
             lease.guarded(
-                partial(_hand_over, message, lines, unreachable, reply_to=reply_to.get(message.pk, ""), at=moment),
+                partial(
+                    _hand_over, message, lines, unreachable, cards, reply_to=reply_to.get(message.pk, ""), at=moment
+                ),
                 failed=partial(_stumbled, message, at=moment),
             )
     finally:
+        cards.note()
         for line in lines.values():
             line.__exit__(None, None, None)
     # While nobody answers there is nothing to gain from going round again at once.
@@ -243,12 +245,19 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
 
 
 def _hand_over(
-    message: OutgoingMessage, lines: dict[str, Sender], unreachable: dict[str, str], *, reply_to: str, at: datetime
+    message: OutgoingMessage,
+    lines: dict[str, Sender],
+    unreachable: dict[str, str],
+    cards: kindness.Together,
+    *,
+    reply_to: str,
+    at: datetime,
 ) -> None:
     if message.channel in unreachable:
         outcomes.back(message, unreachable[message.channel], at=at)
         return
-    if not _begin_handing(message, at=at):
+    together = message.pk in cards.begun
+    if not (cards.may_leave(message, at=at) if together else _begin_handing(message, at=at)):
         return
     began = time.monotonic()
     if message.channel not in lines:
@@ -259,7 +268,11 @@ def _hand_over(
     if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):
         # The other side may have hung up with its refusal (421); on a dead line the next outcome would be unknown.
         lines.pop(message.channel).__exit__(None, None, None)
-    outcomes.settle(message, handed, at=at + timedelta(seconds=int(time.monotonic() - began)))
+    ended = at + timedelta(seconds=int(time.monotonic() - began))
+    if together and handed.outcome == Outcome.ACCEPTED:
+        cards.arrived(message, at=ended, provider_id=handed.provider_id)
+    else:
+        outcomes.settle(message, handed, at=ended)
 
 
 def _stumbled(message: OutgoingMessage, trouble: Exception, *, at: datetime) -> None:
@@ -333,29 +346,11 @@ for each other. The lease starts anew, since those before it in the batch may ha
 """
 
 
-def _outreach(customer: int, purpose: str, at: datetime) -> QuerySet[Customer, tuple[Any, ...]]:
-    newest = Consent.objects.filter(customer=customer, purpose=purpose).order_by("-at", "-id")
-    holds = Hold.objects.active(at).filter(customer=customer)
-    found = Customer.objects.filter(pk=customer).order_by("pk")
-    return found.values_list(Exists(holds), Subquery(newest.values("state")[:1]))
-
-
-_may_reach: Repeated[Customer] = Repeated(
-    _outreach, customer=3, purpose="a purpose", at=datetime(2000, 1, 1, tzinfo=UTC)
-)
-
-
 def _stop_facts(message: OutgoingMessage, status: str, *, at: datetime) -> StopFacts:
     """What may stop this message, read after its customer was locked; status: theirs."""
-    if message.kind == MessageKind.SERVICE:
-        return StopFacts(MessageKind.SERVICE, status, has_outreach_hold=False, has_consent=True)
-    held, consented = _may_reach.rows(customer=message.customer_id, purpose=message.purpose, at=at)[0]
-    return StopFacts(
-        kind=MessageKind(message.kind),
-        customer_status=status,
-        has_outreach_hold=held,
-        has_consent=consented == "granted",
-    )
+    if message.kind != MessageKind.GESTURE:
+        return StopFacts(MessageKind(message.kind), status, has_outreach_hold=False, has_consent=True)
+    return replace(kindness.facts(message, at=at), kind=MessageKind(message.kind), customer_status=status)
 
 
 def _settle_lost(*, at: datetime) -> int:

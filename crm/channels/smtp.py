@@ -12,7 +12,10 @@ from typing import Any, Final, Self
 from anymail.exceptions import AnymailAPIError, AnymailError
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.smtp import EmailBackend
+from django.core.mail.message import sanitize_address
 
+from crm.channels.email import leaving
 from crm.channels.esp import OUR_KEY
 from crm.channels.sending import Handed, Outbound, Outcome
 
@@ -98,7 +101,8 @@ class MailSender:
             )  # as Django and anymail have it: the envelope's apart
         if provider in _KEYED_IN_MAIL:
             headers["idempotencyKey"] = outbound.key
-        message = EmailMultiAlternatives(
+        kind = _Written if isinstance(self._connection, EmailBackend) else EmailMultiAlternatives
+        message = kind(
             subject=_line(outbound.subject),
             body=outbound.text,
             from_email=sender,
@@ -117,6 +121,32 @@ class MailSender:
             session: Any = self._connection.session  # type: ignore[attr-defined]
             session.headers["Idempotency-Key"] = outbound.key
         return message
+
+
+class _Written(EmailMultiAlternatives):
+    """A mail that leaves over SMTP: the same fields, written at once (crm/channels/email/leaving.py)."""
+
+    def message(self, *, policy: Any = None) -> Any:
+        """What Django's SMTP backend asks for the bytes."""
+        return _Bytes(self)
+
+
+class _Bytes:
+    def __init__(self, mail: EmailMultiAlternatives) -> None:
+        self._mail = mail
+
+    def as_bytes(self, *, linesep: str = "\r\n") -> bytes:
+        mail = self._mail
+        given = dict(mail.extra_headers)
+        headers = {
+            "Subject": mail.subject,
+            "From": sanitize_address(given.pop("From", mail.from_email), "utf-8"),
+            "To": ", ".join(sanitize_address(address, "utf-8") for address in mail.to),
+            **({"Reply-To": ", ".join(mail.reply_to)} if mail.reply_to else {}),
+            **given,
+        }
+        html = next((str(content) for content, _kind in mail.alternatives), "")
+        return leaving.written(headers, text=str(mail.body), html=html, mark=uuid.uuid4().hex)
 
 
 def _provider(connection: Any) -> str:

@@ -14,7 +14,21 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from crm.actions import calendars, call_backs, calls, customers, deadlines, desk, intake, outgoing, rota, staff, talks
+from crm.actions import (
+    calendars,
+    call_backs,
+    calls,
+    customers,
+    deadlines,
+    desk,
+    intake,
+    mails,
+    outgoing,
+    rota,
+    set_aside,
+    staff,
+    talks,
+)
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
 from crm.policy import CallEventKind, EndedBy, OutOfOrder, Role
@@ -128,6 +142,7 @@ def _fill(now: datetime) -> None:
         text="Dear Amina, what a kind message. I have read it to the whole workshop.",
     )
     _miss_a_call(now - timedelta(minutes=40))
+    _mail_that_needs_an_eye(heard[2], now=now)
     while deadlines.tick(at=now):
         pass
     for name, day in (("Rosa Diaz", now), ("Amina B.", now), ("Sam Lee", now + timedelta(days=9))):
@@ -204,6 +219,24 @@ def _miss_a_call(at: datetime) -> None:
     call, _person = calls.ring(told, by=None, at=at, origin="demo")
     calls.end(call.pk, ended_by=EndedBy.CUSTOMER, by=None, at=at + timedelta(seconds=25))
     call_backs.recover_dropped_calls(at + timedelta(minutes=2))
+
+
+def _mail_that_needs_an_eye(conversation: Conversation, *, now: datetime) -> None:
+    """Somebody who borrows the number of another's matter, a page of advertising, a newsletter, an HTML mail."""
+    told = [
+        (2.2, "From: Max Fremd <max@else.example>\nSubject: [EV-%(number)d] Charged twice", "Please tell me what came of this."),
+        (6, "From: Offers <offers@cheap.example>\nSubject: 90 % off everything\nX-Spam-Flag: YES", "Only today."),
+        (20, "From: Guild <news@guild.example>\nSubject: The guild's letter\nList-Id: <guild.example>", "News from luthiers."),
+        (1.1, "From: Ines Roth <ines.roth@example.org>\nSubject: My order\nContent-Type: text/html; charset=utf-8",
+         "<h2>Hello!</h2><p>My <b>case</b> arrived with a <span style='color:#a00'>broken lock</span>."
+         "<img src='https://tracker.example/pixel.gif'></p>"),
+    ]  # fmt: skip
+    for number, (hours, head, text) in enumerate(told):
+        at = now - timedelta(hours=hours)
+        head = head % {"number": conversation.pk} if "%(" in head else head
+        raw = f"{head}\nTo: {settings.EVENHAND_MAIL_FROM}\nMessage-ID: <demo-mail-{number}@example.org>\nMIME-Version: 1.0\n\n{text}\n"
+        mails.read_now(mails.keep_raw(raw.encode(), source="mail:demo", label="", at=at), at=at)
+    set_aside.sample(now)
 
 
 def _answer(conversation: Conversation, *, now: datetime, by: User, text: str) -> None:

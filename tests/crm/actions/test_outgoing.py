@@ -15,7 +15,7 @@ from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 
 from crm import history
-from crm.actions import consent, customers, desk, holds, intake, outgoing
+from crm.actions import consent, customers, desk, holds, intake, outcomes, outgoing
 from crm.channels.smtp import message_id
 from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, Promise
 from crm.policy import ConversationState, MessageKind, OutgoingState
@@ -349,7 +349,7 @@ def test_when_nobody_answers_no_attempt_is_burnt(db: None, sink: Sink):
 
     for message in messages:
         assert (now(message).state, now(message).failures, now(message).unknown_outcomes) == (OutgoingState.READY, 0, 0)
-        assert now(message).send_after == NOON + outgoing.UNREACHABLE_AGAIN_AFTER
+        assert now(message).send_after == NOON + outcomes.UNREACHABLE_AGAIN_AFTER
 
 
 def test_a_message_that_cannot_be_handed_over_at_all_stops_no_other_and_is_parked_after_three_times(
