@@ -137,7 +137,7 @@ def test_no_colleague_has_an_address_on_the_domain_of_our_reply_addresses_M08(se
     assert checks.nobody_works_on_the_inbound_domain(None, databases=["default"]) == []
     colleague(email="ada@in.shop.example")
     assert [one.id for one in checks.nobody_works_on_the_inbound_domain(None, databases=["default"])] == [
-        "evenhand.E005"
+        "evenhand.E007"
     ]
 
 
