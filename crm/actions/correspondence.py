@@ -117,10 +117,12 @@ def take_in(
     sender: Sender,
     at: datetime,
     is_answered: bool = True,
+    savepoint: bool = True,
 ) -> Received:
     """Take in what a person wrote by mail: joined to its matter where that is certain, acknowledged where it opens one.
 
-    is_answered: whether our machine may acknowledge it. Raises what `intake.receive` raises; then nothing has changed.
+    is_answered: whether our machine may acknowledge it. savepoint: see `intake.receive`.
+    Raises what `intake.receive` raises; then nothing has changed.
     """
     place = place_of(mail, addressed, sender=sender, at=at)
     message = replace(message, is_vouched=place.is_vouched)
@@ -139,7 +141,14 @@ def take_in(
         if speaker.is_new and place.is_vouched and speaker.contact_point is not None:
             speaker.contact_point.verified_at = at
     received = intake.receive(
-        message, at=at, origin="mail", raw=raw, conversation=conversation, speaker=speaker, other_address=other
+        message,
+        at=at,
+        origin="mail",
+        raw=raw,
+        conversation=conversation,
+        speaker=speaker,
+        other_address=other,
+        savepoint=savepoint,
     )
     if not received.created:
         return received

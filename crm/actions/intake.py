@@ -66,13 +66,15 @@ def receive(
     conversation: Conversation | None = None,
     speaker: identity.Speaker | None = None,
     other_address: str = "",
+    savepoint: bool = True,
 ) -> Received:
     """Take in one thing a customer said: recognise them, find or open the matter, promise an answer, name an owner.
 
     at: now. origin: the door, for the history. by: the account that spoke or wrote it down; None when nobody logged in.
     raw: the bytes it was read from. conversation: the matter it belongs to, when the door knows for certain. speaker: who
     that is, when the door has just read it (`identity.of_account`); it is looked up otherwise. other_address: somebody else
-    than its customer writes into that conversation, from this address; they are made no customer by that (M06).
+    than its customer writes into that conversation, from this address; they are made no customer by that (M06). savepoint:
+    False when the caller's own transaction is repeated should somebody else write the same in this instant (IntegrityError).
     The same (source, external_id) twice is one interaction. What follows (is it a complaint?) happens after commit.
     Raises NothingSaid, identity.UnusableAddress, DifferentContent; then nothing has changed.
     """
@@ -81,7 +83,9 @@ def receive(
     one_statement = conversation is None and not message.attachments
     for race in range(RACES_TRIED):
         try:
-            with nullcontext() if one_statement and not connection.in_atomic_block else transaction.atomic():
+            in_callers = not savepoint and connection.in_atomic_block
+            alone = one_statement and not connection.in_atomic_block
+            with nullcontext() if alone or in_callers else transaction.atomic():
                 known = speaker if race == 0 else None
                 received = _receive(
                     message,
@@ -96,6 +100,8 @@ def receive(
                 dispatch.after_commit("interaction.received")
                 return received
         except IntegrityError as collision:
+            if not savepoint:
+                raise
             constraint = getattr(getattr(collision.__cause__, "diag", None), "constraint_name", "")
             if constraint == "interaction_received_once":
                 return _received_before(message)

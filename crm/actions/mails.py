@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, InterfaceError, OperationalError, transaction
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
@@ -106,6 +106,15 @@ def _reached_us_at(item: RawItem) -> datetime:
 
 
 def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received | None:
+    try:
+        return _taken_in(item, mail, savepoint=False, at=at)
+    except (
+        IntegrityError
+    ):  # somebody else met the same new customer, or took in the same, in this instant: again, carefully
+        return _taken_in(item, mail, savepoint=True, at=at)
+
+
+def _taken_in(item: RawItem, mail: mail_channel.Mail, *, savepoint: bool, at: datetime) -> Received | None:
     received = None
     with transaction.atomic():
         sender = correspondence.sender_of(item, mail, at=at)
@@ -116,7 +125,7 @@ def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Receive
         if mail.opens_or_joins_conversation and addresses.is_ours(mail.customer or ""):
             kind, reason = "own_notification", "own_domain: It claims to come from one of our reply addresses."
         elif mail.opens_or_joins_conversation:
-            received = _said(item, mail, addressed, sender=sender, at=at)
+            received = _said(item, mail, addressed, sender=sender, savepoint=savepoint, at=at)
         else:
             item.about = _by_a_machine(item, mail, addressed, at=at)
         item.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
@@ -153,10 +162,13 @@ def _said(
     sender: correspondence.Sender,
     at: datetime,
     is_answered: bool = True,
+    savepoint: bool = True,
 ) -> Received:
     message = mail_channel.as_message(mail, source=item.source, external_id=item.external_id)
     message = replace(message, held_at=item.received_at)
-    return correspondence.take_in(message, mail, addressed, raw=item, sender=sender, at=at, is_answered=is_answered)
+    return correspondence.take_in(
+        message, mail, addressed, raw=item, sender=sender, at=at, is_answered=is_answered, savepoint=savepoint
+    )
 
 
 def take_in_anyway(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received:
