@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, Subquery
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -368,16 +368,20 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
         WorkItem.objects.filter(state__in=UNFINISHED).values("lane").order_by("lane").annotate(due=Min("due_at"))
     ):
         oldest.setdefault(row["lane"], []).append(row["due"])
-    raw = RawItem.objects.filter(state__in=UNFINISHED).order_by("id").values_list("received_at", flat=True)
-    oldest["ingest"].append(raw.first())
+    raw = RawItem.objects.filter(state__in=UNFINISHED).order_by("id").values("received_at")
     if settings.EVENHAND_CLAMD is not None:
         unchecked = Attachment.objects.filter(state=AttachmentState.CHECKING).order_by("id")
         oldest["files"].append(unchecked.values_list("interaction__ingested_at", flat=True).first())
     ready = OutgoingMessage.objects.filter(state=OutgoingState.READY, send_after__lte=at).order_by("send_after", "id")
-    oldest["send"].append(ready.values_list("send_after", flat=True).first())
+    card = Gesture.objects.due(at).order_by("send_at", "id").values("send_at")
+    # The head of each of these queues, in one statement.
+    heads = User.objects.order_by("pk").values_list(
+        Subquery(raw[:1]), Subquery(ready.values("send_after")[:1]), Subquery(card[:1])
+    )
+    for name, moment in zip(("ingest", "send", "gestures"), heads[:1][0], strict=True):
+        oldest[name].append(moment)
     oldest["mailboxes"].append(Mailbox.objects.waiting_since())
     oldest["promises"].append(Promise.objects.overdue(at).aggregate(due=Min("due_at"))["due"])
-    oldest["gestures"].append(Gesture.objects.due(at).aggregate(due=Min("send_at"))["due"])
     found = []
     for name, moments in oldest.items():
         moment = min((one for one in moments if one is not None and one <= at), default=None)

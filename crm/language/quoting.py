@@ -66,7 +66,7 @@ _DEVICE_CHARS = 110  # a longer line that begins like this is a sentence
 _LABEL = re.compile(r"[\s*_|]{0,4}([^\W\d_][\w .'’-]{0,24}?)\s?\*{0,2}\s?[:：]\*{0,2}(?!//)")
 _KIND_OF_LABEL = {label.casefold(): kind for kind, labels in HEADER_LABELS.items() for label in labels.split("|")}
 _FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
-_BLANK = " \t\f\v\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+_BLANK = " \t\f\v\x1c\x1d\x1e\x1f\x85\xa0\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 _OPENS_EMBEDDED = frozenset({Line.INTRO, Line.HEADER, Line.SEPARATOR})
 
 

@@ -107,6 +107,11 @@ def decided(staff: httpx.Client, case: str) -> dict[str, Any]:
     return answer.json()["decision"]
 
 
+def answers(rig: Rig, address: str) -> list[dict[str, Any]]:
+    """What reached this address from a person of ours; a machine's acknowledgement is none."""
+    return [mail for mail in rig.sink.deliveries(address) if not mail["automatic"]]
+
+
 def test_the_same_failure_told_by_mail_form_phone_and_app_gets_its_case_its_answer_and_its_confirmation(
     rig: Rig, staff: httpx.Client
 ):
@@ -187,7 +192,7 @@ def test_the_same_failure_told_by_mail_form_phone_and_app_gets_its_case_its_answ
     rig.wait(lambda: rig.one(confirmed, cases["mail"]), "the case is confirmed", within=20)
     assert promise(rig, by_mail, "resolution")[0] == "met"
     assert promise(rig, by_mail, "first_response")[0] == "met"
-    (delivered,) = rig.sink.deliveries("mira@home.example")
+    (delivered,) = answers(rig, "mira@home.example")
     assert "My lamp" in delivered["subject"]
     assert delivered["x"] == "1"
 
@@ -203,13 +208,13 @@ def test_an_answer_arrives_in_the_thread_of_the_customer_s_own_mail_and_a_reply_
         conversation = conversation_with(rig, "nora@home.example")
         answer = {"text": "The small one.", "out_of_order": "knows_it"}
         assert staff.post(f"/api/v1/conversations/{conversation}/answers/", json=answer).status_code == 201
-        rig.wait(lambda: rig.sink.deliveries("nora@home.example"), "the answer arrives", within=15)
-        (delivered,) = rig.sink.deliveries("nora@home.example")
+        rig.wait(lambda: answers(rig, "nora@home.example"), "the answer arrives", within=15)
+        (delivered,) = answers(rig, "nora@home.example")
         assert delivered["in_reply_to"] == "<nora.1@home.example>"
         rig.wait(lambda: promise(rig, conversation, "first_response")[0] == "met", "the answer counts", within=15)
 
         reply = EmailMessage()
-        reply["From"], reply["To"], reply["Subject"] = "nora@home.example", "support@evenhand.example", "Re: Sizes"
+        reply["From"], reply["To"], reply["Subject"] = "nora@home.example", delivered["reply_to"], "Re: Sizes"
         reply["Message-ID"], reply["In-Reply-To"] = "<nora.2@home.example>", delivered["message_id"]
         reply.set_content("And which colours do you have?")
         border.send(reply)

@@ -158,6 +158,8 @@ class Sink:
         self.ledger.write(
             message_id=mail["Message-ID"].strip(),
             in_reply_to=mail["In-Reply-To"],
+            reply_to=mail["Reply-To"],
+            automatic=mail["Auto-Submitted"],
             to=recipient,
             x=mail["X-Evenhand"],
             subject=mail["Subject"],
@@ -220,6 +222,7 @@ class Rig:
             "EVENHAND_UNDO_SECONDS": "0",  # these tests wait for what leaves, and are not about taking it back
             "EVENHAND_PUBLIC_URL": self.url,
             "EMAIL_URL": f"smtp://127.0.0.1:{self.sink.port}",
+            "EVENHAND_INBOUND_DOMAIN": "in.evenhand.example",
             "DJANGO_SETTINGS_MODULE": "evenhand.settings",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",

@@ -32,14 +32,14 @@ def planned(name: str) -> Gesture:
 
 def test_a_card_that_cannot_be_written_is_dropped_with_its_reason_and_the_others_leave(db: None, monkeypatch: Any):
     bad, good = planned("bad"), planned("good")
-    render = actions.render_to_string
+    render = actions.letters.render
 
-    def rendering(template: str, words: dict[str, Any]) -> str:
+    def rendering(template: str, **words: Any) -> Any:
         if words["name"] == "bad":
             raise UnicodeError("cannot be")
-        return render(template, words)
+        return render(template, **words)
 
-    monkeypatch.setattr(actions, "render_to_string", rendering)
+    monkeypatch.setattr(actions.letters, "render", rendering)
     actions.write_batch(at=NOON + timedelta(minutes=1))
 
     bad.refresh_from_db()
@@ -54,7 +54,7 @@ def test_a_database_that_is_busy_drops_no_card(db: None, monkeypatch: Any):
     def busy(*_given: Any, **_more: Any) -> Any:
         raise OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr(actions.outgoing, "queue", busy)
+    monkeypatch.setattr(actions.outgoing, "queue_each", busy)
     with pytest.raises(OperationalError):
         actions.write_batch(at=NOON)
 

@@ -253,7 +253,7 @@ def test_the_ownership_statement_is_in_the_customers_hands_on_day_0_R131_R132():
     actions.own(case.pk, by=ada, at=NOON)
     desk.answer(talk.pk, text="I am Ada, this is mine now. I am sorry.", by=ada, at=NOON, stays_open=True)
     outgoing.send_batch(at=NOON + timedelta(minutes=1))
-    sent = OutgoingMessage.objects.get()
+    sent = OutgoingMessage.objects.get(kind="service")
     assert (sent.state, sent.signed_by) == ("accepted", ada)
     assert "Ada Agent" in sent.text
     answered = Promise.objects.get(conversation=talk, kind=PromiseKind.FIRST_RESPONSE, given_by="everybody")

@@ -34,7 +34,7 @@ def test_an_answer_leaves_by_mail_threaded_signed_and_keeps_the_promise_when_acc
     assert (promise.state, promise.met_at) == ("met", NOON + timedelta(hours=2))
     sent = mail.outbox[0]
     assert sent.to == ["carla@home.example"]
-    assert "Ada Okafor" in sent.from_email
+    assert "Ada Okafor" in sent.extra_headers["From"]
     assert "Ada Okafor" in sent.body
     assert "We are <on> it & sorry." in sent.body
     assert "We are &lt;on&gt; it &amp; sorry." in sent.alternatives[0][0]

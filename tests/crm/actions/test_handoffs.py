@@ -211,7 +211,7 @@ def test_a_reply_reaches_the_person_who_signed_or_their_stand_in_R134():
     ada, ben = colleague(name="Ada Okafor"), colleague(name="Ben")
     conversation = known(ada)
     sent = mail.outbox[-1]
-    assert "Ada Okafor" in sent.from_email
+    assert "Ada Okafor" in sent.extra_headers["From"]
     rota.be_away(ada.pk, starts_at=NOON, ends_at=NOON + timedelta(days=4), stand_in=ben, by=ben, at=NOON)
     pull = queue.next_for(ben, at=NOON)  # the customer has written again
     assert pull is not None

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crm.language.quoting import split
@@ -271,6 +271,7 @@ PIECES = st.lists(
 
 
 @given(PIECES)
+@example(["On Tue, 3 May 2022 at 10:15, Ann Lee <ann@shop.example> wrote:", "\x1f"])
 def test_no_line_is_lost_and_something_is_always_new(pieces: list[str]) -> None:
     text = "\n".join(pieces)
 
