@@ -148,7 +148,7 @@ def judged(raw: bytes, told: email.Mail, seconds: float) -> tuple[str, str]:
 
 
 def has_reason(told: email.Mail) -> bool:
-    """Whether a mail without text says why: no person's mail, headers beyond what is read, or a file that says what became of it."""
+    """Whether a mail without text says why: no person wrote it, its headers are too long, a file says what became of it."""
     if "headers_cut" in told.faults:
         return True
     return told.kind != "human" or any(part.state == "stored" or part.reason for part in told.attachments)
