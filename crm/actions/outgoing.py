@@ -223,7 +223,7 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     messages = lease.claim(due, size=size, claimed_state=OutgoingState.CLAIMED)
     reply_to = reply_addresses.of_messages(messages, at=at)
     cards = kindness.Together()
-    cards.begin(messages, at=at)
+    cards.begin([message for message in messages if message.channel in SENDERS], at=at)
     lines: dict[str, Sender] = {}
     unreachable: dict[str, str] = {}
     try:

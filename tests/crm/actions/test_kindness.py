@@ -135,6 +135,14 @@ def test_a_worker_that_dies_before_writing_down_leaves_recorded_doubts_and_the_s
     assert len(set(ids)) == 3
 
 
+def test_cards_for_a_medium_without_a_provider_are_held_with_their_reason(sink: Sink):
+    for number in range(3):
+        card(number)
+    OutgoingMessage.objects.update(channel="letter")
+    outgoing.send_batch(at=NOON)
+    assert set(OutgoingMessage.objects.values_list("state", "reason")) == {(OutgoingState.HELD, "no_provider")}
+
+
 def test_what_has_value_begins_and_is_accepted_by_itself_Q4(sink: Sink):
     several = [card(number) for number in range(2)]
     OutgoingMessage.objects.update(has_value=True)
