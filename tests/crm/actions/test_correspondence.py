@@ -339,7 +339,8 @@ def test_two_robots_without_a_loop_header_fall_silent_M09(keeps_the_reply_addres
     for round_ in range(rounds):
         at = NOON + timedelta(seconds=3 * round_)
         mailed(f"We have received your mail {round_}.", sender="robot@else.example", to=to, at=at)
-        outgoing.send_batch(at=at)
+        if round_ < 10 or round_ % 100 == 0:
+            outgoing.send_batch(at=at)
         token = ReplyToken.objects.filter(address="robot@else.example").first()
         if token is not None and keeps_the_reply_address:
             to = addresses.reply_address(addresses.token_of(token.nonce))
