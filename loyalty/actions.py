@@ -178,18 +178,20 @@ def _drop(gesture: Gesture, reason: str, *, at: datetime) -> None:
     history.record(gesture.customer, "gesture.dropped", ref=ref_of(gesture), by=None, at=at, detail={"reason": reason})
 
 
-def note_sent(event: str, ref: str, at: datetime) -> None:
-    """Note that a gesture's card was accepted for delivery."""
+def _locked(ref: str) -> Gesture | None:
+    """The gesture that a message concerns, locked with its customer read; None when it concerns something else."""
     kind, _colon, public_id = ref.partition(":")
     if kind != "gesture":
-        return
+        return None
+    gestures = Gesture.objects.select_for_update(of=("self",)).select_related("customer")
+    return gestures.get(public_id=uuid.UUID(public_id))
+
+
+def note_sent(event: str, ref: str, at: datetime) -> None:
+    """Note that a gesture's card was accepted for delivery."""
     with transaction.atomic():
-        gesture = (
-            Gesture.objects.select_for_update(of=("self",))
-            .select_related("customer")
-            .get(public_id=uuid.UUID(public_id))
-        )
-        if gesture.state != GestureState.QUEUED:
+        gesture = _locked(ref)
+        if gesture is None or gesture.state != GestureState.QUEUED:
             return
         gesture.state, gesture.sent_at = GestureState.SENT, at
         gesture.save(update_fields=["state", "sent_at"])
@@ -198,16 +200,9 @@ def note_sent(event: str, ref: str, at: datetime) -> None:
 
 def came_back(event: str, ref: str, at: datetime) -> None:
     """Note that a gesture's card did not reach its customer. It is not sent again by itself (G16)."""
-    kind, _colon, public_id = ref.partition(":")
-    if kind != "gesture":
-        return
     with transaction.atomic():
-        gesture = (
-            Gesture.objects.select_for_update(of=("self",))
-            .select_related("customer")
-            .get(public_id=uuid.UUID(public_id))
-        )
-        if gesture.state not in (GestureState.QUEUED, GestureState.SENT):
+        gesture = _locked(ref)
+        if gesture is None or gesture.state not in (GestureState.QUEUED, GestureState.SENT):
             return
         gesture.sent_at = None
         _drop(gesture, CAME_BACK, at=at)
