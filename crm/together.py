@@ -47,17 +47,54 @@ def _rows(database: Any, statement: str, parameters: list[Any] | dict[str, Any])
             watched.execute(statement, parameters)
             found = watched.fetchall()
             return found
-    database.close_if_health_check_failed()
-    database.ensure_connection()
-    database.validate_no_broken_transaction()
+    cursor = _ready(database)
     with database.wrap_database_errors:
-        cursor: Any = getattr(_kept, "cursor", None)
-        if cursor is None or cursor.connection is not database.connection:
-            cursor = _kept.cursor = _Cursor(database.connection)
-            database.connection.prepare_threshold = 0  # Django's other cursors prepare nothing all the same
         cursor.execute(statement, parameters, prepare=True)
         found = cursor.fetchall()
         return found
+
+
+def _ready(database: Any) -> Any:
+    """Make sure that the connection can be used; the cursor kept with it."""
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    database.validate_no_broken_transaction()
+    cursor: Any = getattr(_kept, "cursor", None)
+    if cursor is None or cursor.connection is not database.connection:
+        with database.wrap_database_errors:
+            cursor = _kept.cursor = _Cursor(database.connection)
+            database.connection.prepare_threshold = 0  # Django's other cursors prepare nothing all the same
+    return cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement that comes with every event, and its values; its text never changes. `run` runs it with others."""
+
+    text: str
+    values: list[Any] | dict[str, Any]
+
+
+def run(*statements: Statement) -> list[list[tuple[Any, ...]]]:
+    """Run statements in their order, sent together: the server answers all of them at once. Returns the rows of each.
+
+    Each has to give rows (SELECT or RETURNING). To be called in a transaction when there are several: what a later one
+    raises undoes the earlier ones. Raises what the database raises for the first that fails.
+    """
+    database = _database()
+    if len(statements) == 1 or database.queries_logged or database.execute_wrappers:
+        return [_rows(database, each.text, each.values) for each in statements]
+    if not statements:
+        return []
+    _ready(database)
+    with database.wrap_database_errors:
+        cursors = []
+        with database.connection.pipeline():
+            for each in statements:
+                cursor = _Cursor(database.connection)
+                cursor.execute(each.text, each.values, prepare=True)
+                cursors.append(cursor)
+        return [cursor.fetchall() for cursor in cursors]
 
 
 def prepared(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -90,8 +127,13 @@ class Repeated(Generic[Row]):
 
     def rows(self, **values: Any) -> list[tuple[Any, ...]]:
         """Ask with these values. Raises KeyError when one is missing."""
-        statement, places = self._compiled or self._compile()
-        return _rows(_database(), statement, [values[it] if isinstance(it, str) else it.value for it in places])
+        asked = self.statement(**values)
+        return _rows(_database(), asked.text, asked.values)
+
+    def statement(self, **values: Any) -> Statement:
+        """The same question, to be asked together with others. Raises KeyError when a value is missing."""
+        text, places = self._compiled or self._compile()
+        return Statement(text, [values[it] if isinstance(it, str) else it.value for it in places])
 
     def _compile(self) -> tuple[str, tuple[str | _Constant, ...]]:
         statement, parameters = self._build(**self._like).query.sql_with_params()
@@ -209,55 +251,71 @@ def _statement(shape: tuple[tuple[type[Model], tuple[Place, ...]], ...]) -> str:
     return f"WITH {', '.join(parts)} SELECT {keys} FROM {tables}"  # noqa: S608
 
 
-def insert_together(*rows: Model) -> None:
-    """Insert several new rows, which may point at each other, in one statement; each then knows its primary key.
+class Insertion:
+    """Several new rows, which may point at each other, to be inserted by one statement.
 
     rows: unsaved instances with an automatic key. A row may name an earlier one of these rows in a foreign key, also when
     that one has no key yet; a row that names a later one is a mistake (KeyError).
+    """
+
+    __slots__ = ("_named", "_rows", "statement")
+
+    def __init__(self, *rows: Model) -> None:
+        database = _database()
+        numbers: dict[int, int] = {}
+        shape: list[tuple[type[Model], tuple[Place, ...]]] = []
+        values: dict[str, Any] = {}
+        times: dict[datetime, str] = {}  # the same moment stands in many columns of an event and is sent once
+        named: list[tuple[Model, str, Model]] = []  # a row, its column, and the row it points at, which has no key yet
+        for row in rows:
+            places: list[Place] = []
+            holds, points_at = row.__dict__, row._state.fields_cache
+            for field, name, is_relation, changes in _columns(type(row))[0]:
+                value = field.pre_save(row, True) if changes else holds[name]
+                if value is None and is_relation:
+                    target: Model | None = points_at.get(field.name)
+                    if target is not None:  # the row that this one points at, as far as it is known in memory
+                        named.append((row, name, target))
+                        if target.pk is None:
+                            places.append(numbers[id(target)])
+                            continue
+                        value = target.pk
+                kind: Any = type(value)
+                if kind is datetime:
+                    place = times.get(value)
+                    if place is not None:
+                        places.append(place)
+                        continue
+                    times[value] = f"%(v{len(values)})s"
+                elif _is_word(kind) or value == "":
+                    places.append(_word(kind, value))
+                    continue
+                elif kind is int:
+                    value = Int8(value)  # not smaller for smaller numbers, which would be a statement of its own
+                elif kind not in _AS_THEY_ARE:
+                    value = str(value) if isinstance(value, str) else field.get_db_prep_save(value, database)
+                place = f"%(v{len(values)})s"
+                values[place[2:-2]] = value
+                places.append(place)
+            numbers[id(row)] = len(shape)
+            shape.append((type(row), tuple(places)))
+        self._rows, self._named = rows, named
+        self.statement = Statement(_statement(tuple(shape)), values)
+
+    def written(self, found: list[tuple[Any, ...]]) -> None:
+        """Let each row know its key. found: what the statement gave."""
+        for row, key in zip(self._rows, found[0], strict=True):
+            row.__dict__["id"] = key
+            row._state.adding = False
+            row._state.db = DEFAULT_DB_ALIAS
+        for row, name, target in self._named:
+            row.__dict__[name] = target.pk
+
+
+def insert_together(*rows: Model) -> None:
+    """Insert several new rows in one statement; each then knows its primary key. rows: as for `Insertion`.
+
     Raises IntegrityError like any insert; then nothing is written.
     """
-    database = _database()
-    numbers: dict[int, int] = {}
-    shape: list[tuple[type[Model], tuple[Place, ...]]] = []
-    values: dict[str, Any] = {}
-    times: dict[datetime, str] = {}  # the same moment stands in many columns of an event and is sent once
-    named: list[tuple[Model, str, Model]] = []  # a row, its column, and the row it points at, which has no key yet
-    for row in rows:
-        places: list[Place] = []
-        holds, points_at = row.__dict__, row._state.fields_cache
-        for field, name, is_relation, changes in _columns(type(row))[0]:
-            value = field.pre_save(row, True) if changes else holds[name]
-            if value is None and is_relation:
-                target: Model | None = points_at.get(field.name)
-                if target is not None:  # the row that this one points at, as far as it is known in memory
-                    named.append((row, name, target))
-                    if target.pk is None:
-                        places.append(numbers[id(target)])
-                        continue
-                    value = target.pk
-            kind: Any = type(value)
-            if kind is datetime:
-                place = times.get(value)
-                if place is not None:
-                    places.append(place)
-                    continue
-                times[value] = f"%(v{len(values)})s"
-            elif _is_word(kind) or value == "":
-                places.append(_word(kind, value))
-                continue
-            elif kind is int:
-                value = Int8(value)  # not smaller for smaller numbers, which would be a statement of its own
-            elif kind not in _AS_THEY_ARE:
-                value = str(value) if isinstance(value, str) else field.get_db_prep_save(value, database)
-            place = f"%(v{len(values)})s"
-            values[place[2:-2]] = value
-            places.append(place)
-        numbers[id(row)] = len(shape)
-        shape.append((type(row), tuple(places)))
-    keys = _rows(database, _statement(tuple(shape)), values)[0]
-    for row, key in zip(rows, keys, strict=True):
-        row.__dict__["id"] = key
-        row._state.adding = False
-        row._state.db = DEFAULT_DB_ALIAS
-    for row, name, target in named:
-        row.__dict__[name] = target.pk
+    insertion = Insertion(*rows)
+    insertion.written(_rows(_database(), insertion.statement.text, insertion.statement.values))

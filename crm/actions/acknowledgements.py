@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db.models import QuerySet
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -16,9 +14,8 @@ from crm.actions import letters, outgoing
 from crm.actions.intake import Received
 from crm.channels import Channel, Part
 from crm.channels.email import reasons
-from crm.models import Conversation, OutgoingMessage, User
+from crm.models import OutgoingMessage
 from crm.policy import MessageKind, SenderToday, may_acknowledge
-from crm.together import Repeated, insert_together
 
 DAY = timedelta(days=1)
 ACKNOWLEDGED, FILES_REFUSED = "acknowledged:", "files:"
@@ -31,25 +28,29 @@ def after(
     files: Sequence[Part],
     *,
     address: str,
+    owner: str,
     acknowledged: int,
     told_of_files: int,
     is_proved: bool,
     is_other: bool,
     at: datetime,
-) -> None:
+) -> list[OutgoingMessage]:
     """Acknowledge a mail that opened a matter, and tell of files that were not kept as they came.
 
-    address: whose mail it was; acknowledged, told_of_files: how many of each notice it got within a day. Nobody gets more
-    than a few of these, whatever comes from their address (M09, M26). Nothing the sender wrote is repeated; names of files
-    only to an address that is proved to be theirs. Somebody who wrote into another's matter gets none. Written in the
-    caller's transaction.
+    address: whose mail it was; owner: who looks after a matter that it opened, "" when nobody does; acknowledged,
+    told_of_files: how many of each notice it got within a day. Nobody gets more than a few of these, whatever comes from
+    their address (M09, M26). Nothing the sender wrote is repeated; names of files only to an address that is proved to be
+    theirs. Somebody who wrote into another's matter gets none. Returns what is to be written with the mail.
     """
     kept_apart = [part for part in files if part.state != "stored"]
     acknowledges = received.opened and may_acknowledge(SenderToday(is_proved, acknowledged))
     tells_of_files = bool(kept_apart) and may_acknowledge(SenderToday(is_proved, told_of_files))
     if is_other or not (acknowledges or tells_of_files):
-        return
-    whom = _whom(received.conversation, address)
+        return []
+    matter = received.conversation
+    if not received.opened:
+        owner = str(matter.owner or "")
+    whom = _Whom(address, matter.customer.language, matter.customer.zone, owner)
     written: list[OutgoingMessage] = []
     if acknowledges:
         promise = min(received.promises, key=lambda it: it.due_at)
@@ -80,8 +81,8 @@ def after(
                 at=at,
             )
         )
-    insert_together(*written)
     dispatch.after_commit("outgoing.ready")
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +93,6 @@ class _Whom:
     language: str
     zone: str
     owner: str
-
-
-def _written_to(pk: int) -> QuerySet[Conversation, tuple[Any, ...]]:
-    columns = ("customer__language", "customer__zone", "owner__display_name", "owner__email")
-    return Conversation.objects.filter(pk=pk).order_by("pk").values_list(*columns)
-
-
-_matter: Repeated[Conversation] = Repeated(_written_to, pk=3)
-
-
-def _whom(conversation: Conversation, address: str) -> _Whom:
-    language, zone, name, email = _matter.rows(pk=conversation.pk)[0]
-    return _Whom(address, language, zone, str(User(display_name=name or "", email=email)) if email else "")
 
 
 def _notice(

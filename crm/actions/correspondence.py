@@ -6,13 +6,14 @@ What proves nothing (a number, a Message-ID, a name) links nothing: it is writte
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Exists, QuerySet, Subquery
+from django.db.models import QuerySet, Subquery
 
+from crm import dispatch
 from crm.actions import acknowledgements, alerts, deliveries, identity, intake
 from crm.actions.acknowledgements import DAY
 from crm.actions.intake import Received
@@ -27,12 +28,10 @@ from crm.policy import (
     OPENED_PER_HOUR,
     AlertKind,
     ConversationState,
-    Direction,
     DoubtCode,
-    MessageKind,
     token_doubt,
 )
-from crm.together import Repeated, prepared, written
+from crm.together import Statement, run, written
 
 HOUR = timedelta(hours=1)
 _NUMBER = re.compile(r"\b(?:EV|Evenhand|case|ticket)\s?[-#:]?\s?#?(\d{1,18})\b", re.IGNORECASE)
@@ -58,117 +57,238 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What stands in our books about the address a mail comes from, read in one statement with the raw item's state.
+    """What stands in our books about the address a mail comes from, and about the reply address it came to.
 
-    raw_state: a WorkState; is_staff: one of us has this address. newest: state of the newest matter it opened by mail, None
-    when there is none; enough_at: when the customer spoke in the last one that counts for the loop guard, None when there are
-    fewer. acknowledged, told_of_files: notices it got within a day. colleagues: who can take a new matter now, in order.
+    raw_state: a WorkState of its raw item, which is locked; is_staff: one of us has this address. speaker: who uses it, None when
+    nobody does. newest: state of the newest matter it opened by mail, None when there is none; enough_at: when the customer spoke
+    in the last one that counts for the loop guard, None when there are fewer. acknowledged, told_of_files: notices it got within
+    a day. token: the reply address we gave, with its matter. colleagues: who can take a new matter now, in order, with their names.
     """
 
     raw_state: str
     is_staff: bool
+    speaker: identity.Speaker | None
     newest: str | None
     enough_at: datetime | None
     acknowledged: int
     told_of_files: int
-    colleagues: tuple[int, ...]
+    token: ReplyToken | None
+    colleagues: dict[int, str]
+
+    def is_customer_of(self, conversation: Conversation) -> bool:
+        """Whether this address is one of the matter's own customer."""
+        return self.speaker is not None and self.speaker.customer.pk == conversation.customer_id
 
 
-def _facts(raw_id: int, address: str, since: datetime) -> QuerySet[RawItem, tuple[Any, ...]]:
-    matters = _opened_by(address)
-    notices = OutgoingMessage.objects.filter(kind=MessageKind.NOTICE, address=address, created_at__gt=since)
+_ADDRESS = """
+SELECT EXISTS (SELECT FROM crm_user WHERE email = %(address)s AND is_staff AND is_active),
+       p.customer_id, p.id,
+       (SELECT owner_id FROM crm_conversation
+        WHERE customer_id = p.customer_id AND state IN ('open', 'waiting_customer') AND owner_id IS NOT NULL
+        ORDER BY id DESC LIMIT 1),
+       c.region, c.language, c.zone, opened.newest, opened.enough_at, told.acknowledged, told.files,
+       t.address, t.expires_at, t.revoked_at, t.conversation_id, m.customer_id, r.state
+FROM crm_rawitem r
+LEFT JOIN crm_contactpoint p ON p.kind = 'email' AND p.address = %(address)s AND p.unlinked_at IS NULL
+LEFT JOIN crm_customer c ON c.id = p.customer_id
+LEFT JOIN LATERAL (
+    SELECT max(state) FILTER (WHERE place = 1) AS newest, max(spoke_at) FILTER (WHERE place = %(enough)s) AS enough_at
+    FROM (SELECT state, spoke_at, row_number() OVER (ORDER BY id DESC) AS place FROM crm_conversation
+          WHERE customer_id = p.customer_id AND channel = 'email' ORDER BY id DESC LIMIT %(enough)s) newest
+) opened ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE key LIKE 'acknowledged:%%') AS acknowledged, count(*) FILTER (WHERE key LIKE 'files:%%') AS files
+    FROM crm_outgoingmessage WHERE kind = 'notice' AND address = %(address)s AND created_at > %(since)s
+) told ON true
+LEFT JOIN crm_replytoken t ON t.digest = %(digest)s
+LEFT JOIN crm_conversation m ON m.id = t.conversation_id
+WHERE r.id = %(raw)s
+FOR UPDATE OF r
+"""
+_COLLEAGUES = """
+SELECT id, display_name, email FROM crm_user
+WHERE is_active AND takes_conversations AND is_available AND NOT is_full ORDER BY id
+"""
 
-    def told(kind: str) -> Subquery:
-        counted = notices.filter(key__startswith=kind).order_by().values("kind").annotate(number=Count("pk"))
-        return Subquery(counted.values("number"))
 
-    return (
-        RawItem.objects.select_for_update()
-        .filter(pk=raw_id)
-        .order_by("pk")
-        .values_list(
-            "state",
-            Exists(User.objects.filter(email=address, is_staff=True, is_active=True)),
-            Subquery(matters.values("state")[:1]),
-            Subquery(matters.values("spoke_at")[OPENED_PER_HOUR - 1 : OPENED_PER_HOUR]),
-            told(acknowledgements.ACKNOWLEDGED),
-            told(acknowledgements.FILES_REFUSED),
-            ArraySubquery(User.objects.taking_conversations().order_by("pk").values("pk")),
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail that is being taken in. addressed: the address of ours that it names, None when it names none."""
+
+    raw: RawItem
+    mail: Mail
+    addressed: Addressed | None
+
+    @property
+    def token_digest(self) -> str:
+        """Tells the reply address of ours that it was sent to; "" when it was sent to none."""
+        if self.addressed is None or self.addressed.is_return:
+            return ""
+        return addresses.digest_of(self.addressed.token)
+
+
+def senders_of(letters: Sequence[Letter], *, at: datetime) -> list[Sender]:
+    """Lock raw items and read what is known of whoever their mails come from; at once. Call it in a transaction."""
+    asked = [
+        Statement(
+            _ADDRESS,
+            {
+                "raw": letter.raw.pk,
+                "address": (letter.mail.customer or "").strip().lower(),
+                "since": at - DAY,
+                "digest": letter.token_digest,
+                "enough": OPENED_PER_HOUR,
+            },
         )
-    )
+        for letter in letters
+    ]
+    found, *rows = run(Statement(_COLLEAGUES, {}), *asked)
+    colleagues = {number: str(User(display_name=name, email=email)) for number, name, email in found}
+    return [_sender(row[0], colleagues) for row in rows]
 
 
-_sender: Repeated[RawItem] = Repeated(_facts, raw_id=3, address="an address", since=datetime(2000, 1, 1, tzinfo=UTC))
+def _sender(row: tuple[Any, ...], colleagues: dict[int, str]) -> Sender:
+    is_staff, customer, point, owner, region, language, zone, newest, enough_at, acknowledged, files, *rest = row
+    given_to, expires_at, revoked_at, matter, matters_customer, raw_state = rest
+    speaker = token = None
+    if point is not None:
+        speaker = identity.met(customer, point, owner, region=region, language=language, zone=zone)
+    if matter is not None:
+        about = written(Conversation, id=matter, customer_id=matters_customer)
+        token = written(
+            ReplyToken, address=given_to, expires_at=expires_at, revoked_at=revoked_at, conversation_id=matter
+        )
+        token.conversation = about
+    return Sender(raw_state, is_staff, speaker, newest, enough_at, acknowledged, files, token, colleagues)
 
 
-def sender_of(raw: RawItem, mail: Mail, *, at: datetime) -> Sender:
-    """Lock a raw item and read what is known of whoever its mail comes from; one statement. Call it in a transaction."""
-    row = _sender.rows(raw_id=raw.pk, address=mail.customer or "", since=at - DAY)[0]
-    state, is_staff, newest, enough_at, acknowledged, files, colleagues = row
-    return Sender(state, is_staff, newest, enough_at, acknowledged or 0, files or 0, tuple(colleagues))
+class SameMatter(Exception):
+    """Two of the mails that were to be taken in at once belong to one matter; one after the other they can be."""
+
+
+@dataclass(slots=True)
+class _Arriving:
+    """A person's mail on its way into the books."""
+
+    letter: Letter
+    sender: Sender
+    message: Message
+    place: Place
+    folded: Conversation | None
+    goes_on: intake.Joined | None = None
+    came_lately: int = 0
+
+    @property
+    def joins(self) -> Conversation | None:
+        return self.place.conversation or self.folded
+
+    @property
+    def other_address(self) -> str:
+        return self.message.sender_address if self.place.is_other else ""
 
 
 def take_in(
-    message: Message,
-    mail: Mail,
-    addressed: Addressed | None,
+    letters: Sequence[tuple[Letter, Sender, Message]],
     *,
-    raw: RawItem,
-    sender: Sender,
     at: datetime,
     is_answered: bool = True,
-    savepoint: bool = True,
-) -> Received:
-    """Take in what a person wrote by mail: joined to its matter where that is certain, acknowledged where it opens one.
+    also: Sequence[Statement] = (),
+) -> list[Received]:
+    """Take in what persons wrote by mail: joined to its matter where that is certain, acknowledged where it opens one.
 
-    is_answered: whether our machine may acknowledge it. savepoint: see `intake.receive`.
-    Raises what `intake.receive` raises; then nothing has changed.
+    letters: each by somebody else and to another reply address, with what is known of its sender and what it says; they are read
+    and written together. is_answered: whether our machine may acknowledge them. also: statements to be run with the last ones.
+    Call it in a transaction, which is undone when it raises: SameMatter, intake.NothingSaid, identity.UnusableAddress, or
+    IntegrityError when somebody else wrote the same in this instant.
     """
-    place = place_of(mail, addressed, sender=sender, at=at)
-    message = replace(message, is_vouched=place.is_vouched)
-    other = message.sender_address if place.is_other else ""
-    conversation = place.conversation
-    folded = None
-    if conversation is None:
-        folded = conversation = _too_many_opened(message.sender_address, sender, at=at)
+    arriving = [_arriving(*one, at=at) for one in letters]
+    _join(arriving, at=at)
+    takings = [_taking(one, at=at) for one in arriving]
+    if is_answered:
+        for one, taking in zip(arriving, takings, strict=True):
+            if one.folded is None:
+                taking.rows += _answered_by_machine(one, taking.received, at=at)
+    proved = [
+        (taking.received.interaction.contact_point, Statement(_PROVED, {"id": point.pk, "at": at}))
+        for one, taking in zip(arriving, takings, strict=True)
+        if one.place.is_vouched and not one.place.is_other
+        and (point := taking.received.interaction.contact_point) is not None and point.pk is not None
+    ]  # fmt: skip
+    found = intake.write(takings, *(statement for _point, statement in proved), *also)
+    for (point, _statement), rows in zip(proved, found, strict=False):
+        if point is not None and any(was_doubted for (was_doubted,) in rows):
+            deliveries.address_works(point, at=at)
+    for one, taking in zip(arriving, takings, strict=True):
+        _raise(taking.received, one.place.doubts, at=at)
+        if one.came_lately >= ALARMED_FROM:
+            _tell_of_a_flood(taking.received.conversation, at=at)
+    if letters:
+        dispatch.after_commit("interaction.received")
+    return [taking.received for taking in takings]
+
+
+def _arriving(letter: Letter, sender: Sender, message: Message, *, at: datetime) -> _Arriving:
     intake.said_something(message)
-    speaker = None
-    if not other:
-        speaker = identity.speaker(
+    place = place_of(letter.mail, letter.addressed, sender=sender, at=at)
+    folded = None
+    if place.conversation is None:
+        folded = _too_many_opened(message.sender_address, sender, at=at)
+    return _Arriving(letter, sender, replace(message, is_vouched=place.is_vouched), place, folded)
+
+
+def _join(arriving: Sequence[_Arriving], *, at: datetime) -> None:
+    """Lock the matters that mails join, in one order for everybody, and read what joining needs."""
+    joining = {one.joins.pk: one for one in arriving if one.joins is not None}
+    if len(joining) < sum(one.joins is not None for one in arriving):
+        raise SameMatter
+    statements: list[Statement] = []
+    for number in sorted(joining):
+        statements += [
+            *intake.joining(number),
+            Statement(_LATELY, {"id": number, "since": at - HOUR, "most": ALARMED_FROM}),
+        ]
+    found = run(*statements)
+    for place, number in enumerate(sorted(joining)):
+        locked, unmet, lately = found[3 * place : 3 * place + 3]
+        joining[number].goes_on = intake.joined([locked, unmet])
+        joining[number].came_lately = lately[0][0] + 1
+
+
+def _taking(one: _Arriving, *, at: datetime) -> intake.Taking:
+    message, sender = one.message, one.sender
+    if one.other_address and one.goes_on is not None:
+        speaker = identity.somebody_else_in(one.goes_on.conversation)
+    else:
+        speaker = sender.speaker or identity.newcomer(
             "email", message.sender_address, name=message.sender_name, language=message.language, at=at
         )
-        speaker = replace(speaker, colleagues=sender.colleagues)
-        if speaker.is_new and place.is_vouched and speaker.contact_point is not None:
+        if speaker.is_new and one.place.is_vouched and speaker.contact_point is not None:
             speaker.contact_point.verified_at = at
-    received = intake.receive(
+    return intake.take(
         message,
+        speaker=speaker,
+        goes_on=one.goes_on,
+        colleagues=tuple(sender.colleagues),
         at=at,
         origin="mail",
-        raw=raw,
-        conversation=conversation,
-        speaker=speaker,
-        other_address=other,
-        savepoint=savepoint,
+        raw=one.letter.raw,
+        other_address=one.other_address,
     )
-    if not received.created:
-        return received
-    if place.is_vouched and not place.is_other:
-        _proved(received.interaction.contact_point, at=at)
-    _raise(received, place.doubts, at=at)
-    if not received.opened:
-        _watch_for_floods(received, at=at)
-    if is_answered and folded is None:
-        acknowledgements.after(
-            received,
-            mail.attachments,
-            address=message.sender_address,
-            acknowledged=sender.acknowledged,
-            told_of_files=sender.told_of_files,
-            is_proved=place.is_vouched,
-            is_other=place.is_other,
-            at=at,
-        )
-    return received
+
+
+def _answered_by_machine(one: _Arriving, received: Received, *, at: datetime) -> list[OutgoingMessage]:
+    matter = received.conversation
+    return acknowledgements.after(
+        received,
+        one.letter.mail.attachments,
+        address=one.message.sender_address,
+        owner=one.sender.colleagues.get(matter.owner_id or 0, ""),
+        acknowledged=one.sender.acknowledged,
+        told_of_files=one.sender.told_of_files,
+        is_proved=one.place.is_vouched,
+        is_other=one.place.is_other,
+        at=at,
+    )
 
 
 def place_of(mail: Mail, addressed: Addressed | None, *, sender: Sender, at: datetime) -> Place:
@@ -178,53 +298,26 @@ def place_of(mail: Mail, addressed: Addressed | None, *, sender: Sender, at: dat
     if sender.is_staff:
         doubts.append((DoubtCode.CLAIMS_STAFF, None))
     if addressed is not None and not addressed.is_return:
-        token = _token(addressed)
+        token = sender.token
         if token is None:
             return Place(None, mail.is_authenticated, False, [*doubts, (DoubtCode.TOKEN_UNKNOWN, None)])
         doubt = token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at)
         if doubt is not None:
             return Place(None, mail.is_authenticated, False, [*doubts, (doubt, token.conversation)])
-        if address == token.address or _is_of(address, token.conversation):
+        if address == token.address or sender.is_customer_of(token.conversation):
             return Place(token.conversation, True, False, doubts)
         doubts.append((DoubtCode.OTHER_PERSON, token.conversation))
         return Place(token.conversation, mail.is_authenticated, True, doubts)
     named = _answered(mail)
     if named is not None:
-        if mail.is_authenticated and _is_of(address, named):
+        if mail.is_authenticated and sender.is_customer_of(named):
             return Place(named, True, False, doubts)
         doubts.append((DoubtCode.STRANGERS_HEADERS, named))
         return Place(None, mail.is_authenticated, False, doubts)
-    numbered = _numbered(mail.subject, address)
+    numbered = _numbered(mail.subject, sender)
     if numbered is not None:
         doubts.append((DoubtCode.MENTIONS_CASE, numbered))
     return Place(None, mail.is_authenticated, False, doubts)
-
-
-def _given(digest: str) -> QuerySet[ReplyToken, tuple[Any, ...]]:
-    found = ReplyToken.objects.filter(digest=digest).order_by("pk")
-    matter = (f"conversation__{field.attname}" for field in Conversation._meta.concrete_fields)
-    return found.values_list("address", "expires_at", "revoked_at", *matter)
-
-
-_by_digest: Repeated[ReplyToken] = Repeated(_given, digest="a digest")
-
-
-def _token(addressed: Addressed) -> ReplyToken | None:
-    """The reply address that a mail was sent to, with its matter; None when we never gave it."""
-    rows = _by_digest.rows(digest=addresses.digest_of(addressed.token))
-    if not rows:
-        return None
-    address, expires_at, revoked_at, *matter = rows[0]
-    names = (field.attname for field in Conversation._meta.concrete_fields)
-    conversation = written(Conversation, **dict(zip(names, matter, strict=True)))
-    return ReplyToken(address=address, expires_at=expires_at, revoked_at=revoked_at, conversation=conversation)
-
-
-def _is_of(address: str, conversation: Conversation) -> bool:
-    """Whether this address is one of the matter's own customer."""
-    return ContactPoint.objects.filter(
-        kind=ContactKind.EMAIL, address=address, unlinked_at=None, customer=conversation.customer_id
-    ).exists()
 
 
 def _answered(mail: Mail) -> Conversation | None:
@@ -240,13 +333,13 @@ def _answered(mail: Mail) -> Conversation | None:
     return earlier.conversation if earlier is not None else None
 
 
-def _numbered(subject: str, sender: str) -> Conversation | None:
+def _numbered(subject: str, sender: Sender) -> Conversation | None:
     """Somebody else's matter whose number stands in the subject (M01). We print none; whoever writes one guessed or read it."""
     match = _NUMBER.search(subject)
     if match is None or int(match[1]) >= 2**63:
         return None
     found = Conversation.objects.select_related("customer").filter(pk=int(match[1])).first()
-    return found if found is not None and not _is_of(sender, found) else None
+    return found if found is not None and not sender.is_customer_of(found) else None
 
 
 def _opened_by(address: str) -> QuerySet[Conversation]:
@@ -270,14 +363,6 @@ WHERE id = %(id)s AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL) RET
 """
 
 
-def _proved(contact_point: ContactPoint | None, *, at: datetime) -> None:
-    """Note that this address is theirs and works: our token came back from it, or our border vouches for it."""
-    if contact_point is None or contact_point.__dict__.get("verified_at") == at:
-        return  # nobody known, or written so a moment ago
-    if any(is_doubted for (is_doubted,) in prepared(_PROVED, {"id": contact_point.pk, "at": at})):
-        deliveries.address_works(contact_point, at=at)
-
-
 def _raise(received: Received, doubts: Doubts, *, at: datetime) -> None:
     if not doubts:
         return
@@ -295,21 +380,14 @@ def _raise(received: Received, doubts: Doubts, *, at: datetime) -> None:
     )
 
 
-def _came_since(conversation: int, since: datetime) -> QuerySet[Interaction, tuple[Any, ...]]:
-    mails = Interaction.objects.filter(
-        conversation=conversation, spoke_at__gt=since, direction=Direction.INBOUND, channel=Channel.EMAIL
-    )
-    return mails.order_by("-spoke_at", "-id").values_list("id")[:ALARMED_FROM]
+_LATELY = """
+SELECT count(*) FROM (SELECT FROM crm_interaction WHERE conversation_id = %(id)s AND spoke_at > %(since)s AND direction = 'in'
+                      AND channel = 'email' LIMIT %(most)s) lately
+"""
 
 
-_lately: Repeated[Interaction] = Repeated(_came_since, conversation=3, since=datetime(2000, 1, 1, tzinfo=UTC))
-
-
-def _watch_for_floods(received: Received, *, at: datetime) -> None:
+def _tell_of_a_flood(matter: Conversation, *, at: datetime) -> None:
     """Tell the leads, once a day, of a matter into which more mail comes than a person writes (M09)."""
-    matter = received.conversation
-    if len(_lately.rows(conversation=matter.pk, since=at - HOUR)) < ALARMED_FROM:
-        return
     alert = alerts.told(
         AlertKind.MAIL_FLOOD, key=f"{matter.public_id}:{at.date().isoformat()}", at=at, conversation=matter
     )
@@ -319,14 +397,12 @@ def _watch_for_floods(received: Received, *, at: datetime) -> None:
 # --- what machines write --------------------------------------------------------------------------------------------
 
 
-def written_by_a_machine(addressed: Addressed | None, *, at: datetime) -> Conversation | None:
+def written_by_a_machine(sender: Sender, *, at: datetime) -> Conversation | None:
     """Say what an automatic mail is about: the matter that our reply address names, None for everything else.
 
     An out-of-office lands on its matter without opening it again or counting as an answer (X5).
     """
-    if addressed is None or addressed.is_return:
-        return None
-    token = _token(addressed)
+    token = sender.token
     if token is None or token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at) is not None:
         return None
     return token.conversation

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from crm.models import ContactPoint, Conversation, Customer, User
 from crm.models.people import ContactKind
 from crm.policy import ConversationState
-from crm.together import Repeated, written
+from crm.together import Repeated, new, written
 
 
 class UnusableAddress(ValueError):
@@ -129,10 +129,24 @@ def speaker(kind: str, address: str, *, name: str, language: str, at: datetime) 
     """
     address = normalised(kind, address)
     known = _known.rows(kind=kind, address=address)
-    if known:
-        return _met(*known[0])
-    customer = Customer(display_name=name[:200], language=language[:16], created_at=at)
-    point = ContactPoint(customer=customer, kind=kind, address=address, created_at=at)
+    return _met(*known[0]) if known else _newcomer(kind, address, name=name, language=language, at=at)
+
+
+def met(customer_id: int, point_id: int, open_owner: int | None, *, region: str, language: str, zone: str) -> Speaker:
+    """Somebody known of whom these things have been read; who can take a new matter is known elsewhere."""
+    customer = written(Customer, id=customer_id, region=region, language=language, zone=zone)
+    point = written(ContactPoint, id=point_id, customer_id=customer_id)
+    return Speaker(customer, point, is_new=False, open_owner=open_owner, colleagues=None, region=region)
+
+
+def newcomer(kind: str, address: str, *, name: str, language: str, at: datetime) -> Speaker:
+    """A new customer and contact point for an address that nobody uses, not yet written. Raises UnusableAddress."""
+    return _newcomer(kind, normalised(kind, address), name=name, language=language, at=at)
+
+
+def _newcomer(kind: str, address: str, *, name: str, language: str, at: datetime) -> Speaker:
+    customer = new(Customer, display_name=name[:200], language=language[:16], created_at=at)
+    point = new(ContactPoint, customer=customer, kind=kind, address=address, created_at=at)
     return Speaker(customer, point, is_new=True, open_owner=None, colleagues=None, region="")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, connection, models, transaction
@@ -14,18 +16,17 @@ from django.utils.translation import gettext as _
 from crm import dispatch, history
 from crm.actions import calendars, endings, files, identity, promises, undo, work
 from crm.channels import Channel, Message, Part
-from crm.models import Attachment, Continuation, Conversation, Interaction, Promise, RawItem, User
+from crm.models import Attachment, Continuation, Conversation, Customer, Interaction, Promise, RawItem, User
 from crm.policy import (
     ConversationState,
     Direction,
     PromiseDue,
     default_promises,
-    earliest,
     next_answer_promise,
     owner_for,
     queue_due,
 )
-from crm.together import insert_together, new
+from crm.together import Insertion, Statement, new, run, written
 
 SPOKEN = frozenset({Channel.PHONE, Channel.STORE, Channel.FIELD})
 """Media in which a customer talks to a person of ours, so that nothing is in writing yet."""
@@ -66,15 +67,13 @@ def receive(
     conversation: Conversation | None = None,
     speaker: identity.Speaker | None = None,
     other_address: str = "",
-    savepoint: bool = True,
 ) -> Received:
     """Take in one thing a customer said: recognise them, find or open the matter, promise an answer, name an owner.
 
     at: now. origin: the door, for the history. by: the account that spoke or wrote it down; None when nobody logged in.
     raw: the bytes it was read from. conversation: the matter it belongs to, when the door knows for certain. speaker: who
     that is, when the door has just read it (`identity.of_account`); it is looked up otherwise. other_address: somebody else
-    than its customer writes into that conversation, from this address; they are made no customer by that (M06). savepoint:
-    False when the caller's own transaction is repeated should somebody else write the same in this instant (IntegrityError).
+    than its customer writes into that conversation, from this address; they are made no customer by that (M06).
     The same (source, external_id) twice is one interaction. What follows (is it a complaint?) happens after commit.
     Raises NothingSaid, identity.UnusableAddress, DifferentContent; then nothing has changed.
     """
@@ -83,9 +82,8 @@ def receive(
     one_statement = conversation is None and not message.attachments
     for race in range(RACES_TRIED):
         try:
-            in_callers = not savepoint and connection.in_atomic_block
             alone = one_statement and not connection.in_atomic_block
-            with nullcontext() if alone or in_callers else transaction.atomic():
+            with nullcontext() if alone else transaction.atomic():
                 known = speaker if race == 0 else None
                 received = _receive(
                     message,
@@ -100,14 +98,16 @@ def receive(
                 dispatch.after_commit("interaction.received")
                 return received
         except IntegrityError as collision:
-            if not savepoint:
-                raise
-            constraint = getattr(getattr(collision.__cause__, "diag", None), "constraint_name", "")
-            if constraint == "interaction_received_once":
-                return _received_before(message)
-            if constraint != "contact_point_one_customer" or race == RACES_TRIED - 1:
+            if hit_by(collision, "interaction_received_once"):
+                return received_before(message)
+            if not hit_by(collision, "contact_point_one_customer") or race == RACES_TRIED - 1:
                 raise  # somebody else met the same new customer this instant: look again
     raise AssertionError("the loop above returns or raises")
+
+
+def hit_by(collision: IntegrityError, constraint: str) -> bool:
+    """Whether it was this constraint that a row did not keep."""
+    return getattr(getattr(collision.__cause__, "diag", None), "constraint_name", "") == constraint
 
 
 def said_something(message: Message) -> None:
@@ -129,21 +129,122 @@ def _receive(
     speaker: identity.Speaker | None,
     other_address: str,
 ) -> Received:
-    if conversation is not None and other_address:
-        speaker = identity.somebody_else_in(conversation)
+    goes_on = None
+    if conversation is not None:
+        goes_on = joined(run(*joining(conversation.pk)), into=conversation)
+    if goes_on is not None and other_address:
+        speaker = identity.somebody_else_in(goes_on.conversation)
     speaker = speaker or identity.speaker(
         message.sender_kind, message.sender_address, name=message.sender_name, language=message.language, at=at
     )
+    taking = take(
+        message,
+        speaker=speaker,
+        goes_on=goes_on,
+        colleagues=speaker.colleagues,
+        at=at,
+        origin=origin,
+        by=by,
+        raw=raw,
+        other_address=other_address,
+    )
+    write([taking])
+    return taking.received
+
+
+# --- joining a matter -------------------------------------------------------------------------------------------------
+
+_MATTER = tuple(field for field in Conversation._meta.concrete_fields)
+_SPEAKS_IN = ("region", "language", "zone")
+_LOCK = f"""
+SELECT {", ".join(f"m.{field.column}" for field in _MATTER)}, {", ".join(f"c.{name}" for name in _SPEAKS_IN)}
+FROM crm_conversation m JOIN crm_customer c ON c.id = m.customer_id WHERE m.id = %(id)s FOR UPDATE OF m
+"""  # noqa: S608  names of our own columns
+_UNMET = """
+SELECT EXISTS (SELECT FROM crm_outgoingmessage WHERE conversation_id = %(id)s AND stops_if_they_write AND state = 'ready'),
+       p.kind, p.due_at
+FROM (SELECT) one LEFT JOIN crm_promise p ON p.conversation_id = %(id)s AND p.state IN ('running', 'breached')
+"""
+_CHANGE = """
+UPDATE crm_conversation
+SET state = %(state)s, due_at = %(due_at)s, spoke_at = %(spoke_at)s, last_inbound_at = %(last_inbound_at)s
+WHERE id = %(id)s RETURNING id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A matter that is locked, what is promised in it and not kept yet (kind, due at), and whether an answer is planned."""
+
+    conversation: Conversation
+    unmet: tuple[tuple[str, datetime], ...]
+    has_planned: bool
+
+
+def joining(conversation_id: int) -> tuple[Statement, Statement]:
+    """What locks a matter and reads what something that joins it needs; to be run in a transaction, see `joined`."""
+    # Two statements: what the second reads is what stands there after the first has waited for the lock.
+    return Statement(_LOCK, {"id": conversation_id}), Statement(_UNMET, {"id": conversation_id})
+
+
+def joined(found: list[list[tuple[Any, ...]]], *, into: Conversation | None = None) -> Joined:
+    """Make of what `joining` found a locked matter. Of its customer, only what matters for an answer has been read.
+
+    into: the caller's own object of this matter, which then holds what has been read.
+    """
+    row, unmet = found[0][0], found[1]
+    conversation = into or written(Conversation)
+    conversation.__dict__.update(zip((field.attname for field in _MATTER), row[: len(_MATTER)], strict=True))
+    if "customer" not in conversation._state.fields_cache:
+        known = dict(zip(_SPEAKS_IN, row[len(_MATTER) :], strict=True))
+        conversation.customer = written(Customer, id=conversation.customer_id, **known)
+    return Joined(
+        conversation, tuple((kind, due_at) for _planned, kind, due_at in unmet if kind is not None), bool(unmet[0][0])
+    )
+
+
+# --- what is going to be written --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Taking:
+    """A message that is being taken in: the rows it adds, in order, and what became of it once they are written.
+
+    More rows may be added before `write`.
+    """
+
+    rows: list[models.Model]
+    received: Received
+    message: Message
+
+
+def take(
+    message: Message,
+    *,
+    speaker: identity.Speaker,
+    goes_on: Joined | None,
+    colleagues: Sequence[int] | None,
+    at: datetime,
+    origin: str,
+    by: User | None = None,
+    raw: RawItem | None = None,
+    other_address: str = "",
+) -> Taking:
+    """Work out what one message becomes; `write` writes it. In a transaction when it joins a matter.
+
+    speaker: who says it. goes_on: the locked matter it joins; None when it opens one. colleagues: who can take a new matter, in
+    order; they are asked for when None.
+    """
     spoke_at = min(message.spoke_at or at, at)
     rows: list[models.Model] = []
     if speaker.is_new and speaker.contact_point is not None:
         rows = [speaker.customer, speaker.contact_point]
-    continues = conversation if conversation is not None and endings.is_long_closed(conversation, at=spoke_at) else None
-    if continues is not None:
-        conversation = None
-    opened = conversation is None
-    if conversation is None:
-        conversation = _opened(message, speaker, spoke_at=spoke_at)
+    continues = None
+    if goes_on is not None and endings.is_long_closed(goes_on.conversation, at=spoke_at):
+        continues, goes_on = goes_on.conversation, None
+    opened = goes_on is None
+    if goes_on is None:
+        conversation = _opened(message, speaker, colleagues, spoke_at=spoke_at)
         calendar = calendars.in_force(speaker.region, spoke_at)
         spoken = message.channel in SPOKEN and not message.wordless
         due = default_promises(spoke_at, spoken=spoken, calendar=calendar)
@@ -153,14 +254,9 @@ def _receive(
             rows.append(new(Continuation, conversation=conversation, continues=continues))
         given_by = "everybody"
     else:
-        due, given_by = _goes_on(
-            conversation,
-            region=speaker.region,
-            spoke_at=spoke_at,
-            external_id=message.external_id,
-            is_customer=not other_address,
-            at=at,
-        )
+        conversation = goes_on.conversation
+        due = _goes_on(goes_on, region=speaker.region, spoke_at=spoke_at, is_customer=not other_address, at=at)
+        given_by = "message:" + hashlib.sha256(message.external_id.encode()).hexdigest()[:32]
     interaction = _interaction(message, conversation, speaker, spoke_at=spoke_at, at=at, by=by, raw=raw)
     interaction.other_address = other_address
     promised = [
@@ -180,15 +276,35 @@ def _receive(
             detail={"interaction": number, "channel": message.channel},
         )
     )
-    insert_together(*rows)
-    if not opened:
-        promises.settle_due(conversation, at=at)
-    for part in message.attachments:
-        _attach(interaction, part)
-    return Received(interaction, conversation, tuple(promised), created=True, opened=opened)
+    received = Received(interaction, conversation, tuple(promised), created=True, opened=opened)
+    return Taking(rows, received, message)
 
 
-def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) -> Conversation:
+def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, ...]]]:
+    """Write messages that are being taken in, all of them sent to the server at once. In a transaction, unless it is one
+    that opens a matter and brings no file.
+
+    more: other statements of the same events, run after them. Returns what those gave. Raises IntegrityError.
+    """
+    insertions = [Insertion(*taking.rows) for taking in takings]
+    statements = [each.statement for each in insertions]
+    for taking in takings:
+        conversation = taking.received.conversation
+        if not taking.received.opened:
+            columns = ("id", "state", "due_at", "spoke_at", "last_inbound_at")
+            statements.append(Statement(_CHANGE, {name: getattr(conversation, name) for name in columns}))
+    found = run(*statements, *more)
+    for insertion, keys in zip(insertions, found, strict=False):
+        insertion.written(keys)
+    for taking in takings:
+        for part in taking.message.attachments:
+            _attach(taking.received.interaction, part)
+    return found[len(statements) :]
+
+
+def _opened(
+    message: Message, speaker: identity.Speaker, colleagues: Sequence[int] | None, *, spoke_at: datetime
+) -> Conversation:
     conversation = new(
         Conversation,
         customer=speaker.customer,
@@ -198,25 +314,18 @@ def _opened(message: Message, speaker: identity.Speaker, *, spoke_at: datetime) 
         spoke_at=spoke_at,
         last_inbound_at=spoke_at,
     )
-    staff = speaker.colleagues
-    if staff is None:
-        staff = tuple(User.objects.taking_conversations().order_by("pk").values_list("pk", flat=True))
-    conversation.owner_id = owner_for(str(conversation.public_id), staff=staff, previous_owner=speaker.open_owner)
+    if colleagues is None:
+        colleagues = tuple(User.objects.taking_conversations().order_by("pk").values_list("pk", flat=True))
+    conversation.owner_id = owner_for(str(conversation.public_id), staff=colleagues, previous_owner=speaker.open_owner)
     return conversation
 
 
 def _goes_on(
-    conversation: Conversation,
-    *,
-    region: str,
-    spoke_at: datetime,
-    external_id: str,
-    is_customer: bool,
-    at: datetime,
-) -> tuple[tuple[PromiseDue, ...], str]:
-    """Open the matter again where needed; whoever was already answered is promised the next answer."""
-    locked = Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation.pk)
-    if is_customer:
+    goes_on: Joined, *, region: str, spoke_at: datetime, is_customer: bool, at: datetime
+) -> tuple[PromiseDue, ...]:
+    """Open the matter again where needed; whoever was already answered is promised the next answer, which is returned."""
+    locked = goes_on.conversation
+    if is_customer and goes_on.has_planned:
         undo.stop_planned(locked, at=at)
     if locked.state == ConversationState.CLOSED:
         endings.comes_back(locked, at=spoke_at)
@@ -224,13 +333,11 @@ def _goes_on(
     if locked.first_answer_at is not None or locked.due_at is None:
         due = (next_answer_promise(spoke_at, calendar=calendars.in_force(region, spoke_at)),)
     locked.state = ConversationState.OPEN
-    locked.due_at = earliest([locked.due_at, *(promise.due_at for promise in due)])
+    locked.due_at = queue_due([*goes_on.unmet, *((promise.kind, promise.due_at) for promise in due)])
+    promises.keep_running(locked, at=at)
     locked.spoke_at = min(locked.spoke_at, spoke_at)
     locked.last_inbound_at = max(locked.last_inbound_at or spoke_at, spoke_at)
-    locked.save(update_fields=["state", "due_at", "spoke_at", "last_inbound_at"])
-    for field in ("state", "spoke_at", "last_inbound_at", "due_at", "queue_class", "first_answer_at"):
-        setattr(conversation, field, getattr(locked, field))
-    return due, "message:" + hashlib.sha256(external_id.encode()).hexdigest()[:32]
+    return due
 
 
 def _interaction(
@@ -283,7 +390,8 @@ def _attach(interaction: Interaction, part: Part) -> None:
     attachment.save()
 
 
-def _received_before(message: Message) -> Received:
+def received_before(message: Message) -> Received:
+    """What became of a message that has been taken in before. Raises DifferentContent when it said something else."""
     interaction = Interaction.objects.select_related("conversation__customer").get(
         source=message.source, external_id=message.external_id[:200]
     )

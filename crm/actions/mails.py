@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,13 +18,19 @@ from psycopg.types.json import Jsonb
 
 from crm import dispatch
 from crm.actions import correspondence, deliveries, identity, intake, lease, mailboxes
+from crm.actions.correspondence import Letter, Sender
 from crm.actions.intake import Received
+from crm.channels import Message
 from crm.channels import email as mail_channel
 from crm.channels.email import addresses, reader
 from crm.models import Conversation, RawItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
-from crm.together import prepared
+from crm.together import Statement, prepared
 
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 10
+"""Mails that are written together."""
 MAIL = "mail:"
 """What the source of a raw mail begins with; other raw items are kept as evidence and not read as mail."""
 NO_FAULT_OF_THE_MAIL = (OperationalError, InterfaceError, reader.NoReader)
@@ -91,11 +100,14 @@ def read_raw(item: RawItem, *, at: datetime) -> Received | None:
     return _take_in(item, read_item(item), at=at)
 
 
-def read_item(item: RawItem) -> mail_channel.Mail:
-    """Read a kept mail's bytes with what is known of how it came. Writes nothing."""
+def read_item(item: RawItem, own_addresses: frozenset[str] | None = None) -> mail_channel.Mail:
+    """Read a kept mail's bytes with what is known of how it came. Writes nothing. own_addresses: see `read_mail`."""
     border = item.mailbox.border_host if item.mailbox_id and item.mailbox else ""
     return read_mail(
-        bytes(item.content), received_at=_reached_us_at(item), border_hosts=frozenset({border} if border else ())
+        bytes(item.content),
+        received_at=_reached_us_at(item),
+        border_hosts=frozenset({border} if border else ()),
+        own_addresses=own_addresses,
     )
 
 
@@ -106,69 +118,75 @@ def _reached_us_at(item: RawItem) -> datetime:
 
 
 def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received | None:
-    try:
-        return _taken_in(item, mail, savepoint=False, at=at)
-    except (
-        IntegrityError
-    ):  # somebody else met the same new customer, or took in the same, in this instant: again, carefully
-        return _taken_in(item, mail, savepoint=True, at=at)
+    for race in range(intake.RACES_TRIED):
+        try:
+            return _taken_in([(item, mail)], at=at)[0]
+        except IntegrityError as collision:
+            if intake.hit_by(collision, "interaction_received_once"):
+                return _received_before(item, mail)
+            if not intake.hit_by(collision, "contact_point_one_customer") or race == intake.RACES_TRIED - 1:
+                raise  # somebody else met the same new customer this instant: look again
+    raise AssertionError("the loop above returns or raises")
 
 
-def _taken_in(item: RawItem, mail: mail_channel.Mail, *, savepoint: bool, at: datetime) -> Received | None:
-    received = None
-    with transaction.atomic():
-        sender = correspondence.sender_of(item, mail, at=at)
+@transaction.atomic
+def _taken_in(several: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datetime) -> list[Received | None]:
+    """Take in mails of different senders to different reply addresses, all of them or none. Raises what `correspondence.take_in`
+    raises.
+    """
+    letters = [Letter(item, mail, addresses.read(_addressed_to(item, mail))) for item, mail in several]
+    senders = correspondence.senders_of(letters, at=at)
+    persons: list[tuple[Letter, Sender, Message]] = []
+    read: list[Statement] = []
+    for letter, sender in zip(letters, senders, strict=True):
+        item, mail = letter.raw, letter.mail
         if sender.raw_state in (WorkState.DONE, WorkState.PARKED):
-            return None
+            continue
         kind, reason = mail.kind, mail.reason
-        addressed = addresses.read((*_envelope(item), *mail.delivered_to, *mail.recipients))
         if mail.opens_or_joins_conversation and addresses.is_ours(mail.customer or ""):
             kind, reason = "own_notification", "own_domain: It claims to come from one of our reply addresses."
         elif mail.opens_or_joins_conversation:
-            received = _said(item, mail, addressed, sender=sender, savepoint=savepoint, at=at)
+            persons.append((letter, sender, _as_message(item, mail)))
         else:
-            item.about = _by_a_machine(item, mail, addressed, at=at)
+            item.about = _by_a_machine(letter, sender, at=at)
         item.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
         item.kind, item.reason, item.lease_until = kind, reason[:300], None
-        prepared(
-            _READ,
-            {"id": item.pk, "state": str(item.state), "kind": kind, "reason": item.reason, "about": item.about_id},
-        )
+        columns = {"id": item.pk, "state": str(item.state), "kind": kind, "reason": item.reason, "about": item.about_id}
+        read.append(Statement(_READ, columns))
+    received = iter(correspondence.take_in(persons, at=at, also=read))
+    heard = {letter.raw.pk for letter, _sender, _message in persons}
+    return [next(received) if item.pk in heard else None for item, _mail in several]
+
+
+def _received_before(item: RawItem, mail: mail_channel.Mail) -> Received:
+    """What became of a mail whose words came in before from the same source. Raises intake.DifferentContent."""
+    received = intake.received_before(_as_message(item, mail))
+    prepared(
+        _READ,
+        {"id": item.pk, "state": str(WorkState.DONE), "kind": mail.kind, "reason": mail.reason[:300], "about": None},
+    )
     return received
 
 
-def _by_a_machine(
-    item: RawItem, mail: mail_channel.Mail, addressed: addresses.Addressed | None, *, at: datetime
-) -> Conversation | None:
+def _by_a_machine(letter: Letter, sender: Sender, *, at: datetime) -> Conversation | None:
     """Let a mail that no person wrote have its effects; gives the matter it is about, None when it names none."""
+    item, mail = letter.raw, letter.mail
     if mail.kind == "unsubscribe" and mail.customer:
         deliveries.unsubscribed(mail.customer, evidence=f"mail:{item.public_id}", told_at=item.received_at, at=at)
-    message = deliveries.bounce_mail(item, mail, addressed, at=at)
+    message = deliveries.bounce_mail(item, mail, letter.addressed, at=at)
     if message is not None:
         return message.conversation
-    return correspondence.written_by_a_machine(addressed, at=at)
+    return correspondence.written_by_a_machine(sender, at=at)
 
 
-def _envelope(item: RawItem) -> tuple[str, ...]:
+def _addressed_to(item: RawItem, mail: mail_channel.Mail) -> tuple[str, ...]:
     stated = item.facts.get("envelope_to") or ()
-    return (stated,) if isinstance(stated, str) else tuple(stated)
+    return (*((stated,) if isinstance(stated, str) else stated), *mail.delivered_to, *mail.recipients)
 
 
-def _said(
-    item: RawItem,
-    mail: mail_channel.Mail,
-    addressed: addresses.Addressed | None,
-    *,
-    sender: correspondence.Sender,
-    at: datetime,
-    is_answered: bool = True,
-    savepoint: bool = True,
-) -> Received:
+def _as_message(item: RawItem, mail: mail_channel.Mail) -> Message:
     message = mail_channel.as_message(mail, source=item.source, external_id=item.external_id)
-    message = replace(message, held_at=item.received_at)
-    return correspondence.take_in(
-        message, mail, addressed, raw=item, sender=sender, at=at, is_answered=is_answered, savepoint=savepoint
-    )
+    return replace(message, held_at=item.received_at)
 
 
 def take_in_anyway(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received:
@@ -176,9 +194,18 @@ def take_in_anyway(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> R
 
     Its promises count from when it reached us. Raises intake.NothingSaid, identity.UnusableAddress.
     """
-    addressed = addresses.read((*_envelope(item), *mail.delivered_to, *mail.recipients))
-    sender = correspondence.sender_of(item, mail, at=at)
-    return _said(item, mail, addressed, sender=sender, at=at, is_answered=False)
+    letter, message = Letter(item, mail, addresses.read(_addressed_to(item, mail))), _as_message(item, mail)
+    for race in range(intake.RACES_TRIED):
+        try:
+            with transaction.atomic():
+                sender = correspondence.senders_of([letter], at=at)[0]
+                return correspondence.take_in([(letter, sender, message)], at=at, is_answered=False)[0]
+        except IntegrityError as collision:
+            if intake.hit_by(collision, "interaction_received_once"):
+                return intake.received_before(message)
+            if not intake.hit_by(collision, "contact_point_one_customer") or race == intake.RACES_TRIED - 1:
+                raise
+    raise AssertionError("the loop above returns or raises")
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +313,11 @@ def read_mail(
 
 
 def ingest_batch(*, at: datetime, size: int = 20) -> int:
-    """Read one batch of raw items that were kept but not read. A bad one is parked after three attempts; the next go on."""
+    """Read one batch of raw items that were kept but not read. A bad one is parked after three attempts; the next go on.
+
+    While the database writes some of them, the following ones are read. What hinders several from being written at once
+    holds for one of them only: then each is written by itself.
+    """
     due = (
         RawItem.objects.filter(source__startswith=MAIL)
         .filter(lease.claimable(ready=WorkState.READY, claimed=WorkState.CLAIMED))
@@ -294,20 +325,77 @@ def ingest_batch(*, at: datetime, size: int = 20) -> int:
         .order_by("id")
     )
     items = lease.claim(due, size=size, claimed_state=WorkState.CLAIMED)
+    sound = []
     for item in items:
         if item.attempt > ATTEMPTS_BEFORE_PARKING:
             _not_read(item, _("Reading it stopped the worker several times."), WorkState.PARKED)
-            continue
-
-        def failed(trouble: Exception, item: RawItem = item) -> None:
-            # No attempt of the mail's: it is read again after its lease.
-            if lease.is_trouble_of_the_database(trouble) or isinstance(trouble, reader.NoReader):
-                RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(attempt=item.attempt - 1)
-                return
-            _not_read(item, _reason(trouble), after_failure(item.attempt))
-
-        lease.guarded(partial(read_raw, item, at=at), failed=failed)
+        else:
+            sound.append(item)
+    with _ReadAhead(sound) as reading:
+        for start in range(0, len(sound), AT_ONCE):
+            for those in _apart(
+                [it for item in sound[start : start + AT_ONCE] if (it := reading.mail(item)) is not None]
+            ):
+                _take_in_those(those, at=at)
     return len(items)
+
+
+class _ReadAhead:
+    """Mails that a reading process reads, one after the other in their order, while this thread does something else."""
+
+    def __init__(self, items: Sequence[RawItem]) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reads-mail")
+        ours = mailboxes.own_addresses() if items else frozenset()  # the thread asks no database
+        self._read = {item.pk: self._executor.submit(read_item, item, ours) for item in items}
+
+    def __enter__(self) -> _ReadAhead:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def mail(self, item: RawItem) -> tuple[RawItem, mail_channel.Mail] | None:
+        """An item with what stands in it; None when reading it failed, which is then written down."""
+        found: list[mail_channel.Mail] = []
+        if lease.guarded(lambda: found.append(self._read[item.pk].result()), failed=partial(_failed, item)):
+            return item, found[0]
+        return None
+
+
+def _apart(read: Sequence[tuple[RawItem, mail_channel.Mail]]) -> list[list[tuple[RawItem, mail_channel.Mail]]]:
+    """Part mails into those that can be taken in at once: no two of one sender or to one reply address; in their order."""
+    several: list[list[tuple[RawItem, mail_channel.Mail]]] = []
+    met: list[set[str]] = []
+    for item, mail in read:
+        letter = Letter(item, mail, addresses.read(_addressed_to(item, mail)))
+        names = {f"from {mail.customer}", letter.token_digest} - {"", "from None"}
+        place = next((n + 1 for n in reversed(range(len(met))) if names & met[n]), 0)
+        if place == len(met):
+            several.append([])
+            met.append(set())
+        several[place].append((item, mail))
+        met[place] |= names
+    return several
+
+
+def _take_in_those(those: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datetime) -> None:
+    if len(those) > 1 and lease.guarded(partial(_taken_in, those, at=at), failed=_one_by_one):
+        return
+    for item, mail in those:
+        lease.guarded(partial(_take_in, item, mail, at=at), failed=partial(_failed, item))
+
+
+def _one_by_one(trouble: Exception) -> None:
+    """Nothing is lost: each of them is tried by itself, and what is wrong with one is written down then."""
+    logger.info("Mails are taken in one by one (%s).", type(trouble).__name__)
+
+
+def _failed(item: RawItem, trouble: Exception) -> None:
+    # No attempt of the mail's: it is read again after its lease.
+    if lease.is_trouble_of_the_database(trouble) or isinstance(trouble, reader.NoReader):
+        RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(attempt=item.attempt - 1)
+        return
+    _not_read(item, _reason(trouble), after_failure(item.attempt))
 
 
 def _not_read(item: RawItem, reason: str, state: WorkState) -> None:

@@ -40,7 +40,7 @@ from crm.policy import (
     has_one_click,
     reason_to_stop,
 )
-from crm.together import prepared
+from crm.together import new, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,8 @@ def written(
     """
     if draft.kind == MessageKind.GESTURE and not has_one_click(draft.headers):
         raise NoWayOut(_("Whoever gets this must be able to stop it with one click."))
-    return OutgoingMessage(
+    return new(
+        OutgoingMessage,
         key=draft.key,
         kind=draft.kind,
         purpose=draft.purpose,
