@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -223,9 +224,22 @@ class ReadNow:
     waits: bool = False
 
 
-def read_now(item: RawItem, *, at: datetime) -> ReadNow:
+@contextmanager
+def reading(content: bytes, *, at: datetime) -> Iterator[Callable[[], mail_channel.Mail] | None]:
+    """Let a mail be read while it is being kept at this moment; what is given goes to `read_now`. Raises nothing by itself."""
+    try:
+        options = _how_to_read(mailboxes.own_addresses(), received_at=at)
+    except (OperationalError, InterfaceError):
+        yield None  # it is read when it could be kept
+        return
+    with reader.reading(content, **options) as answer:
+        yield answer
+
+
+def read_now(item: RawItem, *, at: datetime, read: Callable[[], mail_channel.Mail] | None = None) -> ReadNow:
     """Read one kept mail at once instead of waiting for the lane; whatever is wrong with it stays with it.
 
+    read: gives what `reading` has read, which is used when the mail was kept at the same moment.
     A refusal (nothing said, no usable address, other words under a known id) or an unexpected error parks the item with
     its reason: read again it would say the same. Trouble of the database is none of the mail's: the lane tries again.
     Raises nothing but what the database raises when it cannot be reached at all.
@@ -236,7 +250,7 @@ def read_now(item: RawItem, *, at: datetime) -> ReadNow:
 
     def work() -> None:
         nonlocal mail, received
-        mail = read_item(item)
+        mail = read() if read is not None and not item.mailbox_id and _reached_us_at(item) == at else read_item(item)
         received = _take_in(item, mail, at=at)
 
     def failed(trouble: Exception) -> None:
@@ -303,13 +317,19 @@ def read_mail(
     ours, when no database is to be asked for the mailboxes. It is read in a process of its own, where what it may cost is
     limited (ADR 0021). Raises reader.NoReader when none can be started; nothing else, whatever the mail is.
     """
-    return reader.read(
-        content,
-        own_addresses=mailboxes.own_addresses() if own_addresses is None else own_addresses,
-        border_hosts=settings.EVENHAND_BORDER_HOSTS | border_hosts,
-        received_at=received_at,
-        readers=settings.EVENHAND_MAIL_READERS,
-    )
+    ours = mailboxes.own_addresses() if own_addresses is None else own_addresses
+    return reader.read(content, **_how_to_read(ours, received_at=received_at, border_hosts=border_hosts))
+
+
+def _how_to_read(
+    own_addresses: frozenset[str], *, received_at: datetime, border_hosts: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    return {
+        "own_addresses": own_addresses,
+        "border_hosts": settings.EVENHAND_BORDER_HOSTS | border_hosts,
+        "received_at": received_at,
+        "readers": settings.EVENHAND_MAIL_READERS,
+    }
 
 
 def ingest_batch(*, at: datetime, size: int = 20) -> int:

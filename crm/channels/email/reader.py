@@ -27,7 +27,7 @@ from crm.channels.email import parts
 from crm.channels.email.child import ANSWER, ASK, CPU_SECONDS, NEXT, RAISED, READ, TOO_MUCH_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAILS_PER_READER: Final = 100
 WALL_SECONDS: Final = 30.0  # for one mail on a busy machine; the limit on computing ends it long before on a quiet one
@@ -73,6 +73,20 @@ def read(
     return _pool(readers).read(raw, **options)
 
 
+@contextmanager
+def reading(raw: bytes, *, readers: int = 1, **options: Any) -> Iterator[Callable[[], email.Mail]]:
+    """Let a reading process begin with a mail while the caller does something else; what is given waits for the answer.
+
+    Arguments as for `read`. Begins nothing, and then reads when asked, where no process is free. Never raises by itself; what is
+    given raises NoReader.
+    """
+    if not readers:
+        yield lambda: email.read(raw, **options)
+        return
+    with _pool(readers).reading(raw, **options) as answer:
+        yield answer
+
+
 class Pool:
     """Up to `size` reading processes, taken in turn by whichever threads need one.
 
@@ -94,6 +108,27 @@ class Pool:
                 # Once more, when the process was lost: the machine may have been short of memory, or an operator in a hurry.
                 with suppress(ReaderLost):
                     return reader.read(raw, options, wall_seconds=self.wall_seconds)
+        return unread(READER_LOST)
+
+    @contextmanager
+    def reading(self, raw: bytes, **options: Any) -> Iterator[Callable[[], email.Mail]]:
+        """Let a free process begin with one mail; see the function of this name."""
+        try:
+            reader = self._free.get_nowait()
+        except queue.Empty:
+            yield lambda: self.read(raw, **options)
+            return
+        try:
+            reader.begin(raw, options, wall_seconds=self.wall_seconds)
+            yield lambda: self._ended(reader, raw, options)
+        finally:
+            self._free.put(reader)
+
+    def _ended(self, reader: Reader, raw: bytes, options: dict[str, Any]) -> email.Mail:
+        with suppress(ReaderLost):
+            return reader.end()
+        with suppress(ReaderLost):
+            return reader.read(raw, options, wall_seconds=self.wall_seconds)
         return unread(READER_LOST)
 
     @contextmanager
@@ -121,21 +156,41 @@ class Reader:
 
     def __init__(self, path_of_read: str) -> None:
         self.path_of_read = path_of_read
-        self.mails = 0  # read by the present process
+        self.mails = self._mails = 0  # read by the present process; the same while it has not answered
+        self._trouble: OSError | None = None
+        self._deadline = 0.0
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._connection: socket.socket | None = None
 
     def read(self, raw: bytes, options: dict[str, Any], *, wall_seconds: float) -> email.Mail:
         """Have one mail read. Raises NoReader, ReaderLost; after either the next mail gets a fresh process."""
-        if self._connection is None or self.mails >= MAILS_PER_READER:
-            self._next()
-        # Until it has answered it is not fit for another mail: its caller may be torn away here by a signal.
-        mails, self.mails = self.mails + 1, MAILS_PER_READER
-        deadline = time.monotonic() + wall_seconds
+        self.begin(raw, options, wall_seconds=wall_seconds)
+        return self.end()
+
+    def begin(self, raw: bytes, options: dict[str, Any], *, wall_seconds: float) -> None:
+        """Give one mail to the process; `end` waits for what stands in it, and says what went wrong."""
+        self._trouble = None
+        self._deadline = time.monotonic() + wall_seconds
         try:
-            self._ask(raw[: parts.MAX_RAW_BYTES + 1], options, deadline)  # one more byte says that it is too large
-            kind, answer = self._answer(deadline)
+            if self._connection is None or self.mails >= MAILS_PER_READER:
+                self._next()
+            # Until it has answered it is not fit for another mail: its caller may be torn away here by a signal.
+            self._mails, self.mails = self.mails + 1, MAILS_PER_READER
+            self._ask(
+                raw[: parts.MAX_RAW_BYTES + 1], options, self._deadline
+            )  # one more byte says that it is too large
+        except OSError as trouble:
+            self._trouble = trouble
+
+    def end(self) -> email.Mail:
+        """What stands in the mail that was begun with. Raises NoReader, ReaderLost as `read` does."""
+        try:
+            if self._trouble is not None:
+                raise self._trouble
+            kind, answer = self._answer(self._deadline)
+        except NoReader:
+            raise
         except TimeoutError:
             self._next()
             return unread(TOO_SLOW)
@@ -147,7 +202,7 @@ class Reader:
             with suppress(pickle.UnpicklingError, ValueError, TypeError, AttributeError, EOFError):
                 made = _Answers(io.BytesIO(answer)).load()
                 if isinstance(made, email.Mail):
-                    self.mails = mails
+                    self.mails = self._mails
                     return made
         self._next()  # what made it fail may have left it out of order
         if kind == TOO_MUCH_MEMORY:

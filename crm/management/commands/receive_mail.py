@@ -13,8 +13,9 @@ import re
 import sys
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -200,6 +201,10 @@ class Command(BaseCommand):
             reason = mails.refusal(mail) if mail.opens_or_joins_conversation else ""
             self._tell(raw, mail, is_taken_in=not reason, reason=reason)
             return
+        with mails.reading(raw.content, at=at) as read:
+            self._keep_and_read(raw, read, at=at)
+
+    def _keep_and_read(self, raw: Raw, read_mail: Callable[[], Mail] | None, *, at: datetime) -> None:
         kept: list[RawItem] = []
 
         def keep() -> None:
@@ -220,7 +225,7 @@ class Command(BaseCommand):
 
         def read() -> None:
             nonlocal outcome
-            outcome = mails.read_now(item, at=at)
+            outcome = mails.read_now(item, at=at, read=read_mail)
 
         lease.guarded(read, failed=lambda _trouble: None)  # it is kept: the lane reads it when the database is back
         if outcome.received is not None:
