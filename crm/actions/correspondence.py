@@ -62,7 +62,8 @@ class Sender:
     raw_state: a WorkState of its raw item, which is locked; is_staff: one of us has this address. speaker: who uses it, None when
     nobody does. newest: state of the newest matter it opened by mail, None when there is none; enough_at: when the customer spoke
     in the last one that counts for the loop guard, None when there are fewer. acknowledged, told_of_files: notices it got within
-    a day. token: the reply address we gave, with its matter. colleagues: who can take a new matter now, in order, with their names.
+    a day. token: the reply address we gave, with its matter. colleagues: who can take a new matter now, in order, each with name
+    and address.
     """
 
     raw_state: str
@@ -73,7 +74,7 @@ class Sender:
     acknowledged: int
     told_of_files: int
     token: ReplyToken | None
-    colleagues: dict[int, str]
+    colleagues: dict[int, tuple[str, str]]
 
     def is_customer_of(self, conversation: Conversation) -> bool:
         """Whether this address is one of the matter's own customer."""
@@ -127,8 +128,11 @@ class Letter:
         return addresses.digest_of(self.addressed.token)
 
 
-def senders_of(letters: Sequence[Letter], *, at: datetime) -> list[Sender]:
-    """Lock raw items and read what is known of whoever their mails come from; at once. Call it in a transaction."""
+def senders_of(letters: Sequence[Letter], *, at: datetime, also: Sequence[Statement] = ()) -> list[Sender]:
+    """Lock raw items and read what is known of whoever their mails come from; at once. Call it in a transaction.
+
+    also: statements to be run before.
+    """
     asked = [
         Statement(
             _ADDRESS,
@@ -142,12 +146,12 @@ def senders_of(letters: Sequence[Letter], *, at: datetime) -> list[Sender]:
         )
         for letter in letters
     ]
-    found, *rows = run(Statement(_COLLEAGUES, {}), *asked)
-    colleagues = {number: str(User(display_name=name, email=email)) for number, name, email in found}
+    found, *rows = run(*also, Statement(_COLLEAGUES, {}), *asked)[len(also) :]
+    colleagues = {number: (name, email) for number, name, email in found}
     return [_sender(row[0], colleagues) for row in rows]
 
 
-def _sender(row: tuple[Any, ...], colleagues: dict[int, str]) -> Sender:
+def _sender(row: tuple[Any, ...], colleagues: dict[int, tuple[str, str]]) -> Sender:
     is_staff, customer, point, owner, region, language, zone, newest, enough_at, acknowledged, files, *rest = row
     given_to, expires_at, revoked_at, matter, matters_customer, raw_state = rest
     speaker = token = None
@@ -277,12 +281,12 @@ def _taking(one: _Arriving, *, at: datetime) -> intake.Taking:
 
 
 def _answered_by_machine(one: _Arriving, received: Received, *, at: datetime) -> list[OutgoingMessage]:
-    matter = received.conversation
+    name, email = one.sender.colleagues.get(received.conversation.owner_id or 0, ("", ""))
     return acknowledgements.after(
         received,
         one.letter.mail.attachments,
         address=one.message.sender_address,
-        owner=one.sender.colleagues.get(matter.owner_id or 0, ""),
+        owner=str(User(display_name=name, email=email)) if email else "",
         acknowledged=one.sender.acknowledged,
         told_of_files=one.sender.told_of_files,
         is_proved=one.place.is_vouched,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,8 +31,8 @@ from crm.together import Statement, prepared
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 10
-"""Mails that are written together."""
+AT_ONCE = 4
+"""Mails that have been read before some are written; those that were read meanwhile are written with them."""
 MAIL = "mail:"
 """What the source of a raw mail begins with; other raw items are kept as evidence and not read as mail."""
 NO_FAULT_OF_THE_MAIL = (OperationalError, InterfaceError, reader.NoReader)
@@ -44,6 +45,7 @@ VALUES (%(public_id)s, %(source)s, %(external_id)s, %(content)s, %(label)s, %(at
         statement_timestamp() + %(lease)s::interval)
 ON CONFLICT DO NOTHING RETURNING id, lease_until
 """
+_NOT_WAITING = Statement("SELECT set_config('synchronous_commit', 'off', true)", {})
 _READ = """
 UPDATE crm_rawitem SET state = %(state)s, kind = %(kind)s, reason = %(reason)s, lease_until = NULL, about_id = %(about)s
 WHERE id = %(id)s RETURNING id
@@ -132,11 +134,14 @@ def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Receive
 
 @transaction.atomic
 def _taken_in(several: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datetime) -> list[Received | None]:
-    """Take in mails of different senders to different reply addresses, all of them or none. Raises what `correspondence.take_in`
-    raises.
+    """Take in mails of different senders to different reply addresses, all of them or none.
+
+    They were kept for good before. So the disk need not be waited for again: what a database that fails this very moment forgets
+    is all that became of them, and then the lane reads them once more. Whatever builds on it waits for the disk itself.
+    Raises what `correspondence.take_in` raises.
     """
     letters = [Letter(item, mail, addresses.read(_addressed_to(item, mail))) for item, mail in several]
-    senders = correspondence.senders_of(letters, at=at)
+    senders = correspondence.senders_of(letters, at=at, also=[_NOT_WAITING])
     persons: list[tuple[Letter, Sender, Message]] = []
     read: list[Statement] = []
     for letter, sender in zip(letters, senders, strict=True):
@@ -352,10 +357,8 @@ def ingest_batch(*, at: datetime, size: int = 20) -> int:
         else:
             sound.append(item)
     with _ReadAhead(sound) as reading:
-        for start in range(0, len(sound), AT_ONCE):
-            for those in _apart(
-                [it for item in sound[start : start + AT_ONCE] if (it := reading.mail(item)) is not None]
-            ):
+        while some := reading.next():
+            for those in _apart(some):
                 _take_in_those(those, at=at)
     return len(items)
 
@@ -366,7 +369,7 @@ class _ReadAhead:
     def __init__(self, items: Sequence[RawItem]) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reads-mail")
         ours = mailboxes.own_addresses() if items else frozenset()  # the thread asks no database
-        self._read = {item.pk: self._executor.submit(read_item, item, ours) for item in items}
+        self._asked = deque((item, self._executor.submit(read_item, item, ours)) for item in items)
 
     def __enter__(self) -> _ReadAhead:
         return self
@@ -374,12 +377,19 @@ class _ReadAhead:
     def __exit__(self, *_raised: object) -> None:
         self._executor.shutdown(cancel_futures=True)
 
-    def mail(self, item: RawItem) -> tuple[RawItem, mail_channel.Mail] | None:
-        """An item with what stands in it; None when reading it failed, which is then written down."""
-        found: list[mail_channel.Mail] = []
-        if lease.guarded(lambda: found.append(self._read[item.pk].result()), failed=partial(_failed, item)):
-            return item, found[0]
-        return None
+    def next(self) -> list[tuple[RawItem, mail_channel.Mail]]:
+        """A few mails with what stands in them, and as many more as have been read by then; none at the end.
+
+        That one could not be read is written down.
+        """
+        found: list[tuple[RawItem, mail_channel.Mail]] = []
+        while self._asked and (len(found) < AT_ONCE or self._asked[0][1].done()):
+            item, read = self._asked.popleft()
+            lease.guarded(
+                lambda item=item, read=read: found.append((item, read.result())),  # type: ignore[misc]
+                failed=partial(_failed, item),
+            )
+        return found
 
 
 def _apart(read: Sequence[tuple[RawItem, mail_channel.Mail]]) -> list[list[tuple[RawItem, mail_channel.Mail]]]:

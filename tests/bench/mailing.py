@@ -8,15 +8,17 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
-from crm.actions import mails, reply_addresses
+from crm.actions import fetching, mails, reply_addresses
 from crm.channels.email import addresses
-from crm.models import Conversation, RawItem, ReplyToken
+from crm.channels.imap import Fetched, Listed
+from crm.models import Conversation, Mailbox, RawItem, ReplyToken
 from tests.bench import fill, peer, post, servers
 from tests.bench.mail_floor import Floor, read_modern, read_old
 from tests.bench.measure import alternating, database, median_of, median_ratio
@@ -136,8 +138,11 @@ def goal_3(run: Any) -> list[Finding]:
     note = f"{speeds[4]:.1f}/s, {cpu[4]:.0f} ms a mail"
     return [
         *found,
-        limit(3, "mail ÷ django-helpdesk at 100,000", beside(0, 4), least=6, aim=9, unit=" ×", note=note),
-    ]
+        limit(
+            3, "mail ÷ django-helpdesk at 100,000", beside(1, 4), least=6, aim=9, unit=" ×",
+            note=f"{note}; both as they take in a mailbox. Ours one by one: {beside(0, 4):.2f} ×",
+        ),
+    ]  # fmt: skip
 
 
 def _filled() -> int:
@@ -174,16 +179,38 @@ def _one_by_one(batch: list[bytes]) -> None:
 
 
 def _as_a_poller(batch: list[bytes]) -> None:
+    """Keep some as `fetching.poll` does when a mailbox's server has handed them over, and let the lane take them in."""
+    mailbox = _mailbox()
     for start in range(0, len(batch), KEPT_AT_ONCE):
         at = timezone.now()
-        with transaction.atomic():
-            for content in batch[start : start + KEPT_AT_ONCE]:
-                mails.keep_raw(content, source="mail:bench", label="", at=at)
+        visit = fetching._Round(mailbox, at, until=0, cut_at=0)
+        uids = itertools.count(_uids.setdefault(mailbox.pk, 0) + 1)
+        some = [
+            Fetched(Listed(next(uids), 1, len(content), at), content, is_too_large=False)
+            for content in batch[start : start + KEPT_AT_ONCE]
+        ]
+        fetching._keep(visit, some, uid_validity=1)
+        _uids[mailbox.pk] += len(some)
         mails.ingest_batch(at=timezone.now())
     while mails.ingest_batch(at=timezone.now()):
         pass
-    if RawItem.objects.filter(source="mail:bench", state="parked").exists():
+    if RawItem.objects.filter(mailbox=mailbox).exclude(state="done").exists():
         raise RuntimeError("a mail was not taken in")
+
+
+_uids: dict[int, int] = {}
+
+
+@cache
+def _mailbox() -> Mailbox:
+    return Mailbox.objects.create(
+        address="help@shop.example",
+        host="imap.shop.example",
+        username="help",
+        secret_from="EVENHAND_BENCH_SECRET",
+        border_host=post.BORDER,
+        created_at=timezone.now(),
+    )
 
 
 def _by_floor(floor: Floor, batch: list[bytes]) -> None:

@@ -100,6 +100,7 @@ class Pool:
         self._free: queue.LifoQueue[Reader] = queue.LifoQueue()
         for reader in reversed(self.readers):
             self._free.put(reader)
+        self._begun: dict[int, Reader] = {}  # by the thread that waits for its answer
 
     def read(self, raw: bytes, **options: Any) -> email.Mail:
         """One mail, read. Waits for a free reader as long as two mails may take, then raises NoReader."""
@@ -118,21 +119,29 @@ class Pool:
         except queue.Empty:
             yield lambda: self.read(raw, **options)
             return
+        me = threading.get_ident()
+        self._begun[me] = reader
         try:
             reader.begin(raw, options, wall_seconds=self.wall_seconds)
             yield lambda: self._ended(reader, raw, options)
         finally:
+            self._begun.pop(me, None)
             self._free.put(reader)
 
     def _ended(self, reader: Reader, raw: bytes, options: dict[str, Any]) -> email.Mail:
-        with suppress(ReaderLost):
-            return reader.end()
+        if self._begun.pop(threading.get_ident(), None) is reader:
+            with suppress(ReaderLost):
+                return reader.end()
         with suppress(ReaderLost):
             return reader.read(raw, options, wall_seconds=self.wall_seconds)
         return unread(READER_LOST)
 
     @contextmanager
     def _reader(self) -> Iterator[Reader]:
+        mine = self._begun.pop(threading.get_ident(), None)
+        if mine is not None:  # this thread began with a mail and now wants another: it would wait for itself
+            yield mine
+            return
         try:
             reader = self._free.get(timeout=2 * self.wall_seconds)
         except queue.Empty:

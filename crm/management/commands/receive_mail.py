@@ -218,7 +218,7 @@ class Command(BaseCommand):
         if item.received_at != at and item.state in (WorkState.DONE, WorkState.PARKED):
             self.tally.before += 1
             is_parked = item.state == WorkState.PARKED
-            mail = mails.read_mail(raw.content, received_at=item.received_at)
+            mail = read_mail() if read_mail else mails.read_mail(raw.content, received_at=item.received_at)
             self._tell(raw, mail, is_taken_in=not is_parked, reason=item.reason if is_parked else "")
             return
         outcome = mails.ReadNow(None, None, waits=True)

@@ -8,8 +8,9 @@ from itertools import count
 from typing import Any
 
 import pytest
+from django.db import transaction
 
-from crm.actions import consent, desk, mails, outgoing, reply_addresses
+from crm.actions import consent, correspondence, desk, mails, outgoing, reply_addresses
 from crm.channels.email import addresses
 from crm.models import (
     Alert,
@@ -26,6 +27,7 @@ from crm.models import (
 )
 from crm.policy import REPLY_TOKEN_LASTS, AlertKind, ConversationState, DoubtCode, MessageKind, OutgoingState, WorkState
 from tests.conftest import NOON
+from tests.crm.actions.test_races import at_once
 from tests.crm.api.door import client_for
 from tests.crm.stories import app_user, colleague, raw_mail
 
@@ -499,3 +501,156 @@ def test_the_same_mail_kept_again_is_the_same_item_with_its_own_time_GOAL5():
     assert (again.received_at, again.label, again.state) == (NOON, "", WorkState.CLAIMED)
     assert first.lease_until == again.lease_until
     assert RawItem.objects.get().pk == first.pk
+
+
+# --- several at once ---------------------------------------------------------------------------------------------------
+
+
+def waiting(*raws: bytes) -> list[RawItem]:
+    return [mails.keep_raw(raw, source="mail:test", label=f"{n}.eml", at=NOON) for n, raw in enumerate(raws)]
+
+
+def together(*raws: bytes) -> list[RawItem]:
+    """Mails that lie in a mailbox and are taken in by the lane."""
+    items = waiting(*raws)
+    while mails.ingest_batch(at=NOON):
+        pass
+    for item in items:
+        item.refresh_from_db()
+    return items
+
+
+def outcome(item: RawItem) -> dict[str, Any]:
+    """What became of a mail, without the numbers that differ from time to time."""
+    heard = Interaction.objects.select_related("conversation__customer").filter(raw=item).first()
+    found: dict[str, Any] = {"state": item.state, "kind": item.kind, "reason": item.reason}
+    if heard is None:
+        return found
+    matter = heard.conversation
+    promised = Promise.objects.filter(conversation=matter).order_by("pk").values_list("kind", "due_at", "state")
+    told = (
+        OutgoingMessage.objects.filter(conversation=matter)
+        .order_by("pk")
+        .values_list("kind", "address", "subject", "text")
+    )
+    return found | {
+        "text": heard.text,
+        "other": heard.other_address,
+        "customer": matter.customer.display_name,
+        "matter": (matter.subject, matter.state, matter.spoke_at, matter.due_at, matter.last_inbound_at),
+        "first": matter.interactions.order_by("pk").first() == heard,
+        "promised": list(promised),
+        "told": list(told),
+        "doubts": sorted(doubts(item)),
+        "proved": list(ContactPoint.objects.filter(customer=matter.customer).values_list("address", "verified_at")),
+    }
+
+
+def mixed(reply_to: str) -> list[bytes]:
+    """One of each kind that a mailbox holds, most by different people."""
+    stamp = f"Authentication-Results: {BORDER}; dmarc=pass header.from=x\r\n"
+    joining = raw_mail("The green one.", sender="carla@home.example").replace(
+        b"support@evenhand.example", reply_to.encode()
+    )
+    stranger = raw_mail("I have it.", sender="bob@home.example").replace(b"support@evenhand.example", reply_to.encode())
+    return [
+        raw_mail("My lamp is broken.", sender="new@home.example"),
+        raw_mail("I am away.", sender="away@home.example", extra="Auto-Submitted: auto-replied\r\n"),
+        joining,
+        raw_mail("A vouched one.", sender="vouched@home.example", extra=stamp),
+        raw_mail("", sender="silent@home.example", subject=""),
+        raw_mail("A second matter.", sender="new@home.example"),
+        stranger,
+        raw_mail("Case 17?", sender="dora@home.example", extra="In-Reply-To: <nobody@knows.example>\r\n"),
+        raw_mail("Third.", sender="new@home.example"),
+        raw_mail("Fourth.", sender="new@home.example"),
+    ]
+
+
+def test_mails_taken_in_at_once_become_what_each_becomes_by_itself_GOAL3(monkeypatch: pytest.MonkeyPatch):
+    _conversation, reply_to, _answer = answered()
+    raws = mixed(reply_to)
+    # Nobody in the world differs: names and addresses are the same, so one way is undone before the other is tried.
+    point = transaction.savepoint()
+    monkeypatch.setattr(mails, "AT_ONCE", 100)
+    at_once = [outcome(item) for item in together(*raws)]
+    transaction.savepoint_rollback(point)
+    by_itself = []
+    for raw in raws:
+        by_itself += together(raw)
+
+    assert at_once == [outcome(item) for item in by_itself]
+    assert [one["state"] for one in at_once].count("parked") == 1  # the one that says nothing
+    assert at_once[2]["text"] == "The green one."
+    assert at_once[6]["other"] == "bob@home.example"
+
+
+def test_what_hinders_one_of_several_mails_hinders_no_other(monkeypatch: pytest.MonkeyPatch):
+    """F24: whatever goes wrong while several are written, each is tried by itself and only the bad one is parked."""
+    taken_in, sizes = correspondence.take_in, []
+
+    def take_in(letters: Any, **more: Any) -> Any:
+        sizes.append(len(letters))
+        if any("poison" in message.text for _letter, _sender, message in letters):
+            raise ValueError("a word nobody can bear")
+        return taken_in(letters, **more)
+
+    monkeypatch.setattr(correspondence, "take_in", take_in)
+    monkeypatch.setattr(mails, "AT_ONCE", 100)
+    names = ("ada", "ben", "cleo", "dan")
+    items = together(
+        *(raw_mail("poison" if name == "cleo" else "Help.", sender=f"{name}@home.example") for name in names)
+    )
+
+    assert [item.state for item in items] == ["done", "done", "parked", "done"]
+    assert "a word nobody can bear" in items[2].reason
+    assert Conversation.objects.count() == 3
+    assert sizes[0] == 4
+
+
+def test_two_answers_to_one_matter_that_come_together_are_both_in_it_M01():
+    """By their headers, so that only writing tells that both belong to one matter."""
+    conversation, _reply_to, answer = answered()
+    stamp = f"Authentication-Results: {BORDER}; dmarc=pass header.from=x\r\n"
+    second = "carla.work@home.example"
+    ContactPoint.objects.create(customer=conversation.customer, kind="email", address=second, created_at=NOON)
+    head = f"{stamp}In-Reply-To: <{answer.public_id}@evenhand.example>\r\n"
+    heard = said(mailed("First words.", extra=head, vouched=False))
+    own = f"{stamp}In-Reply-To: <{heard.message_id}>\r\n"
+    items = together(
+        raw_mail("From home.", sender="carla@home.example", extra=own), raw_mail("From work.", sender=second, extra=own)
+    )
+
+    matters = {said(item).conversation_id for item in items}
+    assert len(matters) == 1
+    assert [item.state for item in items] == ["done", "done"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_lanes_that_take_in_several_mails_at_once_do_each_once_and_wait_for_no_one_for_ever():
+    """Both hold several matters locked: in one order, so that neither waits for the other."""
+    colleague()
+    names = [f"carla{n}@home.example" for n in range(12)]
+    waiting(*(raw_mail("My lamp is broken.", sender=name) for name in names))
+    while mails.ingest_batch(at=NOON):
+        pass
+    reply_to = {}
+    for matter in Conversation.objects.all():
+        name = ContactPoint.objects.get(customer=matter.customer).address
+        token = reply_addresses._new(matter.pk, name, at=NOON)
+        token.save()
+        reply_to[name] = addresses.reply_address(addresses.token_of(token.nonce)).encode()
+    for order in (names, names[::-1]):
+        for name in order:
+            raw = raw_mail(f"More {order[0]}.", sender=name).replace(b"support@evenhand.example", reply_to[name])
+            mails.keep_raw(raw, source="mail:test", label="", at=NOON)
+
+    def lane() -> None:
+        while mails.ingest_batch(at=NOON, size=6):
+            pass
+
+    at_once(lane, lane)
+
+    assert RawItem.objects.exclude(state="done").count() == 0
+    assert Interaction.objects.count() == 36
+    assert Conversation.objects.count() == 12

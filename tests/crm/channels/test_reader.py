@@ -398,3 +398,55 @@ def test_only_the_first_25_mb_reach_the_reader(readers: reader.Pool):
     told = read(readers, HEAD + b"\nThe lamp broke. " + b"x" * (parts.MAX_RAW_BYTES + 10_000_000))
 
     assert "too_large" in told.faults
+
+
+# --- ahead
+
+
+def test_a_mail_is_read_while_the_caller_does_something_else(unruly: reader.Pool):
+    with unruly.reading(
+        HEAD + b"\nThe lamp broke.", own_addresses=OWN, border_hosts=frozenset(), received_at=NOON
+    ) as answer:
+        time.sleep(0.2)
+        began = time.monotonic()
+        assert answer().text == "The lamp broke."
+    assert time.monotonic() - began < 5
+    assert reads_the_next(unruly)
+
+
+def test_a_thread_that_began_with_one_mail_can_have_another_one_read_meanwhile(unruly: reader.Pool):
+    """With one process only, it would wait for itself."""
+    first = HEAD + b"\nThe first."
+    with unruly.reading(first, own_addresses=OWN, border_hosts=frozenset(), received_at=NOON) as answer:
+        assert reads_the_next(unruly)
+        assert answer().text == "The first."
+    with unruly.reading(first, own_addresses=OWN, border_hosts=frozenset(), received_at=NOON):
+        pass  # nobody asks
+    assert reads_the_next(unruly)
+
+
+def test_while_every_process_is_busy_nothing_is_begun_and_the_mail_is_read_when_asked():
+    pool = reader.Pool(1)
+    how = {"own_addresses": OWN, "border_hosts": frozenset(), "received_at": NOON}
+
+    def elsewhere() -> str:
+        with pool.reading(HEAD + b"\nThe second.", **how) as second:
+            return second().text
+
+    try:
+        with ThreadPoolExecutor(1) as other:
+            with pool.reading(HEAD + b"\nThe first.", **how) as first:
+                waiting = other.submit(elsewhere)
+                time.sleep(0.2)
+                assert first().text == "The first."
+                assert not waiting.done()
+            assert waiting.result(timeout=60) == "The second."
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_m16_a_mail_begun_with_that_kills_its_reader_is_told_so(unruly: reader.Pool, number: int):
+    with unruly.reading(b"die %d" % number, own_addresses=OWN, border_hosts=frozenset(), received_at=NOON) as answer:
+        assert answer().reason == reader.READER_LOST
+    assert reads_the_next(unruly)
