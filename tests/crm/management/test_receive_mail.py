@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def test_a_poison_mail_is_parked_and_the_others_are_read(tmp_path: Path, monkeyp
         return read(content, **rest)
 
     monkeypatch.setattr(mails, "read_mail", poisoned)
+    monkeypatch.setattr(mails, "reading", lambda content, at: nullcontext(lambda: poisoned(content, received_at=at)))
 
     told = received(tmp_path)
 
@@ -140,7 +142,7 @@ def test_trouble_of_the_database_while_reading_leaves_the_mail_to_the_lane(
     def locked(*_args: object, **_kwargs: object) -> None:
         raise OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr(intake, "receive", locked)
+    monkeypatch.setattr(intake, "write", locked)
     received(tmp_path)
 
     item = RawItem.objects.get()
