@@ -160,6 +160,7 @@ def keep_mails(mails: Iterable[InboundMail], *, at: datetime) -> None:
                         "server_at": mail.event_at.isoformat() if mail.event_at else "",
                         "spam_score": mail.spam_score,
                         "is_spam": mail.is_spam,
+                        "has_null_sender": mail.has_null_sender or None,
                     }.items()
                     if value not in ("", None)
                 },

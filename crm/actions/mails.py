@@ -24,7 +24,7 @@ from crm.actions.correspondence import Letter, Sender
 from crm.actions.intake import Received
 from crm.channels import Message
 from crm.channels import email as mail_channel
-from crm.channels.email import addresses, reader
+from crm.channels.email import addresses, kinds, reader
 from crm.models import Conversation, RawItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
 from crm.together import Statement, prepared
@@ -111,7 +111,12 @@ def read_item(item: RawItem, own_addresses: frozenset[str] | None = None) -> mai
         received_at=_reached_us_at(item),
         border_hosts=frozenset({border} if border else ()),
         own_addresses=own_addresses,
+        told=frozenset(name for fact, name in _TOLD.items() if item.facts.get(fact) is True),
     )
+
+
+_TOLD: dict[str, kinds.Told] = {"has_null_sender": "null_sender", "is_spam": "spam"}
+"""What a provider's facts say of a mail besides its bytes."""
 
 
 def _reached_us_at(item: RawItem) -> datetime:
@@ -315,15 +320,17 @@ def read_mail(
     received_at: datetime,
     border_hosts: frozenset[str] = frozenset(),
     own_addresses: frozenset[str] | None = None,
+    told: frozenset[kinds.Told] = frozenset(),
 ) -> mail_channel.Mail:
     """Read a mail's bytes with this deployment's own addresses and border servers. Writes nothing.
 
     border_hosts: further names of our own border servers, such as that of the mailbox it lay in. own_addresses: which are
-    ours, when no database is to be asked for the mailboxes. It is read in a process of its own, where what it may cost is
-    limited (ADR 0021). Raises reader.NoReader when none can be started; nothing else, whatever the mail is.
+    ours, when no database is to be asked for the mailboxes. told: what the provider that took it in says of it. It is read in
+    a process of its own, where what it may cost is limited (ADR 0021).
+    Raises reader.NoReader when none can be started; nothing else, whatever the mail is.
     """
     ours = mailboxes.own_addresses() if own_addresses is None else own_addresses
-    return reader.read(content, **_how_to_read(ours, received_at=received_at, border_hosts=border_hosts))
+    return reader.read(content, **_how_to_read(ours, received_at=received_at, border_hosts=border_hosts), told=told)
 
 
 def _how_to_read(

@@ -23,8 +23,8 @@ from crm.channels.esp import one_line
 class InboundMail:
     """One mail that a provider took in for us. content: RFC 5322 bytes; external_id: tells it from any other.
 
-    envelope_to, envelope_from: "" where the provider does not say. spam_score, is_spam: the provider's opinion, a fact to
-    look at and nothing that decides.
+    envelope_to, envelope_from: "" where the provider does not say. has_null_sender: it says that nobody can be answered ("<>").
+    spam_score: the provider's opinion, a fact to look at; is_spam: what it makes of that.
     """
 
     provider: str
@@ -32,6 +32,7 @@ class InboundMail:
     external_id: str
     envelope_from: str = ""
     envelope_to: str = ""
+    has_null_sender: bool = False
     event_at: datetime | None = None
     spam_score: float | None = None
     is_spam: bool | None = None
@@ -77,6 +78,7 @@ def _mail(provider: str, content: bytes, **facts: Any) -> InboundMail:
         external_id=one_line(facts.get("id"), 200),
         envelope_from=one_line(facts.get("sender"), 320).strip("<>"),
         envelope_to=one_line(facts.get("recipient"), 320).strip("<>"),
+        has_null_sender=one_line(facts.get("sender"), 320).strip() == "<>",
         event_at=facts.get("at"),
         spam_score=_number(facts.get("score")),
         is_spam=facts.get("is_spam"),

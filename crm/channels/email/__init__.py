@@ -75,12 +75,13 @@ def read(
     own_addresses: frozenset[str] = frozenset(),
     border_hosts: frozenset[str] = frozenset(),
     received_at: datetime | None = None,
+    told: frozenset[kinds.Told] = frozenset(),
 ) -> Mail:
     """Read a raw mail, whatever it is.
 
     own_addresses: every address we write from or are written to. border_hosts: names of our own receiving servers as
     they stand in "by" of Received and at the start of Authentication-Results. received_at: aware, when we got it, if
-    known.
+    known. told: what the provider that took it in says of it besides.
     Raises nothing: what cannot be read has the kind "unparsable" and a reason. At most 25 MB are read.
 
     Who the customer is: the first From mailbox (the one Sender names, when From has several). Reply-To is not heard,
@@ -123,6 +124,7 @@ def read(
         own_addresses=own_addresses,
         is_forwarded_by_us=is_forwarded_by_us,
         files=len(attachments),
+        told=told,
     )
     judged = kinds.judge(seen)
     bounced: tuple[Bounced, ...] = ()

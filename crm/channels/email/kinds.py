@@ -96,10 +96,14 @@ class Judgement:
     reason: str
 
 
+Told = Literal["null_sender", "spam"]
+"""What a provider says of a mail that it took in: nobody can be answered (RFC 5321, 4.5.5); it marks it as advertising."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the judgement is made from. own_addresses: ours, normalised; sender: whom From names; new: the new part of
-    text."""
+    text; told: by the provider."""
 
     cut: parts.Parts
     subject: str
@@ -110,6 +114,7 @@ class Evidence:
     own_addresses: frozenset[str]
     is_forwarded_by_us: bool
     files: int
+    told: frozenset[Told] = frozenset()
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -241,6 +246,8 @@ def _return_paths(seen: Evidence) -> list[str]:
 
 def _has_null_path(seen: Evidence) -> bool:
     paths = _return_paths(seen)
+    if "null_sender" in seen.told:
+        return True
     return bool(paths) and (paths[0] == "" or bool(_DAEMON.match(paths[0].partition("@")[0])))
 
 
@@ -321,6 +328,7 @@ def _spam(seen: Evidence) -> Judgement | None:
         top.token("x-spam-flag") == "yes"
         or top.token("x-spam-status").startswith("yes")
         or top.token("x-spam") == "yes"
+        or "spam" in seen.told
     )
     return (
         Judgement("spam", "spam_flag: A mail server on the way marked this as unwanted advertising.")

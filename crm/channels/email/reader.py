@@ -29,6 +29,8 @@ from crm.channels.email.child import ANSWER, ASK, CPU_SECONDS, NEXT, RAISED, REA
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from crm.channels.email import kinds
+
 MAILS_PER_READER: Final = 100
 WALL_SECONDS: Final = 30.0  # for one mail on a busy machine; the limit on computing ends it long before on a quiet one
 START_SECONDS: Final = 30.0  # for a new interpreter; it takes 0.4 s on a quiet machine
@@ -59,6 +61,7 @@ def read(
     own_addresses: frozenset[str] = frozenset(),
     border_hosts: frozenset[str] = frozenset(),
     received_at: datetime | None = None,
+    told: frozenset[kinds.Told] = frozenset(),
     readers: int = 1,
 ) -> email.Mail:
     """Read a raw mail as `crm.channels.email.read` does, in one of this process's reading processes.
@@ -67,7 +70,7 @@ def read(
     They start when first needed and end with this process.
     Raises NoReader when the machine cannot start one; nothing else, whatever the mail is.
     """
-    options = {"own_addresses": own_addresses, "border_hosts": border_hosts, "received_at": received_at}
+    options = {"own_addresses": own_addresses, "border_hosts": border_hosts, "received_at": received_at, "told": told}
     if not readers:
         return email.read(raw, **options)  # type: ignore[arg-type]
     return _pool(readers).read(raw, **options)

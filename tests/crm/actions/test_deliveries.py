@@ -508,15 +508,35 @@ def test_a_complaint_from_before_they_said_yes_again_ends_nothing():
 
 
 def test_a_mail_that_a_provider_took_in_is_read_by_the_lane():
-    mail = InboundMail("postmark", stories.raw_mail(), "id-1", envelope_to="in@x.example", spam_score=1.5, is_spam=True)
+    mail = InboundMail(
+        "postmark", stories.raw_mail(), "id-1", envelope_to="in@x.example", spam_score=1.5, is_spam=False
+    )
 
     deliveries.keep_mails([mail], at=NOON)
     deliveries.keep_mails([mail], at=LATER)
 
     item = RawItem.objects.get()
-    assert item.facts == {"provider": "postmark", "envelope_to": "in@x.example", "spam_score": 1.5, "is_spam": True}
+    assert item.facts == {"provider": "postmark", "envelope_to": "in@x.example", "spam_score": 1.5, "is_spam": False}
     assert mails.ingest_batch(at=NOON) == 1
-    assert Conversation.objects.count() == 1  # the provider's opinion decides nothing
+    assert Conversation.objects.count() == 1  # a score decides nothing
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "reason"),
+    [({"is_spam": True}, "spam", "spam_flag"), ({"has_null_sender": True}, "auto_reply", "null_sender")],
+)
+def test_what_a_provider_says_of_a_mail_counts_as_a_header_of_our_server_would(
+    said: dict[str, bool], kind: str, reason: str
+):
+    """It is set aside, where a person looks at a sample of it and can take it in all the same (M10, M11)."""
+    deliveries.keep_mails([InboundMail("postmark", stories.raw_mail(), "id-1", **said)], at=NOON)
+
+    mails.ingest_batch(at=NOON)
+
+    item = RawItem.objects.get()
+    assert (item.kind, item.reason.partition(":")[0]) == (kind, reason)
+    assert not Conversation.objects.exists()
+    assert not OutgoingMessage.objects.exists()
 
 
 def test_unmeeting_by_hand_touches_only_what_was_kept_then():
