@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
@@ -261,3 +262,37 @@ def insert_together(*rows: Model) -> None:
         row._state.db = DEFAULT_DB_ALIAS
     for row, name, target in named:
         row.__dict__[name] = target.pk
+
+
+def insertion(model: type[Model]) -> str:
+    """SQL that inserts any number of new rows of one model, to be a part of a statement of its own; its text is always the same.
+
+    It takes one parameter, `rows`, which `as_rows` makes; RETURNING may follow.
+    """
+    columns, head = _columns(model)
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(str(field.column)) for field, _name, _is_relation, _changes in columns)
+    table = quote(model._meta.db_table)
+    return f"{head.removesuffix('VALUES ')}SELECT {names} FROM json_populate_recordset(NULL::{table}, %(rows)s)"  # noqa: S608
+
+
+def as_rows(rows: Sequence[Model]) -> str:
+    """The columns of new rows of one model, as `insertion` takes them. None of them may point at a row that has no key yet."""
+    told = []
+    for row in rows:
+        holds = row.__dict__
+        told.append(
+            {
+                str(field.column): field.pre_save(row, True) if changes else holds[name]
+                for field, name, _is_relation, changes in _columns(type(row))[0]
+            }
+        )
+    return json.dumps(told, ensure_ascii=False, default=_as_json)
+
+
+def _as_json(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no column of a row that is written so.")

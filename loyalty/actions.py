@@ -160,9 +160,9 @@ WHERE id = gesture RETURNING id
 
 @transaction.atomic
 def _put_out_together(cards: list[tuple[Gesture, outgoing.Draft]], *, at: datetime) -> None:
-    messages = outgoing.queue_each([(draft, gesture.customer) for gesture, draft in cards], at=at)
+    queued = outgoing.queue_each([(draft, gesture.customer) for gesture, draft in cards], at=at)
     gestures = [gesture.pk for gesture, _draft in cards]
-    prepared(_QUEUED, {"gestures": gestures, "messages": [message.pk for message in messages]})
+    prepared(_QUEUED, {"gestures": gestures, "messages": [queued[draft.key] for _gesture, draft in cards]})
 
 
 @transaction.atomic

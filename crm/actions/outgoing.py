@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -25,7 +25,6 @@ from crm.channels.smtp import MailSender, message_id
 from crm.models import (
     Conversation,
     Customer,
-    HistoryEntry,
     Interaction,
     OutgoingMessage,
     User,
@@ -40,7 +39,7 @@ from crm.policy import (
     has_one_click,
     reason_to_stop,
 )
-from crm.together import prepared
+from crm.together import as_rows, insertion, new, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +103,8 @@ def written(
     """
     if draft.kind == MessageKind.GESTURE and not has_one_click(draft.headers):
         raise NoWayOut(_("Whoever gets this must be able to stop it with one click."))
-    return OutgoingMessage(
+    return new(
+        OutgoingMessage,
         key=draft.key,
         kind=draft.kind,
         purpose=draft.purpose,
@@ -151,21 +151,26 @@ def queue(
 
 
 @transaction.atomic
-def queue_each(drafts: Sequence[tuple[Draft, Customer]], *, at: datetime) -> list[OutgoingMessage]:
-    """Queue several messages that belong to no conversation, in two statements; what `queue` does for each.
+def queue_each(drafts: Sequence[tuple[Draft, Customer]], *, at: datetime) -> dict[str, int]:
+    """Queue several messages that belong to no conversation, in one statement; what `queue` does for each.
 
-    Raises IntegrityError when one of the keys is known; then none is queued.
+    Returns the primary key of each message by its key. Raises IntegrityError when one of the keys is known; then none is queued.
     """
     messages = [written(draft, customer=customer, at=at) for draft, customer in drafts]
-    OutgoingMessage.objects.bulk_create(messages)
-    HistoryEntry.objects.bulk_create(
-        history.entry(
-            one.customer, "message.queued", ref=outcomes.ref_of(one), by=None, at=at, detail={"kind": str(one.kind)}
-        )
-        for one in messages
-    )
+    queued = dict(prepared(_queue_each(), {"rows": as_rows(messages)}))
     dispatch.after_commit("outgoing.ready")
-    return messages
+    return queued
+
+
+@cache
+def _queue_each() -> str:
+    return f"""
+WITH fresh AS ({insertion(OutgoingMessage)}
+               RETURNING id, key, customer_id, 'outgoing:' || public_id AS ref, created_at AS at,
+                         jsonb_build_object('kind', kind) AS detail),
+told AS ({history.insert_from("fresh", verb="message.queued")})
+SELECT key, id FROM fresh
+"""  # noqa: S608
 
 
 @transaction.atomic
