@@ -82,11 +82,17 @@ class Together:
         )
         self.begun, self.began = {number for (number,) in begun}, time.monotonic()
 
-    def may_leave(self, message: OutgoingMessage, *, at: datetime) -> bool:
-        """Ask once more, in the moment a card that was begun would leave; one that may not is put back."""
+    def in_time(self, message: OutgoingMessage, *, at: datetime) -> bool:
+        """Take up a card that was begun, when its turn comes; one that waited too long for it is put back."""
         self.begun.discard(message.pk)
-        in_time = time.monotonic() - self.began < BEGUN_FOR
-        if in_time and not reason_to_stop(facts(message, at=at)):
+        if time.monotonic() - self.began < BEGUN_FOR:
+            return True
+        outcomes.put_back(message, at=at)
+        return False
+
+    def may_leave(self, message: OutgoingMessage, *, at: datetime) -> bool:
+        """Ask once more, in the moment it leaves; a card that may not is put back, and held when it is looked at again."""
+        if not reason_to_stop(facts(message, at=at)):
             return True
         outcomes.put_back(message, at=at)
         return False

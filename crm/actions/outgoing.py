@@ -282,12 +282,18 @@ def _hand_over(
         outcomes.back(message, unreachable[message.channel], at=at)
         return
     together = message.pk in cards.begun
-    if not (cards.may_leave(message, at=at) if together else _begin_handing(message, at=at)):
+    if not (cards.in_time(message, at=at) if together else _begin_handing(message, at=at)):
         return
     began = time.monotonic()
     if message.channel not in lines:
         lines[message.channel] = SENDERS[message.channel]().__enter__()
-    handed = lines[message.channel].send(_outbound(message, reply_to=reply_to))
+    outbound = _outbound(message, reply_to=reply_to)
+    if together:
+        handed = lines[message.channel].send(outbound, still=partial(cards.may_leave, message, at=at))
+    else:
+        handed = lines[message.channel].send(outbound)
+    if handed.outcome == Outcome.KEPT:
+        return
     if handed.outcome == Outcome.UNREACHABLE:
         unreachable[message.channel] = handed.reason
     if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):

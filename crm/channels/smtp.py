@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import formataddr, parsedate_to_datetime
 from functools import lru_cache
@@ -52,9 +53,11 @@ class MailSender:
     ) -> None:
         self._hang_up()
 
-    def send(self, outbound: Outbound) -> Handed:
-        """Hand one mail over. Nothing has left when the outcome is UNREACHABLE, TRY_LATER or REFUSED."""
+    def send(self, outbound: Outbound, *, still: Callable[[], bool] = lambda: True) -> Handed:
+        """Hand one mail over. Nothing has left when the outcome is UNREACHABLE, TRY_LATER, REFUSED or KEPT."""
         try:
+            if isinstance(self._connection, EmailBackend) and _is_dead(self._connection.connection):
+                self._hang_up()
             self._connection.open()
         except (smtplib.SMTPException, OSError) as trouble:
             self._hang_up()
@@ -62,7 +65,10 @@ class MailSender:
         message: Any = None
         try:
             if isinstance(self._connection, EmailBackend):
-                self._over_smtp(outbound, self._connection.connection)
+                if not self._over_smtp(outbound, self._connection.connection, still=still):
+                    return Handed(Outcome.KEPT)
+            elif not still():
+                return Handed(Outcome.KEPT)
             else:
                 message = self._message(outbound)
                 self._connection.send_messages([message])
@@ -94,7 +100,7 @@ class MailSender:
             # The line is already gone; what was sent on it has its outcome.
             self._connection = get_connection(fail_silently=False)
 
-    def _over_smtp(self, outbound: Outbound, line: Any) -> None:
+    def _over_smtp(self, outbound: Outbound, line: Any, *, still: Callable[[], bool]) -> bool:
         """Write the mail at once and hand it over without Django's own message; both are read as the same."""
         author = _author(outbound.sender_name, settings.EVENHAND_MAIL_FROM)
         to = _address(outbound.address)
@@ -102,11 +108,12 @@ class MailSender:
         if outbound.reply_to:
             headers["Reply-To"] = _address(outbound.reply_to)
         headers |= _own_headers(outbound)
-        handing.hand_over(
+        return handing.hand_over(
             line,
             sender=_address(outbound.return_path or settings.EVENHAND_MAIL_FROM),
             to=to,
             mail=leaving.written(headers, text=outbound.text, html=outbound.html, mark=uuid.uuid4().hex),
+            still=still,
         )
 
     def _message(self, outbound: Outbound) -> EmailMultiAlternatives:
@@ -139,6 +146,10 @@ class MailSender:
             session: Any = self._connection.session  # type: ignore[attr-defined]
             session.headers["Idempotency-Key"] = outbound.key
         return message
+
+
+def _is_dead(line: smtplib.SMTP | None) -> bool:
+    return line is not None and getattr(line, "sock", None) is None
 
 
 def _own_headers(outbound: Outbound) -> dict[str, str]:

@@ -104,7 +104,7 @@ def test_both_ways_end_alike_and_nothing_is_taken_that_was_refused(answers: dict
         servers.append(server)
         with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as line:
             try:
-                handing.hand_over(line, sender="a@shop.example", to="b@home.example", mail=MAIL)
+                handing.hand_over(line, sender="a@shop.example", to="b@home.example", mail=MAIL, still=lambda: True)
                 outcomes.append(("taken", server.taken))
             except smtplib.SMTPException as trouble:
                 code = getattr(trouble, "smtp_code", getattr(trouble, "recipients", None))
@@ -118,7 +118,7 @@ def test_points_arrive_as_they_were_written(servers: list[Server]):
     servers.append(Server(pipelining=True, answers={}))
     with smtplib.SMTP("127.0.0.1", servers[0].port, timeout=5) as line:
         for mail in (MAIL, b".x", b"\r\n.\r\n"):
-            handing.hand_over(line, sender="a@shop.example", to='"b b"@home.example', mail=mail)
+            handing.hand_over(line, sender="a@shop.example", to='"b b"@home.example', mail=mail, still=lambda: True)
     undoubled = [mail.replace(b"\r\n..", b"\r\n.") for mail in (b"\r\n" + one for one in servers[0].taken)]
     assert undoubled == [b"\r\n" + MAIL, b"\r\n.x\r\n", b"\r\n\r\n.\r\n"]
     assert 'rcpt TO:<"b b"@home.example>' in servers[0].told
