@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import socket
 import threading
@@ -10,7 +11,9 @@ from email import message_from_bytes
 from typing import Any
 
 import pytest
+from django.core import mail
 
+from crm.channels.app import AppSender
 from crm.channels.email import handing
 from crm.channels.sending import Outbound, Outcome
 from crm.channels.smtp import MailSender
@@ -35,7 +38,7 @@ class Server:
                 line, _address = self.listens.accept()
             except OSError:
                 return
-            with line, line.makefile("rb") as heard:
+            with line, line.makefile("rb") as heard, contextlib.suppress(ConnectionError):
                 self._talk(line, heard)
 
     def _talk(self, line: socket.socket, heard: Any) -> None:
@@ -117,9 +120,9 @@ def test_both_ways_end_alike_and_nothing_is_taken_that_was_refused(answers: dict
 def test_points_arrive_as_they_were_written(servers: list[Server]):
     servers.append(Server(pipelining=True, answers={}))
     with smtplib.SMTP("127.0.0.1", servers[0].port, timeout=5) as line:
-        for mail in (MAIL, b".x", b"\r\n.\r\n"):
-            handing.hand_over(line, sender="a@shop.example", to='"b b"@home.example', mail=mail, still=lambda: True)
-    undoubled = [mail.replace(b"\r\n..", b"\r\n.") for mail in (b"\r\n" + one for one in servers[0].taken)]
+        for one in (MAIL, b".x", b"\r\n.\r\n"):
+            handing.hand_over(line, sender="a@shop.example", to='"b b"@home.example', mail=one, still=lambda: True)
+    undoubled = [(b"\r\n" + one).replace(b"\r\n..", b"\r\n.") for one in servers[0].taken]
     assert undoubled == [b"\r\n" + MAIL, b"\r\n.x\r\n", b"\r\n\r\n.\r\n"]
     assert 'rcpt TO:<"b b"@home.example>' in servers[0].told
 
@@ -165,3 +168,48 @@ def test_what_is_no_address_is_not_said_to_a_server(address: str, servers: list[
         sender.send(Outbound(key="k", address=address, subject="Hi", text=".", message_id="<k@shop.example>"))
     assert not any("victim" in words for words in servers[0].told)
     assert not servers[0].taken
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_what_may_not_leave_any_more_does_not_and_the_next_one_does_P01(
+    pipelining: bool, servers: list[Server], settings: Any
+):
+    servers.append(Server(pipelining=pipelining, answers={}))
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", servers[0].port, 5
+    outbound = Outbound(key="k", address="b@home.example", subject="Hi", text=".", message_id="<k@shop.example>")
+
+    def busy() -> bool:
+        raise LookupError("the database is away")
+
+    with MailSender() as sender:
+        assert sender.send(outbound, still=lambda: False).outcome == Outcome.KEPT
+        assert sender.send(outbound, still=lambda: True).outcome == Outcome.ACCEPTED
+        with pytest.raises(LookupError):
+            sender.send(outbound, still=busy)
+        assert sender.send(outbound).outcome == Outcome.ACCEPTED
+    assert len(servers[0].taken) == 2
+
+
+def test_it_is_asked_after_the_envelope_and_before_the_mail_P01(servers: list[Server]):
+    servers.append(Server(pipelining=True, answers={}))
+    asked: list[list[bytes]] = []
+
+    def still() -> bool:
+        asked.append(servers[0].taken.copy())
+        return True
+
+    with smtplib.SMTP("127.0.0.1", servers[0].port, timeout=5) as line:
+        assert handing.hand_over(line, sender="a@shop.example", to="b@home.example", mail=MAIL, still=still)
+    assert asked == [[]]
+    assert len(servers[0].taken) == 1
+
+
+def test_through_any_other_way_out_it_is_asked_too_P01(settings: Any):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    outbound = Outbound(key="k", address="b@home.example", subject="Hi", text=".", message_id="<k@shop.example>")
+    with MailSender() as sender:
+        assert sender.send(outbound, still=lambda: False).outcome == Outcome.KEPT
+        assert sender.send(outbound, still=lambda: True).outcome == Outcome.ACCEPTED
+    assert len(mail.outbox) == 1
+    assert AppSender().send(outbound, still=lambda: False).outcome == Outcome.KEPT
