@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
@@ -116,7 +117,8 @@ class Repeated(Generic[Row]):
     """A query that Django compiles once; afterwards only its values differ, and they are always parameters.
 
     build: makes the query set, `values_list` of plain columns, from named values. like: an example of each value, of the
-    same type as the real ones and unlike each other and every constant in the query; never sent to the server.
+    same type as the real ones and unlike each other and every constant in the query; never sent to the server. A list of one
+    stands for lists of any length (`id IN …`).
     Words and numbers that are part of the query stand in its text, so that the plan can use an index on just those rows.
     """
 
@@ -141,7 +143,11 @@ class Repeated(Generic[Row]):
         text, *rest = statement.split("%s")
         for parameter, following in zip(parameters, rest, strict=True):
             names = [n for n, it in self._like.items() if it == parameter and isinstance(parameter, type(it))]
-            if not names and isinstance(parameter, str | int):
+            several = [n for n, it in self._like.items() if it == [parameter] and text.endswith(" IN (")]
+            if several:
+                places.append(several[0])
+                text = f"{text.removesuffix(' IN (')} = ANY(%s{following}"
+            elif not names and isinstance(parameter, str | int):
                 text += str(quoted(parameter)).replace("%", "%%") + following
             else:
                 places.append(names[0] if names else _Constant(parameter))
@@ -319,3 +325,61 @@ def insert_together(*rows: Model) -> None:
     """
     insertion = Insertion(*rows)
     insertion.written(_rows(_database(), insertion.statement.text, insertion.statement.values))
+
+
+def insertion(model: type[Model]) -> str:
+    """SQL that inserts any number of new rows of one model, to be a part of a statement of its own; its text is always the same.
+
+    It takes one parameter, `rows`, which `as_rows` makes; RETURNING may follow.
+    """
+    columns, head = _columns(model)
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(str(field.column)) for field, _name, _is_relation, _changes in columns)
+    table = quote(model._meta.db_table)
+    return f"{head.removesuffix('VALUES ')}SELECT {names} FROM json_populate_recordset(NULL::{table}, %(rows)s)"  # noqa: S608
+
+
+def as_rows(rows: Sequence[Model]) -> str:
+    """The columns of new rows of one model, as `insertion` takes them. None of them may point at a row that has no key yet."""
+    told = []
+    for row in rows:
+        holds = row.__dict__
+        told.append(
+            {
+                str(field.column): field.pre_save(row, True) if changes else holds[name]
+                for field, name, _is_relation, changes in _columns(type(row))[0]
+            }
+        )
+    return json.dumps(told, ensure_ascii=False, default=_as_json)
+
+
+def _as_json(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no column of a row that is written so.")
+
+
+@cache
+def _read(model: type[Model]) -> tuple[tuple[str, ...], tuple[tuple[str, Callable[..., Any]], ...]]:
+    """The names of a model's columns in their order, and how those are read that come otherwise than they are kept."""
+    fields = model._meta.concrete_fields
+    read = [(f.attname, f.from_db_value) for f in fields if hasattr(f, "from_db_value")]
+    return tuple(field.attname for field in fields), tuple(read)
+
+
+@cache
+def columns_of(model: type[Model], table: str) -> str:
+    """Every column of a model, for a SELECT or RETURNING of a statement of ours; `read` makes rows of what they give."""
+    quote = connection.ops.quote_name
+    return ", ".join(f"{table}.{quote(str(field.column))}" for field in model._meta.concrete_fields)
+
+
+def read(model: type[Row], values: tuple[Any, ...]) -> Row:
+    """Make a row from what stands in its `columns_of`, as `model.from_db` does."""
+    names, converted = _read(model)
+    row = written(model, **dict(zip(names, values, strict=True)))
+    for name, convert in converted:
+        row.__dict__[name] = convert(row.__dict__[name], None, connection)
+    return row

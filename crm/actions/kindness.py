@@ -68,18 +68,9 @@ class Together:
 
     @transaction.atomic
     def _begin(self, cards: Sequence[OutgoingMessage], *, at: datetime) -> None:
-        # Locked in the order of their keys, against a withdrawal or a hold in this moment.
-        list(
-            Customer.objects.select_for_update(no_key=True)
-            .filter(pk__in=[card.customer_id for card in cards])
-            .order_by("pk")
-            .values_list("pk")
-        )
-        may = {
-            number
-            for number, *known in _known([card.pk for card in cards], at=at)
-            if not reason_to_stop(_as_facts(*known))
-        }
+        prepared(_LOCK, {"ids": [card.customer_id for card in cards]})
+        known = _known.rows(messages=[card.pk for card in cards], at=at)
+        may = {number for number, *facts in known if not reason_to_stop(_as_facts(*facts))}
         leaving = [card for card in cards if card.pk in may]
         begun = prepared(
             _BEGIN,
@@ -91,11 +82,17 @@ class Together:
         )
         self.begun, self.began = {number for (number,) in begun}, time.monotonic()
 
-    def may_leave(self, message: OutgoingMessage, *, at: datetime) -> bool:
-        """Ask once more, in the moment a card that was begun would leave; one that may not is put back."""
+    def in_time(self, message: OutgoingMessage, *, at: datetime) -> bool:
+        """Take up a card that was begun, when its turn comes; one that waited too long for it is put back."""
         self.begun.discard(message.pk)
-        in_time = time.monotonic() - self.began < BEGUN_FOR
-        if in_time and not reason_to_stop(facts(message, at=at)):
+        if time.monotonic() - self.began < BEGUN_FOR:
+            return True
+        outcomes.put_back(message, at=at)
+        return False
+
+    def may_leave(self, message: OutgoingMessage, *, at: datetime) -> bool:
+        """Ask once more, in the moment it leaves; a card that may not is put back, and held when it is looked at again."""
+        if not reason_to_stop(facts(message, at=at)):
             return True
         outcomes.put_back(message, at=at)
         return False
@@ -123,7 +120,7 @@ def _leaves_together(message: OutgoingMessage) -> bool:
     )
 
 
-def _known(messages: list[int], *, at: datetime) -> QuerySet[OutgoingMessage, tuple[Any, ...]]:
+def _of_several(messages: list[int], at: datetime) -> QuerySet[OutgoingMessage, tuple[Any, ...]]:
     """Each message's key and what may stop it."""
     newest = Consent.objects.filter(customer=OuterRef("customer"), purpose=OuterRef("purpose")).order_by("-at", "-id")
     holds = Hold.objects.active(at).filter(customer=OuterRef("customer"))
@@ -134,6 +131,9 @@ def _known(messages: list[int], *, at: datetime) -> QuerySet[OutgoingMessage, tu
     )
 
 
+_known: Repeated[OutgoingMessage] = Repeated(_of_several, messages=[7], at=datetime(2000, 1, 1, tzinfo=UTC))
+_LOCK = "SELECT id FROM crm_customer WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+"""In the order of their keys, against a withdrawal or a hold in this moment."""
 _BEGIN = """
 UPDATE crm_outgoingmessage m SET state = 'handing', lease_until = statement_timestamp() + %(lease)s
 FROM unnest(%(ids)s::bigint[], %(attempts)s::int[]) AS card (id, attempt)

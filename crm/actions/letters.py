@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +17,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from crm.actions import stencils
 from crm.language import signatures, tags
 from crm.models import User
 
@@ -79,7 +80,12 @@ def language_for(told: str) -> str:
 
     told: BCP 47 tag or "". Returns one of EVENHAND_CUSTOMER_LANGUAGES, whose first is ours.
     """
-    return tags.closest([told], offered=settings.EVENHAND_CUSTOMER_LANGUAGES)
+    return _closest(told, tuple(settings.EVENHAND_CUSTOMER_LANGUAGES))
+
+
+@lru_cache(maxsize=1024)
+def _closest(told: str, offered: tuple[str, ...]) -> str:
+    return tags.closest([told], offered=offered)
 
 
 def render(template: str, *, language: str, zone: str = "", **words: Any) -> Rendered:
@@ -94,19 +100,27 @@ def render(template: str, *, language: str, zone: str = "", **words: Any) -> Ren
     if empty:
         raise _unfilled(empty)
     check_blanks(words.get("text", ""))
-    with translation.override(chosen):
-        known: dict[str, Any] = {name: _said(name, value, zone=zone) for name, value in words.items()}
-        known |= {
-            "shop": _one_line(settings.EVENHAND_MAIL_NAME),
-            "imprint": settings.EVENHAND_MAIL_IMPRINT,
-            "language": chosen,
-            "direction": tags.direction(chosen),
-        }
-        return Rendered(
-            subject=_one_line(_filled(_compiled(f"{template}.subject.txt"), known, autoescape=False)),
-            text=_filled(_compiled(f"{template}.txt"), known, autoescape=False).strip("\n") + "\n",
-            html=_filled(_compiled(f"{template}.html"), known, autoescape=True).strip(),
-        )
+    known: dict[str, Any] = {name: _said(name, value, zone=zone, language=chosen) for name, value in words.items()}
+    shop, imprint = _one_line(settings.EVENHAND_MAIL_NAME), tuple(settings.EVENHAND_MAIL_IMPRINT)
+    shape = stencils.shape_of(known)
+    parts: list[str] = []
+    for part, autoescape in (("subject.txt", False), ("txt", False), ("html", True)):
+        name = f"{template}.{part}"
+        if shape is not None and stencils.fits(_compiled(name), known):
+            written = _stencil(name, chosen, shop, imprint, autoescape, shape).filled(known)
+        else:
+            written = _rendered(name, known, language=chosen, shop=shop, imprint=imprint, autoescape=autoescape)
+        parts.append(_whole_words(written, missing=set()))
+    subject, text, html = parts
+    return Rendered(subject=_one_line(subject), text=text.strip("\n") + "\n", html=html.strip())
+
+
+@lru_cache(maxsize=512)
+def _stencil(
+    name: str, language: str, shop: str, imprint: tuple[str, ...], autoescape: bool, shape: tuple[tuple[str, Any], ...]
+) -> stencils.Stencil:
+    rendered = _rendered(name, dict(shape), language=language, shop=shop, imprint=imprint, autoescape=autoescape)
+    return stencils.Stencil(rendered, escapes=autoescape)
 
 
 def signed(by: User) -> dict[str, Any]:
@@ -123,11 +137,12 @@ def check_blanks(text: str) -> None:
         )
 
 
-def _said(name: str, value: Any, *, zone: str) -> Any:
+def _said(name: str, value: Any, *, zone: str, language: str) -> Any:
     if isinstance(value, datetime):
-        return moment(value, zone=zone)
-    if isinstance(value, str) and name not in SEVERAL_LINES:
-        return _one_line(value)
+        with translation.override(language):
+            return moment(value, zone=zone)
+    if isinstance(value, str):
+        return value if name in SEVERAL_LINES else _one_line(value)
     return value
 
 
@@ -147,12 +162,19 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _filled(template: Template, words: dict[str, Any], *, autoescape: bool) -> str:
-    context = _Words(words, autoescape=autoescape)
-    written: str = template.render(context)
-    missing = context.missing | set(re.findall("\ufffe(.*?)\ufffe", written))
-    if missing:
-        raise _unfilled(missing)
+def _rendered(
+    name: str, words: dict[str, Any], *, language: str, shop: str, imprint: tuple[str, ...], autoescape: bool
+) -> str:
+    known = {"shop": shop, "imprint": imprint, "language": language, "direction": tags.direction(language)}
+    context = _Words(words | known, autoescape=autoescape)
+    with translation.override(language):
+        return _whole_words(_compiled(name).render(context), missing=context.missing)
+
+
+def _whole_words(written: str, *, missing: set[str]) -> str:
+    blanks = missing | set(re.findall("\ufffe(.*?)\ufffe", written)) if missing or "\ufffe" in written else missing
+    if blanks:
+        raise _unfilled(blanks)
     return written
 
 

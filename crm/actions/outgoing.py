@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -25,7 +25,6 @@ from crm.channels.smtp import MailSender, message_id
 from crm.models import (
     Conversation,
     Customer,
-    HistoryEntry,
     Interaction,
     OutgoingMessage,
     User,
@@ -40,7 +39,7 @@ from crm.policy import (
     has_one_click,
     reason_to_stop,
 )
-from crm.together import new, prepared
+from crm.together import Repeated, as_rows, columns_of, insertion, new, prepared, read
 
 logger = logging.getLogger(__name__)
 
@@ -152,21 +151,26 @@ def queue(
 
 
 @transaction.atomic
-def queue_each(drafts: Sequence[tuple[Draft, Customer]], *, at: datetime) -> list[OutgoingMessage]:
-    """Queue several messages that belong to no conversation, in two statements; what `queue` does for each.
+def queue_each(drafts: Sequence[tuple[Draft, Customer]], *, at: datetime) -> dict[str, int]:
+    """Queue several messages that belong to no conversation, in one statement; what `queue` does for each.
 
-    Raises IntegrityError when one of the keys is known; then none is queued.
+    Returns the primary key of each message by its key. Raises IntegrityError when one of the keys is known; then none is queued.
     """
     messages = [written(draft, customer=customer, at=at) for draft, customer in drafts]
-    OutgoingMessage.objects.bulk_create(messages)
-    HistoryEntry.objects.bulk_create(
-        history.entry(
-            one.customer, "message.queued", ref=outcomes.ref_of(one), by=None, at=at, detail={"kind": str(one.kind)}
-        )
-        for one in messages
-    )
+    queued = dict(prepared(_queue_each(), {"rows": as_rows(messages)}))
     dispatch.after_commit("outgoing.ready")
-    return messages
+    return queued
+
+
+@cache
+def _queue_each() -> str:
+    return f"""
+WITH fresh AS ({insertion(OutgoingMessage)}
+               RETURNING id, key, customer_id, 'outgoing:' || public_id AS ref, created_at AS at,
+                         jsonb_build_object('kind', kind) AS detail),
+told AS ({history.insert_from("fresh", verb="message.queued")})
+SELECT key, id FROM fresh
+"""  # noqa: S608
 
 
 @transaction.atomic
@@ -218,10 +222,7 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     """
     began = time.monotonic()
     settled = _settle_lost(at=at)
-    due = OutgoingMessage.objects.filter(
-        Q(state=OutgoingState.READY, send_after__lte=at) | Q(state=OutgoingState.CLAIMED, lease_until__lt=Now())
-    ).order_by("send_after", "id")
-    messages = lease.claim(due, size=size, claimed_state=OutgoingState.CLAIMED)
+    messages = _claim(at=at, size=size)
     reply_to = reply_addresses.of_messages(messages, at=at)
     cards = kindness.Together()
     cards.begin([message for message in messages if message.channel in SENDERS], at=at)
@@ -245,6 +246,29 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     return settled + (0 if unreachable else len(messages))
 
 
+def _claim(*, at: datetime, size: int) -> list[OutgoingMessage]:
+    """Lease what is due as `lease.claim` does, in one statement: a row whose worker was lost alone, else up to `size` in order."""
+    told = {"at": at, "size": size, "lease": settings.EVENHAND_LEASE}
+    rows = [read(OutgoingMessage, values) for values in prepared(_claiming(), told)]
+    return sorted(rows, key=lambda row: (row.send_after, row.pk))
+
+
+@cache
+def _claiming() -> str:
+    # Two parts, since only then each is read in the order of its index, however much waits.
+    return f"""
+WITH alone AS (SELECT id FROM crm_outgoingmessage WHERE state = 'claimed' AND lease_until < statement_timestamp()
+               ORDER BY lease_until, id LIMIT 1 FOR UPDATE SKIP LOCKED),
+several AS (SELECT id FROM crm_outgoingmessage
+            WHERE state = 'ready' AND send_after <= %(at)s AND NOT EXISTS (SELECT FROM alone)
+            ORDER BY send_after, id LIMIT %(size)s FOR UPDATE SKIP LOCKED)
+UPDATE crm_outgoingmessage m
+SET state = 'claimed', attempt = m.attempt + 1, lease_until = statement_timestamp() + %(lease)s
+FROM (SELECT id FROM alone UNION ALL SELECT id FROM several) due
+WHERE m.id = due.id RETURNING {columns_of(OutgoingMessage, "m")}
+"""  # noqa: S608
+
+
 def _hand_over(
     message: OutgoingMessage,
     lines: dict[str, Sender],
@@ -258,12 +282,18 @@ def _hand_over(
         outcomes.back(message, unreachable[message.channel], at=at)
         return
     together = message.pk in cards.begun
-    if not (cards.may_leave(message, at=at) if together else _begin_handing(message, at=at)):
+    if not (cards.in_time(message, at=at) if together else _begin_handing(message, at=at)):
         return
     began = time.monotonic()
     if message.channel not in lines:
         lines[message.channel] = SENDERS[message.channel]().__enter__()
-    handed = lines[message.channel].send(_outbound(message, reply_to=reply_to))
+    outbound = _outbound(message, reply_to=reply_to)
+    if together:
+        handed = lines[message.channel].send(outbound, still=partial(cards.may_leave, message, at=at))
+    else:
+        handed = lines[message.channel].send(outbound)
+    if handed.outcome == Outcome.KEPT:
+        return
     if handed.outcome == Outcome.UNREACHABLE:
         unreachable[message.channel] = handed.reason
     if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):
@@ -354,13 +384,17 @@ def _stop_facts(message: OutgoingMessage, status: str, *, at: datetime) -> StopF
     return replace(kindness.facts(message, at=at), kind=MessageKind(message.kind), customer_status=status)
 
 
+def _begun_and_left() -> QuerySet[OutgoingMessage]:
+    return OutgoingMessage.objects.filter(state=OutgoingState.HANDING, lease_until__lt=Now()).order_by("lease_until")
+
+
+_left: Repeated[OutgoingMessage] = Repeated(lambda: _begun_and_left().values_list("pk")[:BATCH])
+
+
 def _settle_lost(*, at: datetime) -> int:
     """Rows whose worker died between handing over and writing down what came of it."""
-    lost = list(
-        OutgoingMessage.objects.filter(state=OutgoingState.HANDING, lease_until__lt=Now()).order_by("lease_until")[
-            :BATCH
-        ]
-    )
+    numbers = [number for (number,) in _left.rows()]
+    lost = list(_begun_and_left().filter(pk__in=numbers)) if numbers else []
     for message in lost:
         outcomes.unknown(message, _("the worker stopped while handing it over"), at=at)
     return len(lost)

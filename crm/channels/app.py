@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,6 @@ class AppSender:
     ) -> None:
         return None
 
-    def send(self, outbound: Outbound) -> Handed:
+    def send(self, outbound: Outbound, *, still: Callable[[], bool] = lambda: True) -> Handed:
         """Accept: the answer stands in the conversation that the app shows."""
-        return Handed(Outcome.ACCEPTED)
+        return Handed(Outcome.ACCEPTED if still() else Outcome.KEPT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -34,6 +35,7 @@ class Outcome(Enum):
     REFUSED = "refused"  # for good
     TRY_LATER = "try_later"  # certainly not delivered; may be tried again
     UNREACHABLE = "unreachable"  # nobody answered at all: the same for every message of this provider
+    KEPT = "kept"  # it may not leave any more, and did not
     UNKNOWN = "unknown"  # handed over, and the line broke before the answer
 
 
@@ -60,5 +62,5 @@ class Sender(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def send(self, outbound: Outbound) -> Handed:
-        """Hand one message over."""
+    def send(self, outbound: Outbound, *, still: Callable[[], bool] = lambda: True) -> Handed:
+        """Hand one message over. still: asked in the moment it leaves; when it says no, nothing does."""

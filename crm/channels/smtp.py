@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import formataddr, parsedate_to_datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,7 +18,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.message import sanitize_address
 
-from crm.channels.email import leaving
+from crm.channels.email import handing, leaving
 from crm.channels.esp import OUR_KEY
 from crm.channels.sending import Handed, Outbound, Outcome
 
@@ -27,6 +30,8 @@ _KEYED_BY_HEADER: Final = frozenset(("resend",))
 """Providers that do a request once when it comes again with the same Idempotency-Key, within 24 hours (their documentation)."""
 _KEYED_IN_MAIL: Final = frozenset(("brevo",))
 """The same by a header of the mail that the provider takes out, within 15 to 30 minutes (their documentation)."""
+_PLAIN: Final = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@[a-z0-9]+(?:[.-][a-z0-9]+)*", re.I | re.A)
+"""Addresses in which nothing can be meant in two ways; they are what Django makes of them."""
 
 
 def _line(text: str) -> str:
@@ -48,16 +53,25 @@ class MailSender:
     ) -> None:
         self._hang_up()
 
-    def send(self, outbound: Outbound) -> Handed:
-        """Hand one mail over. Nothing has left when the outcome is UNREACHABLE, TRY_LATER or REFUSED."""
+    def send(self, outbound: Outbound, *, still: Callable[[], bool] = lambda: True) -> Handed:
+        """Hand one mail over. Nothing has left when the outcome is UNREACHABLE, TRY_LATER, REFUSED or KEPT."""
         try:
+            if isinstance(self._connection, EmailBackend) and _is_dead(self._connection.connection):
+                self._hang_up()
             self._connection.open()
         except (smtplib.SMTPException, OSError) as trouble:
             self._hang_up()
             return Handed(Outcome.UNREACHABLE, f"the mail server did not answer ({type(trouble).__name__})")
-        message = self._message(outbound)
+        message: Any = None
         try:
-            self._connection.send_messages([message])
+            if isinstance(self._connection, EmailBackend):
+                if not self._over_smtp(outbound, self._connection.connection, still=still):
+                    return Handed(Outcome.KEPT)
+            elif not still():
+                return Handed(Outcome.KEPT)
+            else:
+                message = self._message(outbound)
+                self._connection.send_messages([message])
         except smtplib.SMTPRecipientsRefused as refusal:
             code, words = next(iter(refusal.recipients.values()))
             return _refused(code, words)
@@ -86,14 +100,26 @@ class MailSender:
             # The line is already gone; what was sent on it has its outcome.
             self._connection = get_connection(fail_silently=False)
 
+    def _over_smtp(self, outbound: Outbound, line: Any, *, still: Callable[[], bool]) -> bool:
+        """Write the mail at once and hand it over without Django's own message; both are read as the same."""
+        author = _author(outbound.sender_name, settings.EVENHAND_MAIL_FROM)
+        to = _address(outbound.address)
+        headers = {"Subject": _line(outbound.subject), "From": author, "To": to}
+        if outbound.reply_to:
+            headers["Reply-To"] = _address(outbound.reply_to)
+        headers |= _own_headers(outbound)
+        return handing.hand_over(
+            line,
+            sender=_address(outbound.return_path or settings.EVENHAND_MAIL_FROM),
+            to=to,
+            mail=leaving.written(headers, text=outbound.text, html=outbound.html, mark=uuid.uuid4().hex),
+            still=still,
+        )
+
     def _message(self, outbound: Outbound) -> EmailMultiAlternatives:
         sender = formataddr((_line(outbound.sender_name), settings.EVENHAND_MAIL_FROM))
         provider = _provider(self._connection)
-        headers = {
-            "Message-ID": outbound.message_id,
-            "X-Evenhand": "1",
-            **{name: _line(value) for name, value in outbound.headers.items()},
-        }
+        headers = _own_headers(outbound)
         if outbound.return_path and (provider == "" or provider in _TAKES_RETURN_PATH):
             headers["From"], sender = (
                 sender,
@@ -101,8 +127,7 @@ class MailSender:
             )  # as Django and anymail have it: the envelope's apart
         if provider in _KEYED_IN_MAIL:
             headers["idempotencyKey"] = outbound.key
-        kind = _Written if isinstance(self._connection, EmailBackend) else EmailMultiAlternatives
-        message = kind(
+        message = EmailMultiAlternatives(
             subject=_line(outbound.subject),
             body=outbound.text,
             from_email=sender,
@@ -123,30 +148,26 @@ class MailSender:
         return message
 
 
-class _Written(EmailMultiAlternatives):
-    """A mail that leaves over SMTP: the same fields, written at once (crm/channels/email/leaving.py)."""
-
-    def message(self, *, policy: Any = None) -> Any:
-        """What Django's SMTP backend asks for the bytes."""
-        return _Bytes(self)
+def _is_dead(line: smtplib.SMTP | None) -> bool:
+    return line is not None and getattr(line, "sock", None) is None
 
 
-class _Bytes:
-    def __init__(self, mail: EmailMultiAlternatives) -> None:
-        self._mail = mail
+def _own_headers(outbound: Outbound) -> dict[str, str]:
+    return {
+        "Message-ID": outbound.message_id,
+        "X-Evenhand": "1",
+        **{name: _line(value) for name, value in outbound.headers.items()},
+    }
 
-    def as_bytes(self, *, linesep: str = "\r\n") -> bytes:
-        mail = self._mail
-        given = dict(mail.extra_headers)
-        headers = {
-            "Subject": mail.subject,
-            "From": sanitize_address(given.pop("From", mail.from_email), "utf-8"),
-            "To": ", ".join(sanitize_address(address, "utf-8") for address in mail.to),
-            **({"Reply-To": ", ".join(mail.reply_to)} if mail.reply_to else {}),
-            **given,
-        }
-        html = next((str(content) for content, _kind in mail.alternatives), "")
-        return leaving.written(headers, text=str(mail.body), html=html, mark=uuid.uuid4().hex)
+
+def _address(address: str) -> str:
+    """An address as it may stand in a header and an envelope; most may as they are. Raises ValueError for what is none."""
+    return address if _PLAIN.fullmatch(address) else sanitize_address(address, "utf-8")
+
+
+@lru_cache(maxsize=256)
+def _author(name: str, address: str) -> str:
+    return sanitize_address(formataddr((_line(name), address)), "utf-8")
 
 
 def _provider(connection: Any) -> str:

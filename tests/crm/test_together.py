@@ -17,11 +17,12 @@ from crm.models import (
     Customer,
     HistoryEntry,
     Interaction,
+    OutgoingMessage,
     Promise,
     User,
     WorkItem,
 )
-from crm.together import Repeated, insert_together, new, written
+from crm.together import Repeated, as_rows, columns_of, insert_together, insertion, new, prepared, read, written
 from tests.conftest import NOON
 
 pytestmark = pytest.mark.django_db
@@ -170,3 +171,72 @@ def test_small_and_large_numbers_are_one_statement():
         cursor.execute(types)
         assert len(cursor.fetchall()) == 1
     assert set(ContactPoint.objects.values_list("customer", flat=True)) == {customer.pk, other.pk}
+
+
+def letter(customer: Customer, key: str, **more: object) -> OutgoingMessage:
+    return OutgoingMessage(
+        key=key, kind="gesture", purpose="birthday", channel="email", address="c@home.example", customer=customer,
+        subject="%s %(rows)s {{ x }} '; --", text="a\r\n\\ \"b\"\u2028🎂", headers={"X": "ä\n", "n": 1, "none": None},
+        meets=["first_response"], created_at=NOON, send_after=NOON, **more,
+    )  # fmt: skip
+
+
+def test_any_number_of_rows_are_written_by_one_statement_as_save_would_write_them():
+    customer = Customer.objects.create(display_name="Carla", created_at=NOON)
+    statement = f"{insertion(OutgoingMessage)} RETURNING key, id"
+    for number in (1, 7):
+        given = [letter(customer, f"{number}:{one}") for one in range(number)]
+        known = dict(prepared(statement, {"rows": as_rows(given)}))
+        for one in given:
+            saved = letter(customer, f"saved {one.key}", public_id=uuid.uuid4())
+            saved.save()
+            ours = OutgoingMessage.objects.filter(pk=known[one.key]).values().get()
+            theirs = OutgoingMessage.objects.filter(pk=saved.pk).values().get()
+            assert ours["public_id"] == one.public_id
+            assert {n: v for n, v in ours.items() if n not in ("id", "key", "public_id")} == {
+                n: v for n, v in theirs.items() if n not in ("id", "key", "public_id")
+            }
+
+
+def test_one_known_key_among_many_rows_refuses_all():
+    customer = Customer.objects.create(display_name="Carla", created_at=NOON)
+    letter(customer, "known").save()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        prepared(
+            f"{insertion(OutgoingMessage)} RETURNING id",
+            {"rows": as_rows([letter(customer, key) for key in ("a", "known", "b")])},
+        )
+    assert OutgoingMessage.objects.count() == 1
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_row_read_from_its_columns_is_the_one_that_django_reads(watched: bool):
+    customer = Customer.objects.create(display_name="Carla", created_at=NOON)
+    letter(customer, "one").save()
+    statement = f"SELECT {columns_of(OutgoingMessage, 'm')} FROM crm_outgoingmessage m WHERE key = %(key)s"
+    if watched:
+        with CaptureQueriesContext(connection):
+            ours = read(OutgoingMessage, prepared(statement, {"key": "one"})[0])
+    else:
+        ours = read(OutgoingMessage, prepared(statement, {"key": "one"})[0])
+    theirs = OutgoingMessage.objects.get()
+    assert ours == theirs
+    assert {n: v for n, v in vars(ours).items() if n != "_state"} == {
+        n: v for n, v in vars(theirs).items() if n != "_state"
+    }
+    ours.attempt = 7
+    ours.save(update_fields=["attempt"])
+    assert OutgoingMessage.objects.get().attempt == 7
+
+
+def test_a_repeated_query_takes_lists_of_any_length():
+    people = [Customer.objects.create(display_name=str(number), created_at=NOON) for number in range(4)]
+    asked: Repeated[Customer] = Repeated(
+        lambda those, name: (
+            Customer.objects.filter(pk__in=those).exclude(display_name=name).order_by("pk").values_list("pk")
+        ),
+        those=[7],
+        name="a name",
+    )
+    for those in ([], people[:1], people):
+        assert asked.rows(those=[one.pk for one in those], name="2") == [(one.pk,) for one in those if one != people[2]]

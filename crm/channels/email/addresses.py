@@ -16,6 +16,7 @@ import secrets
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from django.conf import settings
@@ -103,8 +104,13 @@ def _mark(message: uuid.UUID, key: str) -> str:
 
 
 def _keyed(purpose: str, content: bytes, key: str) -> bytes:
-    own = hashlib.sha256(f"{purpose}:{key}".encode()).digest()  # a key of its own for each purpose
-    return hmac.new(own, content, hashlib.sha256).digest()
+    return hmac.digest(_own_key(purpose, key), content, "sha256")
+
+
+@lru_cache(maxsize=16)
+def _own_key(purpose: str, key: str) -> bytes:
+    """A key of its own for each purpose."""
+    return hashlib.sha256(f"{purpose}:{key}".encode()).digest()
 
 
 def _base32(content: bytes) -> str:

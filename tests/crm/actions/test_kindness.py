@@ -88,10 +88,10 @@ def test_a_no_that_comes_between_beginning_and_its_turn_counts_P01(sink: Sink, m
     first, second, third = (card(number) for number in range(3))
     send = MailSender.send
 
-    def and_then_they_say_no(self: MailSender, outbound: Any) -> Any:
+    def and_then_they_say_no(self: MailSender, outbound: Any, **more: Any) -> Any:
         if outbound.address == first.address:
             consent.withdraw(second.customer, "birthday", evidence="said so", at=NOON)
-        return send(self, outbound)
+        return send(self, outbound, **more)
 
     monkeypatch.setattr(MailSender, "send", and_then_they_say_no)
     outgoing.send_batch(at=NOON)

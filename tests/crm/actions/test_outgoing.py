@@ -162,6 +162,17 @@ def test_a_row_whose_worker_died_before_handing_over_is_sent_by_the_next_without
     assert (now(message).state, now(message).unknown_outcomes, now(message).attempt) == ("accepted", 0, 2)
 
 
+def test_a_row_whose_worker_died_takes_no_other_with_it_F24(db: None, sink: Sink):
+    several = [queued(f"note{number}", address=f"note{number}@home.example") for number in range(4)]
+    for seconds, message in zip((9, 8), several[2:], strict=True):
+        OutgoingMessage.objects.filter(pk=message.pk).update(
+            state=OutgoingState.CLAIMED, attempt=1, lease_until=Now() - timedelta(seconds=seconds)
+        )
+    assert [outgoing.send_batch(at=NOON) for _again in range(4)] == [1, 1, 2, 0]
+    assert [now(one).attempt for one in several] == [1, 1, 2, 2]
+    assert [one["to"] for one in sink.ledger.lines()] == [several[number].address for number in (2, 3, 0, 1)]
+
+
 def test_a_row_under_a_lease_is_nobody_else_s(db: None, sink: Sink):
     queued()
     OutgoingMessage.objects.update(state=OutgoingState.CLAIMED, attempt=1, lease_until=Now() + timedelta(seconds=60))
