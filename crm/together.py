@@ -242,8 +242,8 @@ def _word(kind: type, value: Any) -> str:
 
 
 @lru_cache(maxsize=256)
-def _statement(shape: tuple[tuple[type[Model], tuple[Place, ...]], ...]) -> str:
-    """Write the statement for rows of these models with these things in their columns."""
+def _statement(shape: tuple[tuple[type[Model], tuple[Place, ...]], ...], also: tuple[str, ...] = ()) -> str:
+    """Write the statement for rows of these models with these things in their columns, and for other changes besides."""
     parts = []
     for number, (model, columns) in enumerate(shape):
         places = ", ".join(
@@ -252,6 +252,9 @@ def _statement(shape: tuple[tuple[type[Model], tuple[Place, ...]], ...]) -> str:
         )
         parts.append(f"new_{number} AS ({_columns(model)[1]}({places}) RETURNING id)")
     keys = ", ".join(f"new_{number}.id" for number in range(len(shape)))
+    for number, text in enumerate(also):
+        parts.append(f"also_{number} AS ({text})")
+        keys += f", ARRAY(SELECT told FROM also_{number} AS also(told))"  # noqa: S608
     tables = ", ".join(f"new_{number}" for number in range(len(shape)))
     # Only table and column names of our own models and %s marks stand in the text; every value is a parameter.
     return f"WITH {', '.join(parts)} SELECT {keys} FROM {tables}"  # noqa: S608
@@ -261,12 +264,13 @@ class Insertion:
     """Several new rows, which may point at each other, to be inserted by one statement.
 
     rows: unsaved instances with an automatic key. A row may name an earlier one of these rows in a foreign key, also when
-    that one has no key yet; a row that names a later one is a mistake (KeyError).
+    that one has no key yet; a row that names a later one is a mistake (KeyError). also: changes of other rows, made by the same
+    statement, each gives rows of one column; their values have names of their own.
     """
 
     __slots__ = ("_named", "_rows", "statement")
 
-    def __init__(self, *rows: Model) -> None:
+    def __init__(self, *rows: Model, also: Sequence[Statement] = ()) -> None:
         database = _database()
         numbers: dict[int, int] = {}
         shape: list[tuple[type[Model], tuple[Place, ...]]] = []
@@ -306,11 +310,15 @@ class Insertion:
             numbers[id(row)] = len(shape)
             shape.append((type(row), tuple(places)))
         self._rows, self._named = rows, named
-        self.statement = Statement(_statement(tuple(shape)), values)
+        for each in also:
+            if not isinstance(each.values, dict) or values.keys() & each.values.keys():
+                raise ValueError("What is changed besides needs values with names of their own.")
+            values |= each.values
+        self.statement = Statement(_statement(tuple(shape), tuple(each.text for each in also)), values)
 
     def written(self, found: list[tuple[Any, ...]]) -> None:
         """Let each row know its key. found: what the statement gave."""
-        for row, key in zip(self._rows, found[0], strict=True):
+        for row, key in zip(self._rows, found[0], strict=False):  # what was changed besides comes after them
             row.__dict__["id"] = key
             row._state.adding = False
             row._state.db = DEFAULT_DB_ALIAS

@@ -29,9 +29,10 @@ from crm.policy import (
     AlertKind,
     ConversationState,
     DoubtCode,
+    WorkState,
     token_doubt,
 )
-from crm.together import Statement, run, written
+from crm.together import Insertion, Statement, run, written
 
 HOUR = timedelta(hours=1)
 _NUMBER = re.compile(r"\b(?:EV|Evenhand|case|ticket)\s?[-#:]?\s?#?(\d{1,18})\b", re.IGNORECASE)
@@ -88,7 +89,9 @@ SELECT EXISTS (SELECT FROM crm_user WHERE email = %(address)s AND is_staff AND i
         WHERE customer_id = p.customer_id AND state IN ('open', 'waiting_customer') AND owner_id IS NOT NULL
         ORDER BY id DESC LIMIT 1),
        c.region, c.language, c.zone, opened.newest, opened.enough_at, told.acknowledged, told.files,
-       t.address, t.expires_at, t.revoked_at, t.conversation_id, m.customer_id, r.state
+       t.address, t.expires_at, t.revoked_at, t.conversation_id, m.customer_id, r.state,
+       (SELECT json_agg(json_build_array(id, display_name, email) ORDER BY id) FROM crm_user
+        WHERE is_active AND takes_conversations AND is_available AND NOT is_full)
 FROM crm_rawitem r
 LEFT JOIN crm_contactpoint p ON p.kind = 'email' AND p.address = %(address)s AND p.unlinked_at IS NULL
 LEFT JOIN crm_customer c ON c.id = p.customer_id
@@ -104,12 +107,9 @@ LEFT JOIN LATERAL (
 LEFT JOIN crm_replytoken t ON t.digest = %(digest)s
 LEFT JOIN crm_conversation m ON m.id = t.conversation_id
 WHERE r.id = %(raw)s
-FOR UPDATE OF r
 """
-_COLLEAGUES = """
-SELECT id, display_name, email FROM crm_user
-WHERE is_active AND takes_conversations AND is_available AND NOT is_full ORDER BY id
-"""
+NOT_WAITING = Statement("SELECT set_config('synchronous_commit', 'off', true)", {})
+"""Lets this transaction not wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +133,20 @@ def senders_of(letters: Sequence[Letter], *, at: datetime, also: Sequence[Statem
 
     also: statements to be run before.
     """
-    asked = [
-        Statement(
-            _ADDRESS,
-            {
-                "raw": letter.raw.pk,
-                "address": (letter.mail.customer or "").strip().lower(),
-                "since": at - DAY,
-                "digest": letter.token_digest,
-                "enough": OPENED_PER_HOUR,
-            },
-        )
-        for letter in letters
-    ]
-    found, *rows = run(*also, Statement(_COLLEAGUES, {}), *asked)[len(also) :]
-    colleagues = {number: (name, email) for number, name, email in found}
-    return [_sender(row[0], colleagues) for row in rows]
+    found = run(*also, *(_asking(letter, at=at, locks=True) for letter in letters))
+    return [_sender(row[0]) for row in found[len(also) :]]
 
 
-def _sender(row: tuple[Any, ...], colleagues: dict[int, tuple[str, str]]) -> Sender:
+def _asking(letter: Letter, *, at: datetime, locks: bool) -> Statement:
+    address = (letter.mail.customer or "").strip().lower()
+    values = {"raw": letter.raw.pk, "address": address, "since": at - DAY, "enough": OPENED_PER_HOUR}
+    return Statement(f"{_ADDRESS} FOR UPDATE OF r" if locks else _ADDRESS, values | {"digest": letter.token_digest})
+
+
+def _sender(row: tuple[Any, ...]) -> Sender:
     is_staff, customer, point, owner, region, language, zone, newest, enough_at, acknowledged, files, *rest = row
-    given_to, expires_at, revoked_at, matter, matters_customer, raw_state = rest
+    given_to, expires_at, revoked_at, matter, matters_customer, raw_state, free = rest
+    colleagues = {number: (name, email) for number, name, email in free or ()}
     speaker = token = None
     if point is not None:
         speaker = identity.met(customer, point, owner, region=region, language=language, zone=zone)
@@ -164,6 +157,29 @@ def _sender(row: tuple[Any, ...], colleagues: dict[int, tuple[str, str]]) -> Sen
         )
         token.conversation = about
     return Sender(raw_state, is_staff, speaker, newest, enough_at, acknowledged, files, token, colleagues)
+
+
+def open_alone(letter: Letter, message: Message, *, at: datetime, also: Sequence[Statement]) -> Received | None:
+    """Take in a person's mail that begins a matter, by one statement that is a transaction of its own and waits for no disk.
+
+    None when it may belong to a matter, or a person should look at it, or it was taken in before; then nothing has changed.
+    also: other changes of that statement. Raises what `take_in` raises.
+    """
+    sender = _sender(run(_asking(letter, at=at, locks=False))[0][0])
+    one = _arriving(letter, sender, message, at=at)
+    if one.joins is not None or one.place.doubts or sender.raw_state in (WorkState.DONE, WorkState.PARKED):
+        return None
+    taking = _taking(one, at=at)
+    taking.rows += _answered_by_machine(one, taking.received, at=at)
+    point = taking.received.interaction.contact_point
+    proved = [Statement(_PROVED, {"point": point.pk, "proved_at": at})] if point is not None and point.pk else []
+    insertion = Insertion(*taking.rows, also=[*also, NOT_WAITING, *(proved if one.place.is_vouched else ())])
+    found = run(insertion.statement)[0]
+    insertion.written(found)
+    if one.place.is_vouched and proved and point is not None and True in found[0][-1]:
+        deliveries.address_works(point, at=at)
+    dispatch.after_commit("interaction.received")
+    return taking.received
 
 
 class SameMatter(Exception):
@@ -213,7 +229,7 @@ def take_in(
             if one.folded is None:
                 taking.rows += _answered_by_machine(one, taking.received, at=at)
     proved = [
-        (taking.received.interaction.contact_point, Statement(_PROVED, {"id": point.pk, "at": at}))
+        (taking.received.interaction.contact_point, Statement(_PROVED, {"point": point.pk, "proved_at": at}))
         for one, taking in zip(arriving, takings, strict=True)
         if one.place.is_vouched and not one.place.is_other
         and (point := taking.received.interaction.contact_point) is not None and point.pk is not None
@@ -362,8 +378,8 @@ def _too_many_opened(address: str, sender: Sender, *, at: datetime) -> Conversat
 
 
 _PROVED = """
-UPDATE crm_contactpoint SET verified_at = coalesce(verified_at, %(at)s)
-WHERE id = %(id)s AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL) RETURNING unconfirmed_since IS NOT NULL
+UPDATE crm_contactpoint SET verified_at = coalesce(verified_at, %(proved_at)s)
+WHERE id = %(point)s AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL) RETURNING unconfirmed_since IS NOT NULL
 """
 
 

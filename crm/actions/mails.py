@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
@@ -27,7 +27,7 @@ from crm.channels import email as mail_channel
 from crm.channels.email import addresses, kinds, reader
 from crm.models import Conversation, RawItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
-from crm.together import Statement, prepared
+from crm.together import Statement, prepared, run
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,9 @@ VALUES (%(public_id)s, %(source)s, %(external_id)s, %(content)s, %(label)s, %(at
         statement_timestamp() + %(lease)s::interval)
 ON CONFLICT DO NOTHING RETURNING id, lease_until
 """
-_NOT_WAITING = Statement("SELECT set_config('synchronous_commit', 'off', true)", {})
 _READ = """
 UPDATE crm_rawitem SET state = %(state)s, kind = %(kind)s, reason = %(reason)s, lease_until = NULL, about_id = %(about)s
-WHERE id = %(id)s RETURNING id
+WHERE id = %(raw)s RETURNING id
 """
 
 
@@ -128,13 +127,39 @@ def _reached_us_at(item: RawItem) -> datetime:
 def _take_in(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received | None:
     for race in range(intake.RACES_TRIED):
         try:
-            return _taken_in([(item, mail)], at=at)[0]
+            return _opened(item, mail, at=at) or _taken_in([(item, mail)], at=at)[0]
         except IntegrityError as collision:
             if intake.hit_by(collision, "interaction_received_once"):
                 return _received_before(item, mail)
             if not intake.hit_by(collision, "contact_point_one_customer") or race == intake.RACES_TRIED - 1:
                 raise  # somebody else met the same new customer this instant: look again
     raise AssertionError("the loop above returns or raises")
+
+
+def _opened(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received | None:
+    """Take in a mail that begins something new, by one statement that is a transaction of its own; most do.
+
+    None when it is another kind of mail or may belong to a matter; then nothing has changed. Two who do this at once are told
+    apart by what they write (IntegrityError). Raises what `correspondence.take_in` raises.
+    """
+    ours = mail.opens_or_joins_conversation and addresses.is_ours(mail.customer or "")
+    if (
+        ours
+        or not mail.opens_or_joins_conversation
+        or mail.in_reply_to
+        or mail.attachments
+        or connection.in_atomic_block
+    ):
+        return None
+    letter = Letter(item, mail, addresses.read(_addressed_to(item, mail)))
+    if letter.addressed is not None:
+        return None
+    before = item.state, item.kind, item.reason, item.lease_until
+    item.state, item.kind, item.reason, item.lease_until = WorkState.DONE, mail.kind, mail.reason[:300], None
+    received = correspondence.open_alone(letter, _as_message(item, mail), at=at, also=[_as_read(item)])
+    if received is None:
+        item.state, item.kind, item.reason, item.lease_until = before
+    return received
 
 
 @transaction.atomic
@@ -146,7 +171,7 @@ def _taken_in(several: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datet
     Raises what `correspondence.take_in` raises.
     """
     letters = [Letter(item, mail, addresses.read(_addressed_to(item, mail))) for item, mail in several]
-    senders = correspondence.senders_of(letters, at=at, also=[_NOT_WAITING])
+    senders = correspondence.senders_of(letters, at=at, also=[correspondence.NOT_WAITING])
     persons: list[tuple[Letter, Sender, Message]] = []
     read: list[Statement] = []
     for letter, sender in zip(letters, senders, strict=True):
@@ -162,20 +187,29 @@ def _taken_in(several: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datet
             item.about = _by_a_machine(letter, sender, at=at)
         item.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
         item.kind, item.reason, item.lease_until = kind, reason[:300], None
-        columns = {"id": item.pk, "state": str(item.state), "kind": kind, "reason": item.reason, "about": item.about_id}
-        read.append(Statement(_READ, columns))
+        read.append(_as_read(item))
     received = iter(correspondence.take_in(persons, at=at, also=read))
     heard = {letter.raw.pk for letter, _sender, _message in persons}
     return [next(received) if item.pk in heard else None for item, _mail in several]
 
 
+def _as_read(item: RawItem) -> Statement:
+    """What writes down what an item was."""
+    columns = {
+        "raw": item.pk,
+        "state": str(item.state),
+        "kind": item.kind,
+        "reason": item.reason,
+        "about": item.about_id,
+    }
+    return Statement(_READ, columns)
+
+
 def _received_before(item: RawItem, mail: mail_channel.Mail) -> Received:
     """What became of a mail whose words came in before from the same source. Raises intake.DifferentContent."""
     received = intake.received_before(_as_message(item, mail))
-    prepared(
-        _READ,
-        {"id": item.pk, "state": str(WorkState.DONE), "kind": mail.kind, "reason": mail.reason[:300], "about": None},
-    )
+    item.state, item.kind, item.reason, item.about = WorkState.DONE, mail.kind, mail.reason[:300], None
+    run(_as_read(item))
     return received
 
 
