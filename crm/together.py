@@ -167,7 +167,7 @@ def _fields(model: type[Model]) -> tuple[dict[str, Any], dict[str, Callable[[], 
         if field.descriptor_class not in (DeferredAttribute, ForeignKeyDeferredAttribute):
             raise TypeError(f"{field} does more than keep what it is given.")
         if field.has_default() and callable(field.default):
-            made[field.attname] = field.get_default
+            made[field.attname] = field.default if type(field).get_default is Field.get_default else field.get_default
         else:
             plain[field.attname] = field.get_default()
     return plain, made, {field.name: field.attname for field in model._meta.concrete_fields if field.is_relation}

@@ -297,12 +297,13 @@ def _taking(one: _Arriving, *, at: datetime) -> intake.Taking:
 
 
 def _answered_by_machine(one: _Arriving, received: Received, *, at: datetime) -> list[OutgoingMessage]:
-    name, email = one.sender.colleagues.get(received.conversation.owner_id or 0, ("", ""))
+    owner = received.conversation.owner_id or 0
+    name, email = one.sender.colleagues.get(owner, ("", ""))
     return acknowledgements.after(
         received,
         one.letter.mail.attachments,
         address=one.message.sender_address,
-        owner=str(User(display_name=name, email=email)) if email else "",
+        owner=str(written(User, id=owner, display_name=name, email=email)) if email else "",
         acknowledged=one.sender.acknowledged,
         told_of_files=one.sender.told_of_files,
         is_proved=one.place.is_vouched,

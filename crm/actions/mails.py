@@ -27,7 +27,7 @@ from crm.channels import email as mail_channel
 from crm.channels.email import addresses, kinds, reader
 from crm.models import Conversation, RawItem
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
-from crm.together import Statement, prepared, run
+from crm.together import Statement, new, prepared, run
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +69,16 @@ def keep_raw(
     An item that is new has this `at` as its received_at.
     """
     external_id = external_id or hashlib.sha256(content).hexdigest()
-    item = RawItem(
-        source=source, external_id=external_id, content=content, label=label[:300], received_at=at, facts=facts or {}
+    item = new(
+        RawItem,
+        source=source,
+        external_id=external_id,
+        content=content,
+        label=label[:300],
+        received_at=at,
+        facts=facts or {},
+        state=WorkState.CLAIMED if leased else WorkState.READY,
     )
-    item.state = WorkState.CLAIMED if leased else WorkState.READY
     kept = prepared(
         _KEEP,
         {
