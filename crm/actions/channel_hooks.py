@@ -30,6 +30,8 @@ from crm.together import prepared
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 20
+"""Events of one post that are taken in before it is answered; a larger batch is kept and left to the lane at once."""
 SAYS_THE_SAME = (intake.NothingSaid, intake.DifferentContent, identity.UnusableAddress)
 """Refusals that a second try would meet again."""
 
@@ -174,6 +176,11 @@ def _effects(
     Raises what reading the post raises.
     """
     events = by_name(account.provider).parse(post, told)
+    if not item.attempt and len(events) > AT_ONCE:
+        item.state = WorkState.READY
+        RawItem.objects.filter(pk=item.pk).update(state=WorkState.READY, kind="batch")
+        dispatch.after_commit("post.kept")
+        return True
     effects: list[Effect] = []
     final: list[str] = []
     again: list[str] = []
@@ -257,7 +264,7 @@ def _settle(item: RawItem, state: WorkState, reason: str) -> None:
 
 
 def _note(account: ChannelAccount, item: RawItem, *, at: datetime) -> None:
-    if item.state == WorkState.DONE:
+    if item.state in (WorkState.DONE, WorkState.READY):
         channel_accounts.went_well(account, at=at)
     else:
         channel_accounts.went_wrong(account, _code(item.reason), at=at)

@@ -129,7 +129,7 @@ class TwilioSms(Provider):
         if not re.fullmatch(r"AC[0-9a-zA-Z]{1,62}", account.settings.get("account_sid", "")):
             return str(_("The Account SID begins with AC."))
         if account.channel == Channel.CHAT and not _is_whatsapp(account):
-            return str(_("For WhatsApp, our number is written as whatsapp:+4930…"))
+            return str(_("For WhatsApp, “whatsapp:” stands before our number."))
         return ""
 
     def compose(self, outgoing: Outgoing, account: Account) -> HttpRequest:
