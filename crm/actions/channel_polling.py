@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 PAGES_AT_MOST = 10
 """Answers of one account that are read in one round; more are asked for in the next, at once."""
-LEASED_FOR = timedelta(seconds=PAGES_AT_MOST * http.ENDS_WITHIN + 10)
+LEASED_FOR = timedelta(minutes=4)
+"""Ten answers of at most twenty seconds, and some time to take in what they say; begun anew with every page."""
 
 
 class AccountTaken(Exception):

@@ -24,8 +24,7 @@ from crm.channels.providers import HttpAnswer, HttpRequest
 
 CONNECTS_WITHIN: Final = 5.0
 READS_WITHIN: Final = 10.0
-ENDS_WITHIN: Final = 20.0
-"""Seconds: to connect, between two pieces of an answer, and for all of it."""
+"""Seconds: to connect, and between two pieces of an answer; for all of it see `HttpRequest.within`."""
 PIECE: Final = 65_536
 _TRANSLATES: Final = ip_network("64:ff9b::/96")  # NAT64 (RFC 6052): an IPv4 address inside
 _SIX_TO_FOUR: Final = ip_network("2002::/16")
@@ -52,7 +51,7 @@ def send(request: HttpRequest) -> HttpAnswer:
     Hosts of EVENHAND_OUTBOUND_HOSTS ("host:port") may be private and may be spoken to without encryption; others not.
     """
     parts = _checked(request.url)
-    ends = time.monotonic() + ENDS_WITHIN
+    ends = time.monotonic() + request.within
     pool = _pool(parts.scheme, str(parts.hostname), parts.port)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:

@@ -241,13 +241,14 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request to make. url: https. body: the bytes to send. most: bytes of the answer that are read."""
+    """One request to make. url: https. most: bytes of the answer that are read; within: seconds for all of it."""
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     most: int = 2_000_000
+    within: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
