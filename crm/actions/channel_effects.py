@@ -109,7 +109,7 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
     known = Interaction.objects.filter(source=message.source, external_id=message.external_id[:200]).first()
     if known is not None:
         _same_words(known, message)
-        return Effect("again")
+        return Effect("again" if known.withdrawn_at is None else WITHDRAWN)
     received = intake.receive(message, at=at, origin=account.provider, raw=item, conversation=_matter(account, message))
     if not received.created:
         return Effect("again")

@@ -129,7 +129,7 @@ def _row(account: ChannelAccount, waiting: dict[str, dict[str, int]], *, at: dat
     except NoSuchProvider:
         title = account.provider
     is_wrong = account.error_at is not None and (
-        account.last_good_at is None or account.error_at > account.last_good_at
+        account.last_good_at is None or account.error_at >= account.last_good_at
     )
     return {
         "account": account,

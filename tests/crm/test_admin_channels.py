@@ -79,11 +79,9 @@ def test_a_mistake_stays_in_the_form_and_is_said_in_words() -> None:
 def test_a_change_is_told_by_the_history_without_any_secret() -> None:
     account = account_of(TWILIO)
     client = page_of(Role.LEAD)
-    client.post(
-        reverse("admin:channel_account", args=[account.public_id]), typed(other_secret_from=OLDER, name="Renamed")
-    )
+    client.post(reverse("admin:channel_account", args=[account.public_id]), typed(other_secret_from="", name="Renamed"))
     account.refresh_from_db()
-    assert (account.name, account.other_secret_from) == ("Renamed", OLDER)
+    assert (account.name, account.other_secret_from) == ("Renamed", "")
     entry = HistoryEntry.objects.get(verb="channel_account.changed")
     assert (entry.detail["other_secret_from"], entry.detail["name"][1]) == ([OLDER, ""], "Renamed")
     assert TWILIO.other_secret not in str(entry.detail)

@@ -436,8 +436,10 @@ def test_a_deletion_takes_the_words_away_and_leaves_row_and_clocks(first: str) -
     ).exists()
     assert not [raw for raw in RawItem.objects.all() if b"Secret words" in bytes(raw.content)]
     assert HistoryEntry.objects.filter(verb="interaction.withdrawn").count() == 1
-    assert post(account, told).status_code == 200  # once more
+    again = generic.created("Secret words", sender="chat:carla", external_id="1")
+    assert post_generic(account, again, delivery="once more").status_code == 200
     assert Interaction.objects.get().text == ""
+    assert not [raw for raw in RawItem.objects.all() if b"Secret words" in bytes(raw.content)]
 
 
 def test_a_deletion_also_takes_what_was_said_before_an_edit() -> None:
