@@ -11,6 +11,9 @@ from django.utils import timezone
 from crm.actions import (
     calendars,
     call_backs,
+    channel_files,
+    channel_hooks,
+    channel_polling,
     deadlines,
     duties,
     endings,
@@ -28,6 +31,9 @@ from crm.actions import (
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: mails.ingest_batch(at=at),
+    "posts": lambda at: channel_hooks.apply_batch(at=at),
+    "accounts": lambda at: channel_polling.poll_batch(at=at),
+    "awaited_files": lambda at: channel_files.fetch_batch(at=at),
     "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),

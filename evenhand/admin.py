@@ -25,6 +25,7 @@ from crm.admin.base import ReadOnlyAdmin
 from crm.models import (
     Alert,
     Attachment,
+    ChannelAccount,
     Conversation,
     DutyRun,
     Mailbox,
@@ -34,6 +35,7 @@ from crm.models import (
     User,
     WorkItem,
 )
+from crm.models.channels import HOOK
 from crm.models.talk import AttachmentState
 from crm.policy import MessageKind, OutgoingState, PromiseState, WorkState
 from evenhand import mailbox
@@ -161,6 +163,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("What came in"), "move_to_inbox", "crm_rawitem_changelist", "crm.view_rawitem", ()),
                 (_("Sources"), "sensors", "sources", "crm.view_source", ()),
                 (_("Mailboxes"), "mark_email_unread", "mailboxes", "crm.view_mailbox", ()),
+                (_("Channels"), "hub", "channel_accounts", "crm.view_channelaccount", ("channels",)),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),
                 (_("Duties"), "schedule", "crm_dutyrun_changelist", "crm.view_dutyrun", ()),
                 (_("History"), "history", "crm_historyentry_changelist", "crm.view_historyentry", ()),
@@ -368,7 +371,14 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
         WorkItem.objects.filter(state__in=UNFINISHED).values("lane").order_by("lane").annotate(due=Min("due_at"))
     ):
         oldest.setdefault(row["lane"], []).append(row["due"])
-    raw = RawItem.objects.filter(state__in=UNFINISHED).order_by("id").values("received_at")
+    raw = (
+        RawItem.objects.filter(state__in=UNFINISHED)
+        .exclude(source__startswith=HOOK)
+        .order_by("id")
+        .values("received_at")
+    )
+    post = RawItem.objects.filter(state__in=UNFINISHED, source__startswith=HOOK).order_by("id").values("received_at")
+    file = Attachment.objects.filter(state=AttachmentState.FETCHING).order_by("id").values("interaction__ingested_at")
     if settings.EVENHAND_CLAMD is not None:
         unchecked = Attachment.objects.filter(state=AttachmentState.CHECKING).order_by("id")
         oldest["files"].append(unchecked.values_list("interaction__ingested_at", flat=True).first())
@@ -376,10 +386,15 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
     card = Gesture.objects.due(at).order_by("send_at", "id").values("send_at")
     # The head of each of these queues, in one statement.
     heads = User.objects.order_by("pk").values_list(
-        Subquery(raw[:1]), Subquery(ready.values("send_after")[:1]), Subquery(card[:1])
+        Subquery(raw[:1]),
+        Subquery(ready.values("send_after")[:1]),
+        Subquery(card[:1]),
+        Subquery(post[:1]),
+        Subquery(file[:1]),
     )
-    for name, moment in zip(("ingest", "send", "gestures"), heads[:1][0], strict=True):
+    for name, moment in zip(("ingest", "send", "gestures", "posts", "awaited_files"), heads[:1][0], strict=True):
         oldest[name].append(moment)
+    oldest["accounts"].append(ChannelAccount.objects.waiting_since())
     oldest["mailboxes"].append(Mailbox.objects.waiting_since())
     oldest["promises"].append(Promise.objects.overdue(at).aggregate(due=Min("due_at"))["due"])
     found = []

@@ -17,7 +17,7 @@ from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 from django.utils.translation import to_locale
 
-from crm import hooks
+from crm.hooks import mail as mail_hooks
 from crm.language import tags
 
 
@@ -118,7 +118,7 @@ def mail_provider_is_usable(app_configs: Any, **kwargs: Any) -> list[CheckMessag
         if settings.EMAIL_BACKEND.startswith("anymail."):
             get_connection()
         if settings.ANYMAIL["WEBHOOK_SECRET"]:
-            hooks.views(name)
+            mail_hooks.views(name)
     except (AnymailError, ImproperlyConfigured, ImportError, ValueError) as mistake:
         missing = next(iter(re.findall(rf"{name.upper()}_[A-Z_]+", str(mistake))), type(mistake).__name__)
         return [Error(f"EVENHAND_MAIL_PROVIDER_SETTINGS does not fit {name}: {missing}.", id="evenhand.E008")]

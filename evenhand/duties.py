@@ -52,6 +52,9 @@ SWEPT = timedelta(seconds=5)
 LANES: dict[str, Lane] = {
     "mailboxes": Lane("crm.tasks.poll_mailboxes", SWEPT, "ask mailboxes for new mail, each every 20 seconds"),
     "ingest": Lane("crm.tasks.run_due", SWEPT, "read raw input that has been kept but not read yet"),
+    "posts": Lane("crm.tasks.run_due", SWEPT, "take in what providers posted and what could not be taken in at once"),
+    "accounts": Lane("crm.tasks.run_due", SWEPT, "ask providers for news that do not post it"),
+    "awaited_files": Lane("crm.tasks.run_due", SWEPT, "fetch the files that providers keep for us"),
     "files": Lane("crm.tasks.run_due", SWEPT, "check attached files for viruses, where a scanner is set up"),
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
     "promises": Lane(
@@ -68,6 +71,8 @@ LANES: dict[str, Lane] = {
 
 NUDGES: dict[str, tuple[Nudge, ...]] = {
     "raw.kept": (Nudge("ingest"),),
+    "post.kept": (Nudge("posts"),),
+    "file.awaited": (Nudge("awaited_files"), Nudge("files")),
     "interaction.received": (Nudge("triage", keeps_row=True),),
     "owner.changed": (Nudge("recovery", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),

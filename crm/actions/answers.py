@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,10 +17,24 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import call_backs, drafts, endings, intake, letters, outgoing, queue, routing, statements
+from crm.actions import (
+    call_backs,
+    channel_accounts,
+    drafts,
+    endings,
+    intake,
+    letters,
+    outgoing,
+    queue,
+    routing,
+    statements,
+)
+from crm.actions.channel_sending import IN_REPLY_TO
 from crm.channels import Channel
+from crm.channels.provided import by_name
+from crm.channels.providers import Limits
 from crm.channels.smtp import message_id
-from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, User
+from crm.models import ChannelAccount, ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, User
 from crm.models.people import ContactKind
 from crm.models.talk import InteractionQuerySet
 from crm.policy import (
@@ -44,6 +59,18 @@ class NoWayBack(Exception):
     """There is no address to which the customer could be answered."""
 
     code = "no_way_back"
+
+
+class TooLong(Exception):
+    """An answer is longer than the channel takes."""
+
+    code = "answer_too_long"
+
+
+class WindowClosed(Exception):
+    """The channel takes answers only for a while after the customer last wrote, and that has passed or would."""
+
+    code = "reply_window_closed"
 
 
 class NotThen(Exception):
@@ -104,7 +131,7 @@ def answer(
     beyond that it is planned. stops_if_they_write: it does not leave when the customer writes first (X14).
     seen: how much had been said and noted in the conversation when the writer began; not asked when None.
     The writer's draft ends with it. Raises Conversation.DoesNotExist, NoWayBack, endings.WrongState, NotThen, NewerSaid,
-    intake.NothingSaid, outgoing.DifferentContent, queue.NotNext, queue.InWork, routing.NotCertified,
+    TooLong, WindowClosed, intake.NothingSaid, outgoing.DifferentContent, queue.NotNext, queue.InWork, routing.NotCertified,
     statements.Contradicts; then nothing has changed and nothing leaves.
     """
     if not text.strip():
@@ -166,8 +193,9 @@ def _answer(
         raise endings.WrongState(_("This conversation is closed; open it again before you write."))
     send_after = _leaves_at(conversation, send_after, at=at)
     heard = _heard(conversation) if seen is None else _heard_since(conversation, seen)
-    channel, point = _way_back(conversation.customer, heard)
-    if channel in routing.PUBLIC:
+    way = _way_back(conversation.customer, heard, at=at)
+    check_fits(way, text, leaves_at=send_after)
+    if way.channel in routing.PUBLIC:
         routing.check_public(by, at=at)
     beside = queue.answered(conversation, by=by, at=at, out_of_order=out_of_order)
     kept, owes_a_call = call_backs.what_an_answer_keeps(conversation)
@@ -175,9 +203,7 @@ def _answer(
     message = say(
         conversation,
         text=text,
-        channel=channel,
-        address=point.address,
-        contact_point=point,
+        way=way,
         by=by,
         at=at,
         key=key,
@@ -252,9 +278,7 @@ def say(
     conversation: Conversation,
     *,
     text: str,
-    channel: Channel,
-    address: str,
-    contact_point: ContactPoint | None,
+    way: Way,
     by: User,
     at: datetime,
     key: str,
@@ -271,11 +295,13 @@ def say(
     """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit."""
     taken_back = statements.compare(conversation, text=text, correction=correction, at=at)
     is_owner = template in SAYS_WHOSE_IT_IS and conversation.owner_id == by.pk
+    channel = way.channel
     interaction = Interaction(
         conversation=conversation,
         direction=Direction.OUTBOUND,
         channel=channel,
-        contact_point=contact_point,
+        # The address may belong to somebody else we know; then it only receives, and nobody is merged.
+        contact_point=way.point if way.point.customer_id == conversation.customer_id else None,
         author=by,
         source="desk",
         external_id=key,
@@ -293,17 +319,16 @@ def say(
         is_owner=is_owner,
         **letters.signed(by),
     )
-    headers = (
-        {"In-Reply-To": f"<{thread[-1]}>", "References": " ".join(f"<{known}>" for known in thread)}
-        if thread and channel == Channel.EMAIL
-        else {}
-    )
+    headers = {IN_REPLY_TO: way.in_reply_to} if way.in_reply_to else {}
+    if thread and channel == Channel.EMAIL:
+        headers = {"In-Reply-To": f"<{thread[-1]}>", "References": " ".join(f"<{known}>" for known in thread)}
     message = outgoing.written(
         outgoing.Draft(
             key=key,
             kind=MessageKind.SERVICE,
             channel=channel,
-            address=address,
+            address=way.point.address,
+            account=way.account,
             subject=letter.subject,
             text=letter.text if channel == Channel.EMAIL else text,
             html=letter.html if channel == Channel.EMAIL else "",
@@ -347,15 +372,14 @@ def tell(
     """
     heard = _heard(conversation)
     try:
-        channel, point = _way_back(conversation.customer, heard)
-    except NoWayBack:
+        way = _way_back(conversation.customer, heard, at=at)
+        check_fits(way, text, leaves_at=at)
+    except (NoWayBack, TooLong, WindowClosed):
         return None
     return say(
         conversation,
         text=text,
-        channel=channel,
-        address=point.address,
-        contact_point=point,
+        way=way,
         by=by,
         at=at,
         key=key,
@@ -367,31 +391,90 @@ def tell(
     )
 
 
-def way_among(heard: Iterable[Interaction], points: Iterable[ContactPoint]) -> tuple[Channel, ContactPoint]:
-    """The medium and address on which an answer would go, out of what has been read already. Raises NoWayBack.
+ANY_LENGTH = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How an answer would reach the customer. account: through which it goes, None for mail and the app; in_reply_to: what it
+    answers there; limits: what that channel allows; closes_at: until when it takes an answer, None for any time.
+    """
+
+    channel: Channel
+    point: ContactPoint
+    account: ChannelAccount | None = None
+    in_reply_to: str = ""
+    limits: Limits = ANY_LENGTH
+    closes_at: datetime | None = None
+
+
+def way_among(heard: Iterable[Interaction], points: Iterable[ContactPoint], *, at: datetime) -> Way:
+    """The way on which an answer would go, out of what has been read already and the accounts it came through.
 
     heard: what the customer said, newest first, with its contact points. points: all that they have now, oldest first.
+    Raises NoWayBack; WindowClosed when the only way takes no answers any more.
     """
+    heard = list(heard)
+    accounts = channel_accounts.of_sources([interaction.source for interaction in heard])
+    closed: Way | None = None
     for interaction in heard:
         point = interaction.contact_point
         if point is None or point.unlinked_at is not None:
             continue
-        if point.kind == ContactKind.EMAIL:
-            return Channel.EMAIL, point
-        if point.kind == ContactKind.APP:
-            return Channel.APP, point
+        if interaction.source in accounts:
+            way = _through(accounts[interaction.source], interaction, point)
+            if way is not None and (way.closes_at is None or way.closes_at > at):
+                return way
+            closed = closed or way
+        elif point.kind == ContactKind.EMAIL:
+            return Way(Channel.EMAIL, point)
+        elif point.kind == ContactKind.APP:
+            return Way(Channel.APP, point)
     given = next((point for point in points if point.kind == ContactKind.EMAIL), None)
-    if given is None:
-        raise NoWayBack(
-            _("We have no address to write to yet. Call back, and ask where the customer likes to get it in writing.")
+    if given is not None:
+        return Way(Channel.EMAIL, given)
+    if closed is not None and closed.closes_at is not None:
+        raise WindowClosed(
+            _(
+                "%(account)s takes answers only for %(hours)d hours after the customer last wrote. That time is over; please call "
+                "them, or ask for another way when they write again."
+            )
+            % {"account": closed.account, "hours": (closed.limits.reply_within or timedelta(0)) // timedelta(hours=1)}
         )
-    return Channel.EMAIL, given
+    raise NoWayBack(
+        _("We have no address to write to yet. Call back, and ask where the customer likes to get it in writing.")
+    )
 
 
-def _way_back(customer: Customer, heard: list[Interaction]) -> tuple[Channel, ContactPoint]:
-    """The medium and address to answer on: how they last came where that has a way back, else an e-mail address they gave."""
+def _through(account: ChannelAccount, interaction: Interaction, point: ContactPoint) -> Way | None:
+    """The way through an account; None when it is switched off or cannot send."""
+    provider, told = by_name(account.provider), channel_accounts.described(account)
+    if not account.is_active or not (account.is_sandbox or provider.can_send(told)):
+        return None
+    limits = provider.limits(told)
+    closes_at = interaction.spoke_at + limits.reply_within if limits.reply_within is not None else None
+    return Way(Channel(interaction.channel), point, account, interaction.external_id, limits, closes_at)
+
+
+def check_fits(way: Way, text: str, *, leaves_at: datetime) -> None:
+    """Raise TooLong or WindowClosed for an answer that its channel would not take."""
+    most = way.limits.longest
+    if most and way.limits.length(text) > most:
+        raise TooLong(
+            _("This channel takes at most %(most)d characters; your answer has %(length)d. Please write it shorter.")
+            % {"most": most, "length": way.limits.length(text)}
+        )
+    if way.closes_at is not None and leaves_at >= way.closes_at:
+        raise WindowClosed(
+            _("This channel takes answers only until %(until)s. Please let your answer leave before that.")
+            % {"until": date_format(timezone.localtime(way.closes_at), "D j M, H:i")}
+        )
+
+
+def _way_back(customer: Customer, heard: list[Interaction], *, at: datetime) -> Way:
+    """How to answer: how they last came where that has a way back, else an e-mail address they gave."""
     try:
-        return way_among(heard, ())
-    except NoWayBack:
+        return way_among(heard, (), at=at)
+    except (NoWayBack, WindowClosed):
         points = ContactPoint.objects.filter(customer=customer, kind=ContactKind.EMAIL, unlinked_at=None).order_by("id")
-        return way_among((), points[:1])
+        return way_among(heard, points[:1], at=at)

@@ -185,6 +185,8 @@ def open_alone(letter: Letter, message: Message, *, at: datetime, also: Sequence
 class SameMatter(Exception):
     """Two of the mails that were to be taken in at once belong to one matter; one after the other they can be."""
 
+    code = "same_matter"
+
 
 @dataclass(slots=True)
 class _Arriving:

@@ -48,6 +48,13 @@ _TOLD: Final[dict[str, Delivery]] = {
     "failed": Delivery.BOUNCED,
     "complained": Delivery.COMPLAINED,
 }
+_ARRIVED: Final[dict[str, Delivery]] = {
+    "deferred": Delivery.DEFERRED,
+    "delivered": Delivery.DELIVERED,
+    "read": Delivery.DELIVERED,
+    "failed": Delivery.BOUNCED,
+    "unwanted": Delivery.COMPLAINED,
+}
 _SPEAKS_FOR: Final = {"failed": 3, "delayed": 2, "delivered": 1}  # what a report says of several recipients: the worst
 
 
@@ -80,6 +87,37 @@ def report(news: DeliveryNews, *, at: datetime) -> OutgoingMessage | None:
         at=at,
     )
     return message
+
+
+def told_by_provider(
+    message: OutgoingMessage,
+    arrival: str,
+    *,
+    is_permanent: bool,
+    source: str,
+    external_id: str,
+    reason: str,
+    event_at: datetime | None,
+    at: datetime,
+) -> None:
+    """Apply one report about a message that went through a channel's account; its provider was checked, the message is named.
+
+    arrival: as channels.providers.DeliveryReport. The same report twice is applied once.
+    """
+    told_at = max(min(event_at or at, at), message.created_at)
+    if arrival in _ARRIVED:
+        _told(
+            message,
+            _ARRIVED[arrival],
+            is_permanent=is_permanent,
+            source=source,
+            external_id=external_id,
+            reason=reason,
+            event_at=told_at,
+            at=at,
+        )
+    elif message.unknown_outcomes and message.state != OutgoingState.ACCEPTED:  # "sent": they have it
+        outcomes.was_accepted(message, at=told_at)
 
 
 def bounce_mail(raw: RawItem, mail: Mail, addressed: Addressed | None, *, at: datetime) -> OutgoingMessage | None:
@@ -283,8 +321,11 @@ def _record(message: OutgoingMessage, verb: str, *, source: str, at: datetime) -
 
 def _doubt_address(message: OutgoingMessage, conversation: Conversation | None, *, reason: str, at: datetime) -> None:
     """Mark the address as doubtful, never remove it (M12), and tell whoever has to find another way."""
+    kinds = (
+        [ContactKind.EMAIL] if message.account_id is None else [ContactKind.PHONE, ContactKind.HANDLE, ContactKind.APP]
+    )
     marked = ContactPoint.objects.filter(
-        kind=ContactKind.EMAIL,
+        kind__in=kinds,
         address=message.address,
         customer_id=message.customer_id,
         unlinked_at=None,

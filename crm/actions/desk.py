@@ -87,10 +87,7 @@ def _confirm(
     message = answers.say(
         conversation,
         text=call.agreed,
-        channel=Channel.EMAIL,
-        address=address,
-        # The address may belong to somebody else we know; then it only receives, and nobody is merged.
-        contact_point=point if point.customer_id == conversation.customer_id else None,
+        way=answers.Way(Channel.EMAIL, point),
         by=by,
         at=at,
         key=f"confirmation:{call.key}",

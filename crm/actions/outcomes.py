@@ -57,7 +57,7 @@ def mine(message: OutgoingMessage, *states: OutgoingState) -> Any:
 def settle(message: OutgoingMessage, handed: Handed, *, at: datetime) -> None:
     """Write down what came of handing a message over; nothing when another attempt owns the row by now."""
     if handed.outcome == Outcome.ACCEPTED:
-        _accepted(message, at=at, provider_id=handed.provider_id)
+        _accepted(message, at=at, provider_id=handed.provider_id, reason=handed.reason)
     elif handed.outcome == Outcome.REFUSED:
         _refused(message, handed.reason, at=at)
     elif handed.outcome == Outcome.UNKNOWN:
@@ -136,20 +136,27 @@ def accepted_alone(arrived: Sequence[Arrived]) -> None:
         dispatch.after_commit("outgoing.accepted")
 
 
-def _accepted(message: OutgoingMessage, *, at: datetime, provider_id: str = "") -> None:
+def _accepted(message: OutgoingMessage, *, at: datetime, provider_id: str = "", reason: str = "") -> None:
     if message.conversation_id:
-        _accepted_in_matter(message, message.conversation_id, at=at, provider_id=provider_id)
+        _accepted_in_matter(message, message.conversation_id, at=at, provider_id=provider_id, reason=reason)
     else:
         accepted_alone([Arrived(message, at, provider_id)])
 
 
 @transaction.atomic
-def _accepted_in_matter(message: OutgoingMessage, conversation_id: int, *, at: datetime, provider_id: str) -> None:
+def _accepted_in_matter(
+    message: OutgoingMessage, conversation_id: int, *, at: datetime, provider_id: str, reason: str
+) -> None:
     conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
     # A worker that slept past its lease still knows that this one arrived, as long as nobody took it up again.
     known = (OutgoingState.HANDING, OutgoingState.READY, OutgoingState.HELD, OutgoingState.PARKED)
     owned = mine(message, *known).update(
-        state=OutgoingState.ACCEPTED, accepted_at=at, reason="", lease_until=None, provider_id=provider_id[:200]
+        state=OutgoingState.ACCEPTED,
+        accepted_at=at,
+        reason=reason,
+        lease_until=None,
+        # A report that was quicker than our note names what we learned before.
+        provider_id=provider_id[:200] or message.provider_id,
     )
     if not owned:
         logger.warning("Message %s was accepted after another attempt took it over.", message.pk)

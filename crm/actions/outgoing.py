@@ -11,18 +11,19 @@ from functools import cache, partial
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import kindness, lease, outcomes, reply_addresses
+from crm.actions import channel_sending, kindness, lease, outcomes, reply_addresses
 from crm.channels import Channel
 from crm.channels.app import AppSender
 from crm.channels.email import addresses
 from crm.channels.sending import Outbound, Outcome, Sender
 from crm.channels.smtp import MailSender, message_id
 from crm.models import (
+    ChannelAccount,
     Conversation,
     Customer,
     Interaction,
@@ -85,6 +86,7 @@ class Draft:
     meets: list[str] = field(default_factory=list)
     concerns: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    account: ChannelAccount | None = None
 
 
 def written(
@@ -111,6 +113,7 @@ def written(
         has_value=draft.has_value,
         channel=draft.channel,
         address=draft.address,
+        account=draft.account,
         customer=customer,
         conversation=conversation,
         interaction=interaction,
@@ -223,6 +226,7 @@ def send_batch(*, at: datetime, size: int = BATCH) -> int:
     began = time.monotonic()
     settled = _settle_lost(at=at)
     messages = _claim(at=at, size=size)
+    prefetch_related_objects([message for message in messages if message.account_id], "account")
     reply_to = reply_addresses.of_messages(messages, at=at)
     cards = kindness.Together()
     cards.begin([message for message in messages if message.channel in SENDERS], at=at)
@@ -278,32 +282,41 @@ def _hand_over(
     reply_to: str,
     at: datetime,
 ) -> None:
-    if message.channel in unreachable:
-        outcomes.back(message, unreachable[message.channel], at=at)
+    line = _line_of(message)
+    if line in unreachable:
+        outcomes.back(message, unreachable[line], at=at)
         return
     together = message.pk in cards.begun
     if not (cards.in_time(message, at=at) if together else _begin_handing(message, at=at)):
         return
     began = time.monotonic()
-    if message.channel not in lines:
-        lines[message.channel] = SENDERS[message.channel]().__enter__()
+    if line not in lines:
+        opened: Sender = (
+            SENDERS[message.channel]() if message.account is None else channel_sending.AccountSender(message.account)
+        )
+        lines[line] = opened.__enter__()
     outbound = _outbound(message, reply_to=reply_to)
-    if together:
-        handed = lines[message.channel].send(outbound, still=partial(cards.may_leave, message, at=at))
-    else:
-        handed = lines[message.channel].send(outbound)
+    still = {"still": partial(cards.may_leave, message, at=at)} if together else {}
+    handed = lines[line].send(outbound, **still)
     if handed.outcome == Outcome.KEPT:
         return
     if handed.outcome == Outcome.UNREACHABLE:
-        unreachable[message.channel] = handed.reason
+        unreachable[line] = handed.reason
     if handed.outcome in (Outcome.REFUSED, Outcome.TRY_LATER):
         # The other side may have hung up with its refusal (421); on a dead line the next outcome would be unknown.
-        lines.pop(message.channel).__exit__(None, None, None)
+        lines.pop(line).__exit__(None, None, None)
     ended = at + timedelta(seconds=int(time.monotonic() - began))
+    if message.account is not None:
+        channel_sending.note(message.account, handed, at=ended)
     if together and handed.outcome == Outcome.ACCEPTED:
         cards.arrived(message, at=ended, provider_id=handed.provider_id)
     else:
         outcomes.settle(message, handed, at=ended)
+
+
+def _line_of(message: OutgoingMessage) -> str:
+    """Messages of one line share a connection, and wait together while nobody answers there."""
+    return str(message.channel) if message.account_id is None else f"account:{message.account_id}"
 
 
 def _stumbled(message: OutgoingMessage, trouble: Exception, *, at: datetime) -> None:
@@ -346,7 +359,9 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         if owned is None:
             return False
         reason = reason_to_stop(_stop_facts(message, status, at=at))
-        if message.channel not in SENDERS:
+        if message.account_id is not None:
+            reason = reason or channel_sending.reason_to_hold(message)
+        elif message.channel not in SENDERS:
             reason = "no_provider"
         if reason:
             outcomes.mine(message, OutgoingState.HANDING).update(

@@ -34,7 +34,7 @@ _SECOND_PERSON = (
 )  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
-    "crm.view_source", "crm.view_mailbox", "crm.view_setaside", "crm.view_deliveryevent",
+    "crm.view_source", "crm.view_mailbox", "crm.view_channelaccount", "crm.view_setaside", "crm.view_deliveryevent",
 )  # fmt: skip
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = ("recovery.view_queueday",)
@@ -45,13 +45,14 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _GUARDS + _ANSWERS,
     Role.LEAD: (
         *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
-        "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox",
+        "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox", "crm.manage_channelaccount",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (*_READS, *_GUARDS, "crm.audit_dismissal", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:], *_AUDITS, *_GESTURES),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
         "auth.view_group", "crm.change_source", "crm.manage_mailbox",
+        "crm.manage_channelaccount",
     ),
 }  # fmt: skip
 

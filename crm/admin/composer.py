@@ -19,8 +19,8 @@ from django.utils.translation import gettext as _
 
 from crm.actions import answers, drafts, undo
 from crm.admin import pages, queue
-from crm.channels import Channel
-from crm.models import AnswerDraft, ContactPoint, Conversation, Customer, Interaction, OutgoingMessage
+from crm.channels import PUBLIC, Channel
+from crm.models import AnswerDraft, ChannelAccount, ContactPoint, Conversation, Customer, Interaction, OutgoingMessage
 from crm.policy import PLANNED_AT_MOST, UNDO_AT_MOST, ConversationState
 
 CAN_ANSWER = "crm.answer_conversation"
@@ -86,15 +86,30 @@ def shown(request: HttpRequest, conversation: Conversation, draft: Draft, *, at:
     return {**context, "shared": shared}
 
 
-def way(heard: Iterable[Interaction], points: Iterable[ContactPoint]) -> str:
+def way(heard: Iterable[Interaction], points: Iterable[ContactPoint], *, at: datetime) -> str:
     """How an answer would reach the customer, said before anybody types (X24); arguments as for `answers.way_among`."""
     try:
-        channel, point = answers.way_among(heard, points)
-    except answers.NoWayBack as refusal:
+        found = answers.way_among(heard, points, at=at)
+    except (answers.NoWayBack, answers.WindowClosed) as refusal:
         return str(refusal)
-    if channel == Channel.APP:
+    if found.account is not None:
+        return " ".join(_through(found, found.account))
+    if found.channel == Channel.APP:
         return _("It is shown in their app.")
-    return _("It goes by e-mail to %(address)s.") % {"address": point.address}
+    return _("It goes by e-mail to %(address)s.") % {"address": found.point.address}
+
+
+def _through(found: answers.Way, account: ChannelAccount) -> Iterable[str]:
+    yield _("It goes through %(account)s to %(address)s.") % {"account": account, "address": found.point.address}
+    if account.is_sandbox:
+        yield _("The account is a sandbox: nothing leaves the house.")
+    if found.channel in PUBLIC:
+        yield _("Everybody can read it.")
+    if found.limits.longest:
+        yield _("At most %(most)d characters.") % {"most": found.limits.longest}
+    if found.closes_at is not None:
+        when = date_format(timezone.localtime(found.closes_at), "D j M, H:i")
+        yield _("It must leave before %(when)s.") % {"when": when}
 
 
 def write(request: HttpRequest, conversation: Conversation, *, at: datetime) -> OutgoingMessage:

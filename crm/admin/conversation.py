@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -38,6 +38,8 @@ class Said:
     text: str
     rest: str
     quoted: str
+    changed: str
+    earlier: list[str]
     sent: words.Sent | None
     message: OutgoingMessage | None
     can_be_taken_back: bool
@@ -143,7 +145,7 @@ def _show(request: HttpRequest, found: Conversation, draft: composer.Draft) -> H
         due=words.due(found.due_at, at=at) if found.due_at and found.state == ConversationState.OPEN else None,
         points=points,
         # Further back in the thread the newest words are not read, which say how an answer goes.
-        way=composer.way([said.interaction for said in reversed(thread) if said.side == "theirs"], points)
+        way=composer.way([said.interaction for said in reversed(thread) if said.side == "theirs"], points, at=at)
         if key is None
         else "",
         sides=[side(request, found) for side in panels.sides],
@@ -180,6 +182,8 @@ def _thread(
     )
     more, seen = len(rows) > SHOWN_AT_ONCE, rows[0].said if rows else 0
     rows = rows[:SHOWN_AT_ONCE]
+    if any(row.edited_at is not None for row in rows):
+        prefetch_related_objects(rows, "changes")
     earlier = pages.write_key(rows[-1].spoke_at, rows[-1].pk) if more else ""
     by = pages.colleague(request)
     opens_apart = by.has_perm(files.CAN_OPEN_APART)
@@ -204,7 +208,9 @@ def _said(interaction: Interaction, conversation: Conversation, *, by: User, ope
         who=str(conversation.customer) if is_theirs else str(interaction.author or _("A colleague")),
         text=text,
         rest=rest,
-        quoted=interaction.full_text,
+        quoted=interaction.full_text if interaction.edited_at is None else "",
+        changed=_changed(interaction),
+        earlier=_earlier(interaction),
         sent=words.sent(message, zone=answers.clock_of(conversation.customer), at=at) if message else None,
         message=message,
         can_be_taken_back=message is not None and undo.may_take_back(message, by=by),
@@ -212,6 +218,22 @@ def _said(interaction: Interaction, conversation: Conversation, *, by: User, ope
         frame=_frame(interaction),
         talk=_talk(interaction),
     )
+
+
+def _changed(interaction: Interaction) -> str:
+    if interaction.withdrawn_at is not None:
+        return _("The customer took this back; its words are gone. What we promised stands.")
+    return _("Changed by the customer") if interaction.edited_at is not None else ""
+
+
+def _earlier(interaction: Interaction) -> list[str]:
+    """The words that stood there before, the oldest first."""
+    if interaction.edited_at is None or interaction.withdrawn_at is not None:
+        return []
+    found: list[str] = []
+    for change in sorted(interaction.changes.all(), key=lambda one: (one.event_at, one.pk)):
+        found += [text for text in (change.text_before, change.text) if text and text not in (interaction.text, *found)]
+    return found
 
 
 def _file(found: Attachment, *, opens_apart: bool) -> File:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from crm.admin import (
     adverse,
     alerts,
+    channel_accounts,
     composer,
     endings,
     hours,
@@ -55,6 +56,7 @@ urlpatterns: list[URLPattern] = [
     *sources.urlpatterns,
     *mail.urlpatterns,
     *mailboxes.urlpatterns,
+    *channel_accounts.urlpatterns,
     path("customer/<uuid:public_id>/", customer, name="customer"),
     path("customer/<uuid:public_id>/region/", region, name="customer_region"),
     path("customer/<uuid:public_id>/language/", language, name="customer_language"),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 
-import requests
 from anymail.exceptions import AnymailError
 from django.core.exceptions import ImproperlyConfigured
 
+from crm.channels import http
+from crm.channels.providers import HttpAnswer, HttpRequest
+
 LARGEST: Final = 60_000_000  # bytes of one mail or file
 _SNS: Final = re.compile(r"https://sns\.[a-z0-9-]{1,40}\.amazonaws\.com(?:\.cn)?/\?")
-WITHIN: Final = (5, 20)  # seconds to connect, and between two pieces
+WITHIN: Final = 60.0  # seconds for all of it
 
 
 class NotFetched(Exception):
@@ -31,7 +34,7 @@ def fetcher(view: Any, *, provider: str) -> Callable[[Mapping[str, Any]], Any]:
             raise NotFetched("This provider's posts hold everything.")
         try:
             return _WAYS[provider](view, named)
-        except (requests.RequestException, AnymailError, ImproperlyConfigured, KeyError, ValueError) as trouble:
+        except (http.NotReached, http.Broken, AnymailError, ImproperlyConfigured, KeyError, ValueError) as trouble:
             raise NotFetched(type(trouble).__name__) from trouble
 
     return fetch
@@ -42,8 +45,8 @@ def confirm_subscription(address: str) -> None:
     if not _SNS.match(address):
         raise NotFetched("not an address of Amazon SNS")
     try:
-        requests.get(address, timeout=WITHIN, allow_redirects=False).raise_for_status()
-    except requests.RequestException as trouble:
+        _got(address)
+    except (http.NotReached, http.Broken, ValueError) as trouble:
         raise NotFetched(type(trouble).__name__) from trouble
 
 
@@ -53,9 +56,8 @@ def _amazon_ses(view: Any, named: Mapping[str, Any]) -> bytes:
 
 def _brevo(view: Any, named: Mapping[str, Any]) -> tuple[bytes, str]:
     address = urljoin(view.api_url, f"inbound/attachments/{quote(named['token'], safe='')}")
-    with requests.get(address, headers={"api-key": view.api_key}, timeout=WITHIN, stream=True) as response:
-        response.raise_for_status()
-        return _joined(response.iter_content(65_536)), response.headers.get("Content-Type", "")
+    answer = _got(address, {"api-key": view.api_key})
+    return answer.body, answer.headers.get("content-type", "")
 
 
 def _mailtrap(view: Any, named: Mapping[str, Any]) -> bytes:
@@ -74,18 +76,22 @@ def _resend(view: Any, named: Mapping[str, Any]) -> bytes:
 
 
 def _document(address: str, headers: dict[str, str]) -> Any:
-    response = requests.get(address, headers=headers, timeout=WITHIN)
-    response.raise_for_status()
-    return response.json()
+    return json.loads(_got(address, headers).body.decode("utf-8"))
 
 
 def _raw(view: Any, address: str) -> bytes:
     """The bytes behind a signed address that the provider's own API gave; as safely carried as that API."""
     if urlsplit(address).scheme not in ("https", urlsplit(view.api_url).scheme):
         raise ValueError("not an address to fetch from")
-    with requests.get(address, timeout=WITHIN, stream=True, allow_redirects=False) as response:
-        response.raise_for_status()
-        return _joined(response.iter_content(65_536))
+    return _got(address).body
+
+
+def _got(address: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
+    """One answer of a provider; no redirect is followed. Raises what the client raises, ValueError for any other status."""
+    answer = http.send(HttpRequest("GET", address, headers or {}, most=LARGEST, within=WITHIN))
+    if not 200 <= answer.status < 300 or answer.is_cut:
+        raise ValueError(f"the provider answered {answer.status}")
+    return answer
 
 
 def _joined(chunks: Any) -> bytes:

@@ -4,6 +4,7 @@ from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
+from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
@@ -26,10 +27,12 @@ __all__ = [
     "Alert",
     "AnswerDraft",
     "Attachment",
+    "AwaitedFile",
     "CalendarDay",
     "Call",
     "CallEvent",
     "Certificate",
+    "ChannelAccount",
     "Closing",
     "Consent",
     "ContactPoint",
@@ -49,6 +52,7 @@ __all__ = [
     "InternalWait",
     "LifeEvent",
     "Mailbox",
+    "MessageChange",
     "OutgoingMessage",
     "Outreach",
     "Owed",

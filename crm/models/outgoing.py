@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from crm.channels import Channel
+from crm.models.channels import ChannelAccount
 from crm.models.ids import uuid7
 from crm.models.people import Customer
 from crm.models.talk import Conversation, Interaction
@@ -27,6 +28,8 @@ class OutgoingMessage(models.Model):
     has_value = models.BooleanField(default=False)  # never repeated by a machine when its outcome is unknown
     channel = models.CharField(_("channel"), max_length=16, choices=Channel)
     address = models.CharField(_("to"), max_length=320)
+    # Through which it leaves, where that is not mail or the app.
+    account = models.ForeignKey(ChannelAccount, models.PROTECT, null=True, related_name="+", db_index=False)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     conversation = models.ForeignKey(Conversation, models.PROTECT, null=True, related_name="outgoing")
     interaction = models.OneToOneField(Interaction, models.PROTECT, null=True, related_name="outgoing")

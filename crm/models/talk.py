@@ -203,6 +203,9 @@ class Interaction(models.Model):
     other_address = models.CharField(
         _("written by somebody else"), max_length=320, blank=True, default="", db_default=""
     )
+    edited_at = models.DateTimeField(_("changed by the customer"), null=True)
+    # Its words are gone, as the provider's terms demand; the row and its clocks stay.
+    withdrawn_at = models.DateTimeField(_("taken back by the customer"), null=True)
 
     objects = InteractionQuerySet.as_manager()
 
@@ -228,6 +231,7 @@ class Interaction(models.Model):
 
 
 class AttachmentState(models.TextChoices):
+    FETCHING = "fetching", _("being fetched from the provider")
     CHECKING = "checking", _("being checked for viruses")
     STORED = "stored", _("kept")
     QUARANTINED = "quarantined", _("kept apart")
@@ -259,7 +263,8 @@ class Attachment(models.Model):
         verbose_name_plural = _("attachments")
         constraints = [
             models.CheckConstraint(
-                condition=Q(state__in=[AttachmentState.STORED, AttachmentState.CHECKING]) | ~Q(reason=""),
+                condition=Q(state__in=[AttachmentState.STORED, AttachmentState.CHECKING, AttachmentState.FETCHING])
+                | ~Q(reason=""),
                 name="attachment_kept_apart_has_reason",
             ),
             models.CheckConstraint(
@@ -269,6 +274,7 @@ class Attachment(models.Model):
         ]
         indexes = [
             models.Index(fields=["id"], name="attachment_to_scan", condition=Q(state=AttachmentState.CHECKING)),
+            models.Index(fields=["id"], name="attachment_to_fetch", condition=Q(state=AttachmentState.FETCHING)),
         ]
         permissions = [("open_quarantined", "Can fetch files that were kept apart")]
 

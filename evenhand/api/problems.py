@@ -58,6 +58,8 @@ REFUSALS: dict[type[Exception], int] = {
     desk.StillPromised: 409,
     answers.NotThen: 409,
     answers.NewerSaid: 409,
+    answers.TooLong: 422,
+    answers.WindowClosed: 409,
     NoSuchTime: 400,
     undo.TooLate: 409,
     undo.NotTheirs: 403,

@@ -257,7 +257,9 @@ EVENHAND_INBOUND_DOMAIN = env.str(
 EVENHAND_UNDO_FOR = timedelta(seconds=_setting("EVENHAND_UNDO_SECONDS", int, 15))
 # Names of our own border mail servers: only a Received stamp of theirs says when a mail reached us.
 EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))
-# Where files may lie that hold a mailbox's password; nothing else on the machine is read for one.
+# Hosts ("name:port") that we may talk to although they are private or speak without encryption; none unless named (O02).
+EVENHAND_OUTBOUND_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_OUTBOUND_HOSTS", list, []))
+# Where files may lie that hold a password; nothing else on the machine is read for one.
 EVENHAND_SECRET_FOLDERS = tuple(_setting("EVENHAND_SECRET_FOLDERS", list, ["/run/secrets"]))
 # The virus scanner (clamd) that looks at attached files before anybody gets them; without one they are handed out unchecked.
 EVENHAND_CLAMD = _setting("EVENHAND_CLAMD", _scanner, None)

@@ -9,9 +9,12 @@ from collections.abc import Callable
 
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
+from crm.channels.provided import all_of_them
 from crm.models import Conversation
 from tests.crm.api.door import client_for
+from tests.crm.channels import provided
 from tests.crm.stories import app_user, colleague, raw_mail
 
 Door = Callable[[str, str], None]
@@ -58,7 +61,24 @@ class _exit_status_is_fine:
         return isinstance(error, SystemExit) and error.code in (0, None)
 
 
-DOORS: dict[str, Door] = {"mail": by_mail, "web form": by_form, "phone": by_phone, "app": by_app}
+def through(provider: str) -> Door:
+    """A provider posts what somebody wrote to our account there."""
+
+    def by_provider(words: str, address: str) -> None:
+        example = provided.EXAMPLES[provider]
+        answer = provided.say(provided.account_of(example), example, words, by=address, at=timezone.now())
+        assert answer.status_code == 200, answer.content
+
+    return by_provider
+
+
+DOORS: dict[str, Door] = {
+    "mail": by_mail,
+    "web form": by_form,
+    "phone": by_phone,
+    "app": by_app,
+    **{provider: through(provider) for provider in all_of_them()},
+}
 
 
 def newest() -> Conversation:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import imaplib
-import os
 import socket
 import ssl
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 from imap_tools.mailbox import BaseMailBox
 
+from crm.channels import kept_secrets
 from crm.channels.imap.words import MailboxTrouble
 
 ANSWERS_WITHIN: Final = 10.0  # seconds, for the connection and the greeting
 GOES_ON_WITHIN: Final = 20.0  # seconds without a byte, later
 VARIABLE_PREFIX: Final = "EVENHAND_MAILBOX_"
-SECRET_BYTES: Final = 16 * 1024  # a token may be long
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,39 +52,10 @@ def secret(secret_from: str) -> str:
     Anything else is refused: whoever sets up a mailbox could otherwise have any secret of ours sent to a server of theirs.
     Raises MailboxTrouble.
     """
-    if secret_from.startswith("/"):
-        path = Path(os.path.realpath(secret_from))
-        if not any(path.is_relative_to(os.path.realpath(folder)) for folder in settings.EVENHAND_SECRET_FOLDERS):
-            raise MailboxTrouble(
-                "secret_place",
-                _("Passwords are read only from files in %(folders)s.")
-                % {"folders": ", ".join(settings.EVENHAND_SECRET_FOLDERS)},
-            )
-        try:
-            with path.open("rb") as file:
-                found = file.read(SECRET_BYTES).decode().strip("\r\n")
-        except (OSError, UnicodeDecodeError):
-            raise MailboxTrouble(
-                "secret_missing", _("The file with the password cannot be read: %(file)s.") % {"file": secret_from}
-            ) from None
-    else:
-        if not secret_from.startswith(VARIABLE_PREFIX):
-            raise MailboxTrouble(
-                "secret_place",
-                _("The variable with the password must have a name that begins with %(prefix)s.")
-                % {"prefix": VARIABLE_PREFIX},
-            )
-        found = os.environ.get(secret_from, "")
-    if not found:
-        raise MailboxTrouble(
-            "secret_missing", _("No password stands in %(place)s on this server.") % {"place": secret_from}
-        )
-    if any(ord(character) < 32 for character in found):
-        raise MailboxTrouble(
-            "secret_missing",
-            _("What stands in %(place)s is no password: it has several lines.") % {"place": secret_from},
-        )
-    return found
+    try:
+        return kept_secrets.read(secret_from, prefix=VARIABLE_PREFIX)
+    except kept_secrets.NoSecret as trouble:
+        raise MailboxTrouble(trouble.code, str(trouble)) from None
 
 
 # --- the line ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,310 @@
+"""What one event of a provider does: a customer's words are taken in, changed or taken back; a report finds its message."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from crm import dispatch, history
+from crm.actions import deliveries, identity, intake, outcomes
+from crm.channels import Message
+from crm.channels.email.files import safe_name
+from crm.channels.providers import (
+    Deleted,
+    DeliveryReport,
+    Echo,
+    Edited,
+    Event,
+    Media,
+    NotForUs,
+    Said,
+    Unknown,
+    one_line,
+    words_of,
+)
+from crm.models import (
+    Attachment,
+    AwaitedFile,
+    ChannelAccount,
+    Conversation,
+    Interaction,
+    MessageChange,
+    OutgoingMessage,
+    RawItem,
+)
+from crm.models.channels import ChangeKind
+from crm.models.outgoing import UNSETTLED
+from crm.models.talk import AttachmentState
+from crm.policy import Direction, OutgoingState, WorkState
+
+BELIEVED_FOR = timedelta(days=7)
+"""How long before it reached us a signed source may say that somebody spoke; providers try again for up to three days (H05)."""
+
+
+WITHDRAWN = "withdrawn"
+"""What somebody said who had taken it back before it reached us."""
+
+
+class TooEarly(Exception):
+    """A report about a message that is being handed over at this moment; it is looked at again a little later."""
+
+    code = "report_too_early"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an event was, in a word, and what a person may want to know of it."""
+
+    kind: str
+    note: str = ""
+
+
+def apply(
+    event: Event, account: ChannelAccount, item: RawItem, *, is_signed: bool, is_last: bool, at: datetime
+) -> Effect:
+    """Let one event have its effects, all or none; the same event again changes nothing.
+
+    item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
+    Raises what `intake.receive` raises, TooEarly; then nothing has changed.
+    """
+    with transaction.atomic():
+        if isinstance(event, Said):
+            return _said(event, account, item, is_signed=is_signed, at=at)
+        if isinstance(event, Edited | Deleted):
+            return _changed(event, account, item, is_signed=is_signed, at=at)
+        if isinstance(event, Echo):
+            return _echoed(event, account, at=at)
+        if isinstance(event, DeliveryReport):
+            return _reported(event, account, is_signed=is_signed, is_last=is_last, at=at)
+        if isinstance(event, NotForUs):
+            return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
+        return _unknown(event)
+
+
+def _unknown(event: Unknown) -> Effect:
+    return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
+
+
+# --- what a customer said -----------------------------------------------------------------------------------------------
+
+
+def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: bool, at: datetime) -> Effect:
+    message = replace(
+        event.message,
+        source=account.source,
+        channel=event.message.channel,
+        spoke_at=_believed(event.message.spoke_at, item, is_signed=is_signed),
+        held_at=item.received_at,
+        is_vouched=is_signed,
+    )
+    _one_at_a_time(account, message)
+    known = Interaction.objects.filter(source=message.source, external_id=message.external_id[:200]).first()
+    if known is not None:
+        _same_words(known, message)
+        return Effect("again" if known.withdrawn_at is None else WITHDRAWN)
+    received = intake.receive(message, at=at, origin=account.provider, raw=item, conversation=_matter(account, message))
+    if not received.created:
+        return Effect("again")
+    for number, one in enumerate(event.media, 1):
+        _await_file(one, account, received.interaction, number=number, at=at)
+    if event.media:
+        dispatch.after_commit("file.awaited")
+    _catch_up(received.interaction, at=at)
+    return Effect("said" if received.interaction.withdrawn_at is None else WITHDRAWN)
+
+
+def _believed(stated: datetime | None, item: RawItem, *, is_signed: bool) -> datetime:
+    """When a customer spoke: the time of a signed source within bounds, else when it reached us (domain rule C.5)."""
+    if stated is None or not is_signed or stated.tzinfo is None:
+        return item.received_at
+    return max(min(stated, item.received_at), item.received_at - BELIEVED_FOR)
+
+
+def _one_at_a_time(account: ChannelAccount, message: Message) -> None:
+    """Two messages of one person at the same moment join one matter, whichever comes first."""
+    digest = hashlib.sha256(f"{account.pk}:{message.sender_kind}:{message.sender_address}".encode()).digest()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], signed=True)])
+
+
+def _same_words(known: Interaction, message: Message) -> None:
+    """Raise DifferentContent when one id carries two messages; one that was changed since is the same."""
+    if known.edited_at is None and known.withdrawn_at is None and known.text != message.text:
+        raise intake.DifferentContent(
+            _("This delivery was received before with other words; please give it a key of its own.")
+        )
+
+
+def _matter(account: ChannelAccount, message: Message) -> Conversation | None:
+    """The matter a message goes on with: the one whose message it answers, else the newest of this person on this account.
+
+    `intake.receive` begins a new one where that was closed long ago.
+    """
+    point = Q(
+        contact_point__kind=message.sender_kind,
+        contact_point__address=identity.normalised(message.sender_kind, message.sender_address),
+        contact_point__unlinked_at=None,
+    )
+    heard = Interaction.objects.filter(point, source=account.source, direction=Direction.INBOUND)
+    if message.in_reply_to:
+        answered = (
+            OutgoingMessage.objects.filter(account=account, provider_id__in=message.in_reply_to)
+            .filter(conversation__interactions__in=heard)
+            .select_related("conversation__customer")
+            .order_by("-id")
+            .first()
+        )
+        if answered is not None:
+            return answered.conversation
+    last = heard.select_related("conversation__customer").order_by("-spoke_at", "-id").first()
+    return last.conversation if last is not None else None
+
+
+def _await_file(media: Media, account: ChannelAccount, interaction: Interaction, *, number: int, at: datetime) -> None:
+    name = media.name or PurePosixPath(urlsplit(media.reference).path).name
+    attachment = Attachment(
+        interaction=interaction,
+        name=safe_name(name, content_type=media.declared_type or "application/octet-stream", number=number),
+        content_type=media.declared_type[:120],
+        size=0,
+        state=AttachmentState.FETCHING,
+    )
+    attachment.save(force_insert=True)
+    AwaitedFile.objects.create(attachment=attachment, account=account, reference=media.reference[:2000], fetch_after=at)
+
+
+# --- what they changed or took back ---------------------------------------------------------------------------------------
+
+
+def _changed(
+    event: Edited | Deleted, account: ChannelAccount, item: RawItem, *, is_signed: bool, at: datetime
+) -> Effect:
+    is_edit = isinstance(event, Edited)
+    kind = ChangeKind.EDIT if is_edit else ChangeKind.DELETION
+    stated = event.edited_at if isinstance(event, Edited) else event.deleted_at
+    change, is_new = MessageChange.objects.get_or_create(
+        source=account.source,
+        external_id=event.external_id[:200],
+        event_id=f"{kind}:{event.event_id}"[:200],
+        defaults={
+            "kind": kind,
+            "raw": item,
+            "text": words_of(event.text) if isinstance(event, Edited) else "",
+            "event_at": _believed(stated, item, is_signed=is_signed),
+            "received_at": at,
+        },
+    )
+    if is_new:
+        said = (
+            Interaction.objects.select_for_update(of=("self",))
+            .select_related("conversation__customer")
+            .filter(source=account.source, external_id=event.external_id[:200], direction=Direction.INBOUND)
+            .first()
+        )
+        if said is not None:
+            _apply_change(change, said, at=at)
+    return Effect(str(kind))
+
+
+def _catch_up(said: Interaction, *, at: datetime) -> None:
+    """Apply what was told about a message before the message itself."""
+    waiting = MessageChange.objects.filter(source=said.source, external_id=said.external_id, interaction=None)
+    for change in waiting.order_by("event_at", "id"):
+        _apply_change(change, said, at=at)
+
+
+def _apply_change(change: MessageChange, said: Interaction, *, at: datetime) -> None:
+    change.interaction = said
+    if change.kind == ChangeKind.DELETION:
+        change.save(update_fields=["interaction"])
+        _withdraw(said, withdrawn_at=change.event_at)
+    elif said.withdrawn_at is not None:
+        change.text = ""
+        change.save(update_fields=["interaction", "text"])
+    elif said.edited_at is None or said.edited_at <= change.event_at:
+        change.text_before, said.text, said.edited_at = said.text, change.text, change.event_at
+        change.save(update_fields=["interaction", "text_before"])
+        said.save(update_fields=["text", "edited_at"])
+    else:  # overtaken by a later one, whose words stand
+        change.save(update_fields=["interaction"])
+    history.record(
+        said.conversation.customer,
+        f"interaction.{'edited' if change.kind == ChangeKind.EDIT else 'withdrawn'}",
+        ref=f"conversation:{said.conversation.public_id}",
+        by=None,
+        at=at,
+        origin="provider",
+        detail={"interaction": str(said.public_id), "event_at": change.event_at.isoformat()},
+    )
+
+
+def _withdraw(said: Interaction, *, withdrawn_at: datetime) -> None:
+    """Let the words go, here, in what was changed, and in the raw bytes; the row, its promises and its clocks stay."""
+    said.text = said.full_text = said.html = said.subject = ""
+    said.withdrawn_at = said.withdrawn_at or withdrawn_at
+    said.save(update_fields=["text", "full_text", "html", "subject", "withdrawn_at"])
+    MessageChange.objects.filter(interaction=said).update(text="", text_before="")
+    changes = MessageChange.objects.filter(interaction=said).exclude(raw=None).values("raw_id")
+    alone = RawItem.objects.filter(Q(pk=said.raw_id) | Q(pk__in=changes), state=WorkState.DONE).exclude(kind="batch")
+    alone.update(content=b"")
+    for attachment in Attachment.objects.filter(interaction=said).exclude(state=AttachmentState.REFUSED):
+        if attachment.file:
+            attachment.file.delete(save=False)
+        attachment.state, attachment.reason = AttachmentState.REFUSED, _("The customer took it back.")
+        attachment.save(update_fields=["state", "reason", "file"])
+
+
+# --- what became of ours --------------------------------------------------------------------------------------------------
+
+
+def _named(account: ChannelAccount, *, key: str, provider_id: str) -> OutgoingMessage | None:
+    """The message of this account that an event names; by our key where the provider gives it back."""
+    try:
+        public_id = uuid.UUID(key) if len(key) == 36 else None
+    except ValueError:
+        public_id = None
+    ours = OutgoingMessage.objects.filter(account=account, attempt__gt=0)
+    if public_id is not None:
+        return ours.filter(public_id=public_id).first()
+    return ours.filter(provider_id=provider_id).order_by("-id").first() if provider_id else None
+
+
+def _reported(
+    event: DeliveryReport, account: ChannelAccount, *, is_signed: bool, is_last: bool, at: datetime
+) -> Effect:
+    message = _named(account, key=event.key, provider_id=event.provider_id)
+    if message is None:
+        under_way = OutgoingMessage.objects.filter(account=account, state__in=UNSETTLED)
+        if not is_last and under_way.exists():
+            raise TooEarly(_("The message it is about is being handed over at this moment."))
+        return Effect("not_ours", "not_ours: It reports on a message that we did not send.")
+    deliveries.told_by_provider(
+        message,
+        event.arrival,
+        is_permanent=event.is_permanent,
+        source=account.provider,
+        external_id=f"{event.event_id}:{message.pk}",
+        reason=one_line(event.reason, 300),
+        event_at=(event.event_at if is_signed else None),
+        at=at,
+    )
+    return Effect("report")
+
+
+def _echoed(event: Echo, account: ChannelAccount, *, at: datetime) -> Effect:
+    """Our own message: nobody spoke. Where we did not know whether it had arrived, we do now."""
+    message = _named(account, key=event.key, provider_id=event.provider_id)
+    if message is None and event.address and event.text:
+        lost = OutgoingMessage.objects.filter(account=account, address=event.address, text=event.text)
+        message = lost.filter(unknown_outcomes__gt=0).exclude(state=OutgoingState.ACCEPTED).order_by("id").first()
+    if message is not None and message.unknown_outcomes and message.state != OutgoingState.ACCEPTED:
+        outcomes.was_accepted(message, at=max(min(event.sent_at or at, at), message.created_at))
+    return Effect("echo")

@@ -1,0 +1,281 @@
+"""What a provider posts becomes what a customer said: raw bytes and effects in one transaction.
+
+When the effects fail, the raw bytes are kept alone, and a lane repeats them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from psycopg.types.json import Jsonb
+
+from crm import dispatch
+from crm.actions import channel_accounts, channel_effects, identity, intake, lease
+from crm.actions.channel_effects import Effect
+from crm.channels import providers
+from crm.channels.provided import by_name
+from crm.channels.providers import Event, Genuine, Post
+from crm.models import ChannelAccount, RawItem
+from crm.models.channels import HOOK
+from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
+from crm.together import prepared
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 20
+"""Events of one post that are taken in before it is answered; a larger batch is kept and left to the lane at once."""
+SAYS_THE_SAME = (intake.NothingSaid, intake.DifferentContent, identity.UnusableAddress)
+"""Refusals that a second try would meet again."""
+
+_KEEP = """
+INSERT INTO crm_rawitem (public_id, source, external_id, content, label, received_at, facts, state, kind, reason, attempt)
+VALUES (%(public_id)s, %(source)s, %(external_id)s, %(content)s, %(label)s, %(at)s, %(facts)s, 'done', '', '', 0)
+ON CONFLICT DO NOTHING RETURNING id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of one post. is_new: it had not come before; waits: its effects are still to come, from the lane."""
+
+    is_new: bool
+    waits: bool
+
+
+def take(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime) -> Kept:
+    """Keep a post that is believed, and let it have its effects, in one transaction; when they fail, only keep it.
+
+    The same post twice is one. Raises what the database raises when it cannot be reached; then nothing is kept.
+    """
+    told = channel_accounts.described(account)
+    item = _item(account, post, genuine, at=at)
+    kept: list[Kept] = []
+    trouble: list[Exception] = []
+    lease.guarded(lambda: kept.append(_taken(account, told, item, post, genuine, at=at)), failed=trouble.append)
+    if kept:
+        if kept[0].is_new:
+            _note(account, item, at=at)
+        return kept[0]
+    if lease.is_trouble_of_the_database(trouble[0]):
+        raise trouble[0]
+    item.attempt, item.state, item.reason = 1, WorkState.CLAIMED, _reason(trouble[0])
+    with transaction.atomic():
+        is_new = _insert(item)
+        if is_new:
+            _again_later(item)
+    channel_accounts.went_wrong(account, _code(item.reason), at=at)
+    return Kept(is_new=is_new, waits=True)
+
+
+def apply_batch(*, at: datetime, size: int = 20) -> int:
+    """Let posts have their effects that were kept without them. A bad one is parked after three attempts; the next go on."""
+    due = (
+        RawItem.objects.filter(source__startswith=HOOK)
+        .filter(lease.claimable(ready=WorkState.READY, claimed=WorkState.CLAIMED))
+        .order_by("id")
+    )
+    items = lease.claim(due, size=size, claimed_state=WorkState.CLAIMED)
+    accounts = channel_accounts.of_sources([item.source for item in items])
+    for item in items:
+        account = accounts.get(item.source)
+        if account is None or item.attempt > ATTEMPTS_BEFORE_PARKING:
+            _settle(item, WorkState.PARKED, item.reason or _("Reading it stopped the worker several times."))
+            continue
+        lease.guarded(partial(_apply, item, account, at=at), failed=partial(_failed, item, account, at=at))
+    return len(items)
+
+
+@transaction.atomic
+def try_again(raw_id: int) -> None:
+    """Let a parked post try to have its effects again, three times. Raises RawItem.DoesNotExist."""
+    item = RawItem.objects.select_for_update().get(pk=raw_id, state=WorkState.PARKED, source__startswith=HOOK)
+    item.state, item.attempt, item.lease_until = WorkState.READY, 0, None
+    item.save(update_fields=["state", "attempt", "lease_until"])
+    dispatch.after_commit("post.kept")
+
+
+def post_of(item: RawItem, account: providers.Account) -> Post:
+    """The post as it was, but for what is not kept of it."""
+    facts = item.facts
+    query = str(facts.get("query", ""))
+    return Post(
+        method=str(facts.get("method", "POST")),
+        url=account.hook_url + (f"?{query}" if query else ""),
+        query=query,
+        headers=dict(facts.get("headers", {})),
+        body=bytes(item.content),
+        received_at=item.received_at,
+    )
+
+
+# --- one post -----------------------------------------------------------------------------------------------------------
+
+
+def _item(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime) -> RawItem:
+    provider = by_name(account.provider)
+    query = "&".join(
+        part for part in post.query.split("&") if part and part.partition("=")[0] not in provider.secret_query
+    )
+    digest = hashlib.sha256(query.encode() + b"\n" + post.body).hexdigest()
+    return RawItem(
+        source=account.source,
+        external_id=(provider.delivery_id(post) or digest)[:200],
+        content=post.body,
+        label=account.name[:300],
+        received_at=at,
+        facts={
+            "method": post.method,
+            "query": query,
+            "headers": {name: post.headers[name][:2000] for name in provider.kept_headers if name in post.headers},
+            "is_signed": genuine.is_signed,
+        },
+    )
+
+
+def _taken(
+    account: ChannelAccount, told: providers.Account, item: RawItem, post: Post, genuine: Genuine, *, at: datetime
+) -> Kept:
+    with transaction.atomic():
+        if not _insert(item):
+            return Kept(is_new=False, waits=False)
+        waits = _effects(item, account, told, post, is_signed=genuine.is_signed, attempt=1, at=at)
+    return Kept(is_new=True, waits=waits)
+
+
+def _apply(item: RawItem, account: ChannelAccount, *, at: datetime) -> None:
+    told = channel_accounts.described(account)
+    with transaction.atomic():
+        mine = RawItem.objects.select_for_update().filter(pk=item.pk, attempt=item.attempt, state=WorkState.CLAIMED)
+        if not mine.exists():
+            return
+        is_signed = item.facts.get("is_signed") is True
+        _effects(item, account, told, post_of(item, told), is_signed=is_signed, attempt=item.attempt, at=at)
+    _note(account, item, at=at)
+
+
+def _effects(
+    item: RawItem,
+    account: ChannelAccount,
+    told: providers.Account,
+    post: Post,
+    *,
+    is_signed: bool,
+    attempt: int,
+    at: datetime,
+) -> bool:
+    """Apply each event in a savepoint of its own, so that one takes no others with it. Says whether some are to be tried again.
+
+    Raises what reading the post raises.
+    """
+    events = by_name(account.provider).parse(post, told)
+    if not item.attempt and len(events) > AT_ONCE:
+        item.state = WorkState.READY
+        RawItem.objects.filter(pk=item.pk).update(state=WorkState.READY, kind="batch")
+        dispatch.after_commit("post.kept")
+        return True
+    effects: list[Effect] = []
+    final: list[str] = []
+    again: list[str] = []
+
+    def failed(trouble: Exception) -> None:
+        if lease.is_trouble_of_the_database(trouble):
+            raise trouble
+        (final if isinstance(trouble, SAYS_THE_SAME) else again).append(_reason(trouble))
+
+    is_last = after_failure(attempt) == WorkState.PARKED
+
+    def work(event: Event) -> None:
+        effects.append(channel_effects.apply(event, account, item, is_signed=is_signed, is_last=is_last, at=at))
+
+    for event in events:
+        lease.guarded(partial(work, event), failed=failed)
+    kinds = {effect.kind for effect in effects}
+    several = "batch" if kinds else "refused" if final or again else "nothing"
+    item.kind = kinds.pop() if len(kinds) == 1 else several
+    item.reason = next(iter([*again, *final, *(effect.note for effect in effects if effect.note)]), "")[:300]
+    if again and not is_last:
+        item.attempt, item.state = attempt, WorkState.CLAIMED
+        RawItem.objects.filter(pk=item.pk).update(
+            attempt=attempt, kind=item.kind, reason=item.reason, state=WorkState.CLAIMED
+        )
+        _again_later(item)
+        return True
+    state = WorkState.PARKED if again or final else WorkState.DONE
+    item.state = state
+    if item.kind == channel_effects.WITHDRAWN:
+        RawItem.objects.filter(pk=item.pk).update(content=b"")
+    RawItem.objects.filter(pk=item.pk).update(
+        attempt=attempt, kind=item.kind, reason=item.reason, state=state, lease_until=None
+    )
+    return False
+
+
+def _insert(item: RawItem) -> bool:
+    """Keep the bytes; False when the same delivery was kept before. Waits for whoever keeps the same at this moment."""
+    kept = prepared(
+        _KEEP,
+        {
+            "public_id": item.public_id,
+            "source": item.source,
+            "external_id": item.external_id,
+            "content": bytes(item.content),
+            "label": item.label,
+            "at": item.received_at,
+            "facts": Jsonb(item.facts),
+        },
+    )
+    if kept:
+        item.pk, item._state.adding, item._state.db = kept[0][0], False, connection.alias
+    return bool(kept)
+
+
+def _again_later(item: RawItem) -> None:
+    """Let the lane take it up once a lease has passed."""
+    RawItem.objects.filter(pk=item.pk).update(
+        attempt=item.attempt,
+        state=WorkState.CLAIMED,
+        reason=item.reason,
+        lease_until=Now() + settings.EVENHAND_LEASE,
+    )
+
+
+def _failed(item: RawItem, account: ChannelAccount, trouble: Exception, *, at: datetime) -> None:
+    if lease.is_trouble_of_the_database(trouble):  # no attempt of the post's: again after its lease
+        RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(attempt=item.attempt - 1)
+        return
+    item.reason = _reason(trouble)
+    channel_accounts.went_wrong(account, _code(item.reason), at=at)
+    if after_failure(item.attempt) == WorkState.PARKED:
+        _settle(item, WorkState.PARKED, item.reason)
+    else:
+        _again_later(item)
+
+
+def _settle(item: RawItem, state: WorkState, reason: str) -> None:
+    RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(state=state, reason=reason[:300], lease_until=None)
+
+
+def _note(account: ChannelAccount, item: RawItem, *, at: datetime) -> None:
+    if item.state in (WorkState.DONE, WorkState.READY):
+        channel_accounts.went_well(account, at=at)
+    else:
+        channel_accounts.went_wrong(account, _code(item.reason), at=at)
+
+
+def _reason(trouble: Exception) -> str:
+    """A refusal's own sentence with its code in front; of anything else only its kind, since its words may be a customer's."""
+    code = getattr(trouble, "code", "")
+    return providers.words_of(f"{code}: {trouble}" if code else type(trouble).__name__)[:300]
+
+
+def _code(reason: str) -> str:
+    """What went wrong without its sentence, which may name a customer."""
+    return reason.partition(":")[0]
