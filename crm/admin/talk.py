@@ -14,13 +14,16 @@ from crm.admin import (
     adverse,
     alerts,
     composer,
+    coverage,
     endings,
     hours,
     live,
     mail,
     mailboxes,
     outgoing,
+    posts,
     queue,
+    reach,
     signature,
     sources,
     team,
@@ -69,6 +72,9 @@ urlpatterns: list[URLPattern] = [
     path("conversation/<uuid:public_id>/draft/", composer.keep, name="draft"),
     *endings.urlpatterns,
     *adverse.urlpatterns,
+    *posts.urlpatterns,
+    *coverage.urlpatterns,
+    *reach.urlpatterns,
 ]
 
 
