@@ -88,7 +88,7 @@ class Asked:
 
     first: date
     last: date
-    only_first: bool = True
+    count: str = "first"
     origin: str = "all"
     by: str = "channel"
     refused: str = ""
@@ -98,7 +98,7 @@ class Asked:
         asked = {
             "from": self.first.isoformat(),
             "to": self.last.isoformat(),
-            "count": "first" if self.only_first else "every",
+            "count": self.count,
             "origin": self.origin,
             "by": self.by,
         }
@@ -142,7 +142,7 @@ def read(request: HttpRequest, *, at: datetime) -> Asked:
     return Asked(
         first=first,
         last=last,
-        only_first=request.GET.get("count") != "every",
+        count="every" if request.GET.get("count") == "every" else "first",
         origin=origin if origin in ("live", "imported") else "all",
         by=by if by in DIMENSIONS else "channel",
         refused=refused,
@@ -158,7 +158,7 @@ def _moments(first: date, last: date) -> tuple[datetime, datetime]:
 def posts_of(asked: Asked) -> PublicPostQuerySet:
     """The posts that are asked about."""
     found = PublicPost.objects.said_between(*_moments(asked.first, asked.last))
-    if asked.only_first:
+    if asked.count == "first":
         found = found.filter(is_first=True)
     return found if asked.origin == "all" else found.filter(imported=asked.origin == "imported")
 

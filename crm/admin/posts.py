@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, OuterRef, Subquery, Value
+from django.db.models import CharField, F, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce, NullIf
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,6 +25,7 @@ SHOWN = 8
 CAN_JUDGE = "crm.judge_post"
 CAN_AUDIT = "crm.audit_judgement"
 CAN_REVEAL = "crm.reveal_reach"
+_NAME = Coalesce(NullIf(F("judged_by__display_name"), Value("")), F("judged_by__email"), output_field=CharField())
 
 
 @pages.page("crm.view_publicpost", methods=["GET"])
@@ -164,11 +165,7 @@ def side(request: HttpRequest, conversation: Conversation) -> str:
             reason=Subquery(standing.values("reason")[:1]),
             words=Subquery(standing.values("words")[:1]),
             judged_at=Subquery(standing.values("at")[:1]),
-            judge=Subquery(
-                standing.values(name=Coalesce(NullIf(F("judged_by__display_name"), Value("")), F("judged_by__email")))[
-                    :1
-                ]
-            ),
+            judge=Subquery(standing.values(name=_NAME)[:1]),
         )
         .order_by("-id")[:SHOWN]
     )

@@ -40,7 +40,7 @@ def cleaned(told: Profile) -> Profile:
 
 
 def _is_address(url: str) -> bool:
-    if not url or len(url) > LONGEST_ADDRESS or not url.isprintable():
+    if not url or len(url) > LONGEST_ADDRESS or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Aggregate, Count, F, FloatField, Q
+from django.db.models import Aggregate, Count, F, FloatField, Q, Value
 from django.db.models.functions import Extract, ExtractHour
 from django.utils.translation import gettext_lazy as _
 
@@ -46,19 +46,14 @@ class PublicPostQuerySet(models.QuerySet["PublicPost"]):
         no_answer = Q(verdict=PostVerdict.NO_ANSWER, answered_at=None)
         ripe = Q(due_at=None) | Q(due_at__lte=at)
         answered, open_ = Q(answered_at__isnull=False), Q(answered_at=None) & ~Q(verdict=PostVerdict.NO_ANSWER)
-        found: models.QuerySet[PublicPost, dict[str, Any]] = (
-            self._with_hour(by, zone)
-            .values(*by)
-            .order_by()
-            .annotate(
-                posts=Count("pk"),
-                answered=Count("pk", filter=answered & ripe),
-                unanswered=Count("pk", filter=open_ & ripe),
-                not_answerable=Count("pk", filter=no_answer),
-                in_time=Count("pk", filter=~no_answer & Q(due_at__gt=at)),
-                unjudged=Count("pk", filter=open_ & ripe & Q(verdict="")),
-                imports=Count("pk", filter=Q(imported=True)),
-            )
+        found: models.QuerySet[PublicPost, dict[str, Any]] = self._grouped(by, zone).annotate(
+            posts=Count("pk"),
+            answered=Count("pk", filter=answered & ripe),
+            unanswered=Count("pk", filter=open_ & ripe),
+            not_answerable=Count("pk", filter=no_answer),
+            in_time=Count("pk", filter=~no_answer & Q(due_at__gt=at)),
+            unjudged=Count("pk", filter=open_ & ripe & Q(verdict="")),
+            imports=Count("pk", filter=Q(imported=True)),
         )
         return found
 
@@ -67,12 +62,16 @@ class PublicPostQuerySet(models.QuerySet["PublicPost"]):
         ripe = Q(due_at=None) | Q(due_at__lte=at)
         answered = self.filter(ripe, answered_at__isnull=False)
         waited = Extract(F("answered_at") - F("spoke_at"), "epoch")
-        grouped = answered._with_hour(by, zone).values(*by).order_by()
-        found: models.QuerySet[PublicPost, dict[str, Any]] = grouped.annotate(within=WithinOrder(waited))
+        found: models.QuerySet[PublicPost, dict[str, Any]] = answered._grouped(by, zone).annotate(
+            within=WithinOrder(waited)
+        )
         return found
 
-    def _with_hour(self, by: Sequence[str], zone: ZoneInfo) -> PublicPostQuerySet:
-        return self.annotate(hour=ExtractHour("spoke_at", tzinfo=zone)) if "hour" in by else self
+    def _grouped(self, by: Sequence[str], zone: ZoneInfo) -> models.QuerySet[PublicPost, dict[str, Any]]:
+        rows: Any = self.annotate(hour=ExtractHour("spoke_at", tzinfo=zone)) if "hour" in by else self
+        grouped: models.QuerySet[PublicPost, dict[str, Any]]
+        grouped = (rows.values(*by) if by else rows.values(everything=Value(1))).order_by()
+        return grouped
 
 
 class PublicPost(models.Model):
