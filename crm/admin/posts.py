@@ -153,8 +153,9 @@ def second_look(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 
 def side(request: HttpRequest, conversation: Conversation) -> str:
-    """What was posted in public in this matter, and what was judged about it; one statement."""
-    if not request.user.has_perm("crm.view_publicpost"):
+    """What was posted in public in this matter, and what was judged about it; one statement, none where nothing was."""
+    # The page has looked already whether there is any (`was_in_public`).
+    if not getattr(conversation, "was_in_public", True) or not request.user.has_perm("crm.view_publicpost"):
         return ""
     standing = PostJudgement.objects.filter(post=OuterRef("pk"), taken_back_at=None)
     posts = list(
