@@ -19,11 +19,13 @@ from crm.actions import (
     endings,
     fetching,
     files,
+    judgements,
     mails,
     order,
     outgoing,
     owners,
     queue,
+    reach,
     rota,
     set_aside,
     sources,
@@ -123,3 +125,15 @@ def watch_ingest_lag() -> None:
 def sample_set_aside() -> None:
     """Draw a few of the mails that opened no conversation for a person to look at."""
     duties.once_per_slot("sample_set_aside", set_aside.sample, at=timezone.now())
+
+
+@shared_task
+def sample_judgements() -> None:
+    """Draw a few of the posts judged to need no answer for an auditor to look at."""
+    duties.once_per_slot("sample_judgements", judgements.sample, at=timezone.now())
+
+
+@shared_task
+def forget_reach() -> None:
+    """Remove what platforms told about accounts more than 30 days ago."""
+    duties.once_per_slot("forget_reach", reach.forget, at=timezone.now())

@@ -118,6 +118,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Inbox"), "inbox", "inbox", "crm.view_conversation", ("conversation",)),
                 (_("Doubtful mail"), "unknown_document", "doubts", "crm.view_doubt", ()),
                 (_("Set aside"), "inventory_2", "set_aside", "crm.view_setaside", ("set-aside",)),
+                (_("Public posts"), "public", "posts", "crm.view_publicpost", ()),
                 (_("Calls"), "phone_in_talk", "calls", "crm.view_call", ()),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),
@@ -148,6 +149,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             False,
             [
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
+                (_("Response coverage"), "grid_on", "coverage", "crm.view_publicpost", ()),
                 (_("How matters end"), "flag", "endings", "crm.view_closing", ()),
                 (_("Waiting inside the house"), "hourglass", "waits", "crm.view_internalwait", ()),
                 (_("To customers' disadvantage"), "shield", "adverse", "crm.view_adverseact", ()),

@@ -155,6 +155,18 @@ DUTIES: dict[str, Duty] = {
         "every night at 03:30 UTC: draw a few of the mails that opened no conversation for a person to look at",
         offset=timedelta(hours=3, minutes=30),
     ),
+    "sample_judgements": Duty(
+        "crm.tasks.sample_judgements",
+        timedelta(days=1),
+        "every night at 03:40 UTC: draw a few of the public posts judged to need no answer for an auditor to look at",
+        offset=timedelta(hours=3, minutes=40),
+    ),
+    "forget_reach": Duty(
+        "crm.tasks.forget_reach",
+        timedelta(days=1),
+        "every night at 03:50 UTC: remove what platforms told about accounts more than 30 days ago",
+        offset=timedelta(hours=3, minutes=50),
+    ),
     "sample_dismissals": Duty(
         "crm.tasks.sample_dismissals",
         timedelta(days=1),

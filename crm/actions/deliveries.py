@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from crm import dispatch, history
-from crm.actions import alerts, consent, endings, outcomes, outgoing, promises, work
+from crm.actions import alerts, consent, endings, outcomes, outgoing, posts, promises, work
 from crm.channels import statuses
 from crm.channels.email import Bounced, Mail
 from crm.channels.email.addresses import Addressed
@@ -368,6 +368,15 @@ def _came_back(message: OutgoingMessage, conversation: Conversation | None, *, a
             if other.accepted_at is not None
         ]
         promises.unmeet(conversation, message.meets, kept_at=message.accepted_at, otherwise=answers, at=at)
+        posts.unanswered(
+            conversation,
+            answered_at=message.accepted_at,
+            otherwise=[
+                (other.created_at, other.accepted_at)
+                for other in arrived
+                if other.accepted_at is not None and PromiseKind.FIRST_RESPONSE in other.meets
+            ],
+        )
         if conversation.first_answer_at == message.accepted_at:
             first = [answer.at for answer in answers if PromiseKind.FIRST_RESPONSE in answer.kinds]
             conversation.first_answer_at = min(first, default=None)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from crm import history
-from crm.actions import promises, work
+from crm.actions import posts, promises, work
 from crm.models import (
     Closing,
     ContactPoint,
@@ -125,6 +125,13 @@ def _reopen(conversation: Conversation, *, by: User | None, at: datetime, origin
     return conversation
 
 
+def runs_on(conversation: Conversation, *, by: User, at: datetime) -> None:
+    """Open a closed conversation again with the promises it has, which were never to be let go. Locked by the caller."""
+    conversation.state = ConversationState.OPEN
+    promises.settle_due(conversation, at=at)
+    _reopen(conversation, by=by, at=at, origin="admin")
+
+
 @transaction.atomic
 def wait_for_us(conversation_id: int, *, by: User | None, at: datetime) -> Conversation:
     """Let a conversation wait for us, whatever its state is; a closed one comes back. Raises Conversation.DoesNotExist."""
@@ -192,6 +199,7 @@ def dismiss(
     dismissal = Dismissal.objects.create(
         conversation=conversation, reason=reason, same_as=same_as, dismissed_by=by, at=at
     )
+    posts.dismissed(dismissal, by=by, at=at)
     _record(conversation, "conversation.dismissed", by=by, at=at, reason=reason.value)
     return dismissal
 
@@ -236,13 +244,13 @@ def audit(dismissal_id: int, *, verdict: Verdict, by: User, at: datetime) -> Dis
     dismissal.verdict, dismissal.audited_by, dismissal.audited_at = verdict, by, at
     dismissal.save(update_fields=["verdict", "audited_by", "audited_at"])
     _record(conversation, "dismissal.audited", by=by, at=at, verdict=verdict.value)
+    if verdict == Verdict.WRONG:
+        posts.wrongly_dismissed(dismissal, by=by, at=at)
     if verdict == Verdict.WRONG and conversation.state == ConversationState.CLOSED:
         Promise.objects.filter(conversation=conversation, state=PromiseState.RELEASED).update(
             state=PromiseState.RUNNING
         )
-        conversation.state = ConversationState.OPEN
-        promises.settle_due(conversation, at=at)
-        _reopen(conversation, by=by, at=at, origin="admin")
+        runs_on(conversation, by=by, at=at)
         work.follow("dismissal.overturned", ref=f"conversation:{conversation.public_id}", at=at)
     return dismissal
 

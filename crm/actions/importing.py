@@ -7,7 +7,7 @@ come in, and no follow-up of `interaction.received` is written for them. They co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +15,8 @@ from django.db import IntegrityError, transaction
 
 from crm import history
 from crm.channels import Channel
-from crm.channels.threads import Post, Rejected, Thread
-from crm.models import ContactPoint, Conversation, Customer, HistoryEntry, Interaction, RawItem
+from crm.channels.threads import Post, Rejected, Thread, addressed
+from crm.models import ContactPoint, Conversation, Customer, HistoryEntry, Interaction, PublicPost, RawItem
 from crm.models.people import ContactKind
 from crm.policy import ConversationState, Direction, WorkState, earliest
 
@@ -27,6 +27,7 @@ RACES_TRIED = 5
 POSTS_A_BATCH = 500
 
 _LOST_RACES = frozenset({"contact_point_one_customer", "interaction_received_once"})
+_ACCOUNT_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +60,23 @@ def batches(threads: Iterable[Thread]) -> Iterator[list[Thread]]:
         yield batch
 
 
-def bring_in(threads: Sequence[Thread], *, at: datetime) -> Brought:
+def bring_in(threads: Sequence[Thread], *, at: datetime, companies: Mapping[str, str] | None = None) -> Brought:
     """Write threads as closed, imported conversations with their customers and messages, in one transaction.
 
-    at: now. A thread belongs to the customer who spoke first; others in it are customers with messages of their own.
+    at: now. companies: which company each message of a customer was for (`threads.addressed`), when these threads are a part
+    of what is known. A thread belongs to the customer who spoke first; others in it are customers with messages of their own.
     A message that is there already (same id) is left as it is, and the rest of its thread joins its conversation.
-    first_answer_at is the first response as reports count it: a company's answer to the opening message itself.
+    What customers said are public posts, which count in response coverage. first_answer_at is the first response as reports
+    count it: a company's answer to the opening message itself.
     Raises ValueError for a thread in which no customer speaks; then nothing has changed.
     """
     if not all(thread.customer for thread in threads):
         raise ValueError("A thread without a customer cannot be a conversation.")
+    companies = addressed(threads) if companies is None else companies
     for race in range(RACES_TRIED):
         try:
             with transaction.atomic():
-                return _bring_in(threads, at=at)
+                return _bring_in(threads, companies, at=at)
         except IntegrityError as collision:
             constraint = getattr(getattr(collision.__cause__, "diag", None), "constraint_name", "")
             if constraint not in _LOST_RACES or race == RACES_TRIED - 1:
@@ -113,7 +117,7 @@ def source_of(post: Post) -> str:
     return SOURCE if post.is_inbound else f"{SOURCE}:{post.author}"
 
 
-def _bring_in(threads: Sequence[Thread], *, at: datetime) -> Brought:
+def _bring_in(threads: Sequence[Thread], companies: Mapping[str, str], *, at: datetime) -> Brought:
     known = _conversations_known(threads)
     number_of = {external_id: number for (_source, external_id), number in known.items()}
     fresh: list[tuple[Thread, list[Post], int | None]] = []
@@ -133,6 +137,7 @@ def _bring_in(threads: Sequence[Thread], *, at: datetime) -> Brought:
     }
     opened: list[Conversation] = []
     interactions: list[Interaction] = []
+    posts: list[PublicPost] = []
     entries: list[HistoryEntry] = []
     for thread, new, number in fresh:
         if number is None:
@@ -141,7 +146,9 @@ def _bring_in(threads: Sequence[Thread], *, at: datetime) -> Brought:
         else:
             conversation = joined_conversations[number]
             _grow(conversation, thread)
-        interactions += [_interaction(post, conversation, points, at=at) for post in new]
+        said = {post.id: _interaction(post, conversation, points, at=at) for post in new}
+        interactions += said.values()
+        posts += _posts(thread, said, companies)
         entries.append(
             history.entry(
                 conversation.customer,
@@ -158,6 +165,10 @@ def _bring_in(threads: Sequence[Thread], *, at: datetime) -> Brought:
         joined_conversations.values(), ["spoke_at", "last_inbound_at", "last_outbound_at", "first_answer_at"]
     )
     Interaction.objects.bulk_create(interactions)
+    PublicPost.objects.bulk_create(posts)
+    for thread, _new, number in fresh:
+        if number is not None:
+            _answered_since(thread, number)
     HistoryEntry.objects.bulk_create(entries)
     return Brought(customers=customers, conversations=len(opened), interactions=len(interactions))
 
@@ -246,3 +257,33 @@ def _interaction(
         ingested_at=at,
         imported=True,
     )
+
+
+def _posts(thread: Thread, said: Mapping[str, Interaction], companies: Mapping[str, str]) -> list[PublicPost]:
+    """The public posts among a thread's new messages, each with the answer to it that the thread holds."""
+    openings, answers = {post.id for post in thread.openings}, thread.answers()
+    return [
+        PublicPost(
+            interaction=interaction,
+            conversation=interaction.conversation,
+            channel=interaction.channel,
+            account=companies.get(number, "")[:_ACCOUNT_LENGTH],
+            spoke_at=interaction.spoke_at,
+            is_first=number in openings,
+            imported=True,
+            answered_at=answers[number].at if number in answers else None,
+        )
+        for number, interaction in said.items()
+        if interaction.direction == Direction.INBOUND
+    ]
+
+
+def _answered_since(thread: Thread, conversation: int) -> None:
+    """Let posts that were there already know the answers that this thread brings."""
+    answers = thread.answers()
+    waiting = PublicPost.objects.filter(
+        conversation=conversation, answered_at=None, interaction__external_id__in=answers
+    ).select_related("interaction")
+    for post in waiting:
+        post.answered_at = max(answers[post.interaction.external_id].at, post.spoke_at)
+        post.save(update_fields=["answered_at"])

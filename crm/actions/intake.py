@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import calendars, endings, files, identity, promises, undo, work
+from crm.actions import calendars, endings, files, identity, posts, promises, undo, work
 from crm.channels import Channel, Message, Part
 from crm.models import Attachment, Continuation, Conversation, Customer, Interaction, Promise, RawItem, User
 from crm.policy import (
@@ -22,6 +22,7 @@ from crm.policy import (
     Direction,
     PromiseDue,
     default_promises,
+    earliest,
     next_answer_promise,
     owner_for,
     queue_due,
@@ -264,7 +265,12 @@ def take(
     ]
     number = str(interaction.public_id)
     ref = f"interaction:{number}"
-    rows += [interaction, *promised, *work.items_after("interaction.received", ref=ref, at=at)]
+    rows += [
+        interaction,
+        *posts.rows(interaction, is_first=opened, due_at=earliest(p.due_at for p in due) or conversation.due_at),
+        *promised,
+        *work.items_after("interaction.received", ref=ref, at=at),
+    ]
     rows.append(
         history.entry(
             speaker.customer,

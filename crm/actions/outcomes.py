@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F
 
 from crm import dispatch, history
-from crm.actions import promises, work
+from crm.actions import posts, promises, work
 from crm.channels.sending import Handed, Outcome
 from crm.models import (
     Conversation,
@@ -171,6 +171,8 @@ def _accepted_in_matter(
         conversation.last_outbound_at = at if message.kind == MessageKind.SERVICE else conversation.last_outbound_at
         answers = PromiseKind.FIRST_RESPONSE in message.meets
         conversation.first_answer_at = conversation.first_answer_at or (at if answers else None)
+        if answers:
+            posts.answered(conversation, written_at=message.created_at, at=at)
         conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
     history.record(
         message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind}

@@ -21,16 +21,17 @@ _READS = (
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _GUARDS = (
-    "crm.view_adverseact", "crm.view_dismissal", "crm.view_closing", "crm.view_internalwait",
+    "crm.view_adverseact", "crm.view_dismissal", "crm.view_closing", "crm.view_internalwait", "crm.view_publicpost",
+    "crm.view_postjudgement",
     "recovery.view_grant", "recovery.view_treatmentexception", "recovery.view_policyproposal", "recovery.view_ledgerweek",
     "recovery.view_empowermentgap", "recovery.view_casereview",
 )  # fmt: skip
 _ANSWERS = (
-    "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse",
+    "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
     "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy", "recovery.review_case",
 )  # fmt: skip
 _SECOND_PERSON = (
-    "crm.confirm_adverse", "crm.audit_dismissal", "recovery.approve_exception", "recovery.decide_proposal",
+    "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "recovery.approve_exception", "recovery.decide_proposal",
 )  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
@@ -46,9 +47,13 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.LEAD: (
         *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
         "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox", "crm.manage_channelaccount",
+        "crm.reveal_reach",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
-    Role.AUDITOR: (*_READS, *_GUARDS, "crm.audit_dismissal", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:], *_AUDITS, *_GESTURES),
+    Role.AUDITOR: (
+        *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:], *_AUDITS,
+        *_GESTURES,
+    ),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
         "auth.view_group", "crm.change_source", "crm.manage_mailbox",

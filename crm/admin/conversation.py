@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, prefetch_related_objects
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from crm.actions import answers, desk, undo
 from crm.admin import composer, files, pages, panels, promises, queue, words
-from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage, User
+from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage, PublicPost, User
 from crm.models.talk import AttachmentState
 from crm.policy import ConversationState, Direction, MissReason, OutOfOrder
 
@@ -62,6 +62,7 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     found = (
         queue.with_work(Conversation.objects.visible_to(pages.colleague(request)), at=timezone.now())
         .select_related("customer", "owner")
+        .annotate(was_in_public=Exists(PublicPost.objects.filter(conversation=OuterRef("pk"))))
         .filter(public_id=public_id)
         .first()
     )

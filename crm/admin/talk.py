@@ -15,13 +15,16 @@ from crm.admin import (
     alerts,
     channel_accounts,
     composer,
+    coverage,
     endings,
     hours,
     live,
     mail,
     mailboxes,
     outgoing,
+    posts,
     queue,
+    reach,
     signature,
     sources,
     team,
@@ -71,6 +74,9 @@ urlpatterns: list[URLPattern] = [
     path("conversation/<uuid:public_id>/draft/", composer.keep, name="draft"),
     *endings.urlpatterns,
     *adverse.urlpatterns,
+    *posts.urlpatterns,
+    *coverage.urlpatterns,
+    *reach.urlpatterns,
 ]
 
 

@@ -108,15 +108,20 @@ class Thread:
         """The customer who spoke first; "" when none speaks."""
         return next((post.author for post in self.posts if post.is_inbound), "")
 
-    def first_answers(self) -> dict[str, Post]:
-        """For each opening's id the earliest message of a company that answers that very message and is not older."""
-        openings = {post.id: post for post in self.openings}
+    def answers(self) -> dict[str, Post]:
+        """For each customer's message the earliest one of a company that answers that very message and is not older, by id."""
+        said = {post.id: post for post in self.posts if post.is_inbound}
         answers: dict[str, Post] = {}
         for post in self.posts:
-            opening = openings.get(post.answers)
-            if opening is not None and not post.is_inbound and post.at >= opening.at:
-                answers.setdefault(opening.id, post)
+            answered = said.get(post.answers)
+            if answered is not None and not post.is_inbound and post.at >= answered.at:
+                answers.setdefault(answered.id, post)
         return answers
+
+    def first_answers(self) -> dict[str, Post]:
+        """The same for the openings alone."""
+        openings = {post.id for post in self.openings}
+        return {number: answer for number, answer in self.answers().items() if number in openings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,17 +281,30 @@ def first_responses(threads: Iterable[Thread]) -> list[FirstResponse]:
     opening belongs to the thread's company, else to the first company of the file that it names with "@".
     """
     threads = list(threads)
+    companies = addressed(threads)
+    return [
+        FirstResponse(companies[opening.id], opening, answers.get(opening.id))
+        for thread in threads
+        for answers in (thread.first_answers(),)
+        for opening in thread.openings
+    ]
+
+
+def addressed(threads: Iterable[Thread]) -> dict[str, str]:
+    """Say for every message of a customer which company it was for, by its id: told as in `first_responses`."""
+    threads = list(threads)
     companies = {post.author.lower(): post.author for thread in threads for post in thread.posts if not post.is_inbound}
-    found = []
+    found = {}
     for thread in threads:
-        company, answers = thread.company, thread.first_answers()
-        for opening in thread.openings:
-            answer = answers.get(opening.id)
-            if answer is not None:
-                found.append(FirstResponse(answer.author, opening, answer))
+        company, answers = thread.company, thread.answers()
+        for post in thread.posts:
+            if not post.is_inbound:
                 continue
-            named = (companies.get(name.lower(), "") for name in _MENTION.findall(opening.text))
-            found.append(FirstResponse(company or next(filter(None, named), NO_COMPANY), opening, None))
+            if post.id in answers:
+                found[post.id] = answers[post.id].author
+                continue
+            named = (companies.get(name.lower(), "") for name in _MENTION.findall(post.text))
+            found[post.id] = company or next(filter(None, named), NO_COMPANY)
     return found
 
 

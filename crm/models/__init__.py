@@ -11,6 +11,7 @@ from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAs
 from crm.models.mailboxes import Mailbox
 from crm.models.outgoing import OutgoingMessage
 from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
+from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
@@ -57,9 +58,13 @@ __all__ = [
     "Outreach",
     "Owed",
     "OwnerChange",
+    "PostJudgement",
     "Promise",
+    "PublicPost",
     "Pull",
     "RawItem",
+    "Reach",
+    "ReachLook",
     "ReplyToken",
     "RequiredSkill",
     "ServiceCalendar",

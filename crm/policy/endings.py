@@ -32,6 +32,7 @@ class HowClosed(TextChoices):
     CLOSED = "closed", _("closed")
     DISMISSED = "dismissed", _("dismissed")
     WENT_QUIET = "went_quiet", _("the customer went quiet")
+    NO_ANSWER = "no_answer", _("judged to need no answer")
 
 
 class Verdict(TextChoices):

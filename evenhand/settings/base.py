@@ -360,6 +360,8 @@ EVENHAND_RING_PATIENCE = timedelta(seconds=_setting("EVENHAND_RING_PATIENCE_SECO
 EVENHAND_HOLD_LIMIT = timedelta(seconds=_setting("EVENHAND_HOLD_LIMIT_SECONDS", int, 300))
 EVENHAND_TALK_NOTED_WITHIN = timedelta(seconds=_setting("EVENHAND_TALK_NOTED_WITHIN_SECONDS", int, 300))
 EVENHAND_ZONE = env.str("EVENHAND_ZONE", default="Europe/Berlin")
+# Whether what platforms tell about an account (followers, badge, picture) is kept, apart and for 30 days; dropped otherwise.
+EVENHAND_KEEP_REACH = _setting("EVENHAND_KEEP_REACH", _yes_or_no, False)
 
 # --- hardening ------------------------------------------------------------------------------------------------------
 X_FRAME_OPTIONS = "DENY"

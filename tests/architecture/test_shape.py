@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from celery import current_app
@@ -125,7 +126,9 @@ def test_no_customer_field_holds_reach_or_worth_R075_R172():
 
 @pytest.mark.django_db
 def test_reach_is_dropped_where_a_message_comes_in_and_has_no_place_behind_it_R075():
-    reach = re.compile(r"follower|(?<!b)reach|score|influence|klout|views|audience|badge|likes|retweet", re.IGNORECASE)
+    reach = re.compile(
+        r"follower|(?<!b)reach|score|influence|klout|views|audience|badge|likes|retweet|avatar", re.IGNORECASE
+    )
     columns = [
         f"{model.__name__}.{field.name}"
         for app in ("crm", "recovery", "loyalty")
@@ -133,8 +136,38 @@ def test_reach_is_dropped_where_a_message_comes_in_and_has_no_place_behind_it_R0
         for field in model._meta.concrete_fields
         if reach.search(field.name)
     ]
-    assert not columns
+    # The one table that a house may turn on, and that nothing but its own action reads.
+    assert columns == ["Reach.followers", "Reach.has_badge", "Reach.avatar_url", "Reach.avatar"]
+    assert not settings.EVENHAND_KEEP_REACH
     assert not [field.name for field in dataclasses.fields(Message) if reach.search(field.name)]
+
+
+READ_REACH = {"crm/actions/reach.py", "crm/models/posts.py", "crm/models/__init__.py"}
+SPEAK_OF_REACH = READ_REACH | {"crm/channels/profiles.py", "crm/admin/reach.py", "templates/admin/desk/reach.html"}
+
+
+def _names_reach(file: Path) -> bool:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        called = getattr(node, "name", None) or getattr(node, "id", None) or getattr(node, "attr", None)
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        if called == "Reach" or re.search(r"\bcrm_reach\b", text) or text in ("Reach", "crm.Reach", "crm.reach"):
+            return True
+    return False
+
+
+def test_nothing_but_its_own_action_can_read_reach_R152_N3_P05():
+    """No list, search, API, report or policy: whoever reads the table has to name it, and nobody else does."""
+    words = re.compile(r"\.followers\b|\bhas_badge\b|\.avatar\b|\bavatar_url\b")
+    found = {name_of(file): file.read_text(encoding="utf-8") for file in product_files()}
+    found |= {name: (ROOT / name).read_text(encoding="utf-8") for name in kept_files() if name.startswith("templates/")}
+    assert {name_of(file) for file in product_files() if _names_reach(file)} == READ_REACH
+    assert {name for name, text in found.items() if words.search(text)} <= SPEAK_OF_REACH
+    assert not words.search((ROOT / "docs/openapi.yaml").read_text(encoding="utf-8"))
+    assert not [
+        relation.get_accessor_name()
+        for relation in apps.get_model("crm.ContactPoint")._meta.related_objects
+        if relation.related_model.__name__ == "Reach" and not relation.hidden
+    ]
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -364,10 +397,10 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AccountKnown", "AccountTaken", "AlreadySettled", "EvidenceMissing", "FileInfected", "LeaseLost", "MailboxKnown",
-    "NoSuchRegion", "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable",
-    "NotSetAside", "SameMatter", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount", "UnusableMailbox",
-    "UnusableSignature", "WordsMissing",
+    "AccountKnown", "AccountTaken", "AlreadyJudged", "AlreadySettled", "EvidenceMissing", "FileInfected", "Hidden",
+    "LeaseLost", "MailboxKnown", "NoSuchRegion", "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart",
+    "NotMissed", "NotReleasable", "NotSetAside", "SameMatter", "StartsTooSoon", "TooEarly", "UnknownLink",
+    "UnusableAccount", "UnusableMailbox", "UnusableSignature", "WordsMissing", "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
@@ -384,7 +417,7 @@ NOT_AT_THE_API = {
         ("EVENHAND_MAIL_PROVIDER_SETTINGS", "{"), ("EVENHAND_MAIL_PROVIDER_SETTINGS", "[]"),
         ("EVENHAND_MAIL_PROVIDER_SETTINGS", '{"DEBUG_API_REQUESTS": true}'), ("EVENHAND_MAIL_WEBHOOK_SECRET", "short:secret"),
         ("EVENHAND_MAIL_WEBHOOK_SECRET", "a" * 40), ("EVENHAND_TRUSTED_PROXIES", "many"),
-        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"),
+        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_KEEP_REACH", "perhaps"),
     ],
 )  # fmt: skip
 def test_a_settings_mistake_stops_start_up_with_a_sentence_that_names_it_S16(variable, value, tmp_path):

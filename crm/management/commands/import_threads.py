@@ -67,8 +67,9 @@ class Command(BaseCommand):
             ]
             writing = progress.add_task("Writing, threads", total=len(with_customer))
             brought = importing.Brought()
+            companies = threads.addressed(every)
             for batch in importing.batches(with_customer):
-                brought += importing.bring_in(batch, at=at)
+                brought += importing.bring_in(batch, at=at, companies=companies)
                 progress.advance(writing, len(batch))
             kept = importing.keep_rejected(rejected, file_name=path.name, at=at)
         waits = threads.waits(every)

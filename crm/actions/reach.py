@@ -1,0 +1,121 @@
+"""Reach: what a platform tells about an account. Kept apart where the house wants it at all, seen only by a logged look (N3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from crm import history
+from crm.actions import endings
+from crm.channels import profiles
+from crm.channels.profiles import Profile
+from crm.models import ContactPoint, Conversation, OwnerChange, Pull, Reach, ReachLook, User
+from crm.models.people import ContactKind
+from crm.policy import REACH_KEPT_FOR, OwnerChangeReason, RevealReason
+
+_TOOK = (OwnerChangeReason.TAKEN, OwnerChangeReason.HANDED_OVER)
+
+
+class Hidden(Exception):
+    """Reach stays hidden until an owner has taken the matter."""
+
+    code = "hidden_until_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of one account of a customer. followers and has_badge are None, the rest empty, where nothing was told."""
+
+    account: str
+    followers: int | None
+    has_badge: bool | None
+    avatar_url: str
+    avatar: bytes
+    told_at: datetime
+
+
+@transaction.atomic
+def keep(contact_point_id: int, told: Profile, *, at: datetime) -> bool:
+    """Keep what a platform told about an account for 30 days, in place of what it told before; nothing is ever fetched.
+
+    Dropped, as everywhere by default, unless the house turned keeping on (EVENHAND_KEEP_REACH, R152). Returns whether it was
+    kept. Raises ContactPoint.DoesNotExist.
+    """
+    if not settings.EVENHAND_KEEP_REACH:
+        return False
+    point = ContactPoint.objects.get(pk=contact_point_id)
+    told = profiles.cleaned(told)
+    Reach.objects.update_or_create(
+        contact_point=point,
+        defaults={
+            "followers": told.followers,
+            "has_badge": told.has_badge,
+            "avatar_url": told.avatar_url,
+            "avatar": told.avatar or None,
+            "told_at": at,
+        },
+    )
+    return True
+
+
+@transaction.atomic
+def reveal(conversation_id: int, *, reason: RevealReason, words: str, by: User, at: datetime) -> list[Seen]:
+    """Show the reach of a customer in a matter that its owner has taken, for a reason. Every look is written down.
+
+    Returns what is kept of the customer's accounts, which may be nothing.
+    Raises Conversation.DoesNotExist, Hidden, endings.ReasonMissing; then nothing was seen and nothing has changed.
+    """
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
+    )
+    if not words.strip():
+        raise endings.ReasonMissing(_("Please say in a few words what you need it for."))
+    if not is_taken(conversation):
+        raise Hidden(_("This stays hidden until the owner has taken the matter from the queue."))
+    ReachLook.objects.create(conversation=conversation, by=by, reason=reason, words=words.strip()[:300], at=at)
+    history.record(
+        conversation.customer,
+        "reach.seen",
+        ref=f"conversation:{conversation.public_id}",
+        by=by,
+        at=at,
+        detail={"reason": reason.value},
+    )
+    theirs = ContactPoint.objects.filter(customer=conversation.customer, kind=ContactKind.HANDLE, unlinked_at=None)
+    kept = Reach.objects.filter(contact_point__in=theirs, told_at__gt=at - REACH_KEPT_FOR)
+    return [
+        Seen(
+            account=row.contact_point.address,
+            followers=row.followers,
+            has_badge=row.has_badge,
+            avatar_url=row.avatar_url,
+            avatar=bytes(row.avatar or b""),
+            told_at=row.told_at,
+        )
+        for row in kept.select_related("contact_point").order_by("pk")
+    ]
+
+
+def is_taken(conversation: Conversation) -> bool:
+    """Whether the owner of a matter has taken it: from the queue, or from the colleague who handed it over."""
+    if conversation.owner_id is None:
+        return False
+    took = Q(after=conversation.owner_id, why__in=_TOOK)
+    return (
+        Pull.objects.filter(conversation=conversation, by=conversation.owner_id).exists()
+        or OwnerChange.objects.filter(took, conversation=conversation).exists()
+    )
+
+
+@transaction.atomic
+def forget(at: datetime) -> int:
+    """Remove what was last told more than 30 days ago, and everything once keeping is turned off. Returns how many rows."""
+    old = (
+        Reach.objects.filter(told_at__lte=at - REACH_KEPT_FOR) if settings.EVENHAND_KEEP_REACH else Reach.objects.all()
+    )
+    return old.delete()[0]
