@@ -27,6 +27,7 @@ from crm.models import (
     Attachment,
     Conversation,
     DutyRun,
+    Feed,
     Mailbox,
     OutgoingMessage,
     Promise,
@@ -381,6 +382,7 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
     for name, moment in zip(("ingest", "send", "gestures"), heads[:1][0], strict=True):
         oldest[name].append(moment)
     oldest["mailboxes"].append(Mailbox.objects.waiting_since())
+    oldest["feeds"].append(Feed.objects.waiting_since())
     oldest["promises"].append(Promise.objects.overdue(at).aggregate(due=Min("due_at"))["due"])
     found = []
     for name, moments in oldest.items():

@@ -4,6 +4,7 @@ from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
+from crm.models.doors import Feed, FormCount, PublicPost, WebForm
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
@@ -41,6 +42,8 @@ __all__ = [
     "Dismissal",
     "Doubt",
     "DutyRun",
+    "Feed",
+    "FormCount",
     "HandOff",
     "Helper",
     "HistoryEntry",
@@ -54,6 +57,7 @@ __all__ = [
     "Owed",
     "OwnerChange",
     "Promise",
+    "PublicPost",
     "Pull",
     "RawItem",
     "ReplyToken",
@@ -63,5 +67,6 @@ __all__ = [
     "Shift",
     "Source",
     "User",
+    "WebForm",
     "WorkItem",
 ]
