@@ -136,9 +136,9 @@ def _sent(
     at, source, given = timezone.now(), form_actions.source_of(found), form.cleaned_data
     if form_actions.count(source, network=_network(request), at=at):
         is_right = key and web_form.is_right(given["answer"], web_form.question(key, secret=settings.SECRET_KEY))
-        if not is_right:
+        if not is_right and not form_actions.is_received(source, key=key):
             note = _("Many messages come from where you are. Please answer the short question below, and press Send.")
-            return _page(request, found, form, note=note, status=429, asks=True)
+            return _page(request, found, form, note=note, status=429, asks=True, keeps_key=True)
     sent = web_form.Sent(
         source=source,
         key=key,
@@ -246,7 +246,7 @@ def thanks(request: HttpRequest, public_id: uuid.UUID | None = None) -> HttpResp
         by = None
     again = reverse("contact") if found is None else reverse("form", args=[found.public_id])
     context = {
-        "promised_by": letters.moment(by, zone="") if by is not None else "",
+        "answer_by": letters.moment(by, zone="") if by is not None else "",
         "again": _in_same_look(request.GET, again, by={}),
         "is_framed": request.GET.get("frame") == "1",
     }

@@ -176,6 +176,11 @@ def receive(sent: Sent, *, at: datetime) -> Received:
     return received
 
 
+def is_received(source: str, *, key: str) -> bool:
+    """Whether the message of this page is with us already: its answer was lost on the way, and Send was pressed again."""
+    return bool(key) and Interaction.objects.filter(source=source, external_id=key).exists()
+
+
 def promised_by(at: datetime) -> datetime | None:
     """By when whoever writes now hears from us, as everybody may know it; None where that depends on who writes.
 

@@ -265,6 +265,9 @@ def test_nobody_is_asked_anything_until_many_come_from_one_network():
     right = form | {"key": key, "answer": answer_to(asked.content)}
     assert Client().post("/contact/", right).status_code == 302
     assert Interaction.objects.count() == 6
+    # Its answer was lost on the way: the same press again is the same message, and nobody is asked again.
+    assert Client().post("/contact/", right | {"answer": ""}).status_code == 302
+    assert Interaction.objects.count() == 6
     # One right answer is good for one message.
     assert Client().post("/contact/", right | {"text": "Number 7."}).status_code == 409
     # Another network, and another form, are not asked.
