@@ -21,6 +21,11 @@ class Rejected:
     content: bytes
     line: int
 
+    @property
+    def text(self) -> str:
+        """The row as people read it."""
+        return self.content.decode("utf-8", "replace").rstrip("\r\n")
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -77,6 +82,5 @@ def errors_file(rejected: Iterable[Rejected]) -> bytes:
     writer = csv.writer(text)
     writer.writerow(["line", "code", "reason", "row"])
     for one in rejected:
-        row = one.content.decode("utf-8", "replace").rstrip("\r\n")
-        writer.writerow([one.line, one.code, one.reason, f"'{row}" if row.startswith(_FORMULA) else row])
+        writer.writerow([one.line, one.code, one.reason, f"'{one.text}" if one.text.startswith(_FORMULA) else one.text])
     return b"\xef\xbb\xbf" + text.getvalue().encode()

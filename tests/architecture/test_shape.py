@@ -364,9 +364,10 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AlreadySettled", "EvidenceMissing", "FileInfected", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NoWayOut",
-    "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside", "StartsTooSoon",
-    "UnknownLink", "UnusableMailbox", "UnusableSignature", "WordsMissing",
+    "AlreadyHeard", "AlreadySettled", "EvidenceMissing", "FeedKnown", "FileInfected", "LeaseLost", "MailboxKnown",
+    "NoSuchRegion", "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable",
+    "NotSetAside", "StartsTooSoon", "UnknownLink", "UnusableFeed", "UnusableForm", "UnusableMailbox",
+    "UnusableSignature", "WordsMissing", "WrongRating",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
