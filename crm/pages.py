@@ -148,7 +148,7 @@ def _sent(
         subject=given["subject"],
         text=given["text"].replace("\r\n", "\n"),
         language=get_language() or "",
-        files=_files(files) if found is None or found.takes_files else (),
+        files=_files(files),  # also where the form shows no field for them: nothing that was sent is lost
     )
     if given["website"]:
         form_actions.set_aside(sent, at=at)

@@ -39,7 +39,7 @@ class WebFormForm(forms.Form):
             "or send to it without its visitor seeing our page first."
         ),
     )
-    takes_files = forms.BooleanField(label=gettext_lazy("It takes photos and papers"), required=False)
+    takes_files = forms.BooleanField(label=gettext_lazy("It asks for photos and papers"), required=False)
 
     def as_draft(self) -> actions.Draft:
         """Translate what was typed into what the action takes."""

@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                 ('public_id', models.UUIDField(default=crm.models.ids.uuid7, editable=False, unique=True)),
                 ('name', models.CharField(max_length=120, verbose_name='name')),
                 ('origins', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=300), default=list, size=None, verbose_name='sites it may stand on')),
-                ('takes_files', models.BooleanField(default=True, verbose_name='takes files')),
+                ('takes_files', models.BooleanField(default=True, verbose_name='asks for files')),
                 ('is_active', models.BooleanField(default=True, verbose_name='switched on')),
                 ('created_at', models.DateTimeField(verbose_name='since')),
             ],

@@ -22,7 +22,7 @@ class WebForm(models.Model):
     public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
     name = models.CharField(_("name"), max_length=120)  # for colleagues; visitors never read it
     origins = ArrayField(models.CharField(max_length=300), default=list, verbose_name=_("sites it may stand on"))
-    takes_files = models.BooleanField(_("takes files"), default=True)
+    takes_files = models.BooleanField(_("asks for files"), default=True)
     is_active = models.BooleanField(_("switched on"), default=True)
     created_at = models.DateTimeField(_("since"))
 

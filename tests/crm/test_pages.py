@@ -404,3 +404,22 @@ def test_what_is_no_site_cannot_be_named(origin):
     with pytest.raises(forms.UnusableForm):
         made(origin)
     assert not WebForm.objects.exists()
+
+
+def test_whoever_looks_through_what_was_set_aside_reads_it_and_takes_it_in_X52():
+    colleague()
+    Client().post("/contact/", filled(website="x", text="My lamp broke,\nreally.", name="Carla & <b>"))
+    lead = Client()
+    lead.force_login(colleague(Role.LEAD))
+    item = RawItem.objects.get()
+    listed = lead.get("/admin/set-aside/", {"show": "spam"}).content.decode()
+    assert "carla@home.example" in listed
+    assert "A field that people do not see was filled in." in listed
+    page = f"/admin/set-aside/{item.public_id}/"
+    shown = lead.get(page).content.decode()
+    assert "My lamp broke," in shown
+    assert "Carla &amp; &lt;b&gt;" in shown
+    assert lead.post(page, {"do": "customer"}).status_code == 302
+    assert Conversation.objects.get().channel == "web_form"
+    # And should the visitor press Send again, now as a person: it is the same message.
+    assert lead.post(page, {"do": "customer"}).status_code == 409
