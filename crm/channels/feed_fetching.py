@@ -122,9 +122,7 @@ def _asked(url: str, headers: dict[str, str], *, ends: float, private_hosts: Col
     address = _resolved(host, port, private_hosts=private_hosts)
     within = min(CONNECTS_WITHIN, max(0.5, ends - time.monotonic()))
     connection = (
-        HTTPSConnection(
-            address, port, timeout=within, server_hostname=host, assert_hostname=host, cert_reqs="CERT_REQUIRED"
-        )
+        HTTPSConnection(address, port, timeout=within, server_hostname=host, cert_reqs="CERT_REQUIRED")
         if is_safe
         else HTTPConnection(address, port, timeout=within)
     )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,18 +96,53 @@ def test_a_name_that_stands_for_an_inner_address_beside_an_outer_one_is_refused_
 
 
 def test_a_name_that_changes_its_mind_gains_nothing_for_it_is_resolved_once_O01(site: Site, monkeypatch) -> None:
-    """The connection goes to the address that was looked at; the name is not asked for again."""
-    asked: list[str] = []
+    """The connection goes to the very address that was looked at; the name is not asked for again."""
+    real, asked = socket.getaddrinfo, []
 
-    def resolve(host: str, port: int, *_arguments: object, **_more: object) -> list[object]:
+    def resolve(host: str, port: int, *arguments: Any, **more: Any) -> Any:
+        if host != "moves.example":
+            return real(host, port, *arguments, **more)
         asked.append(host)
-        ip = "127.0.0.1" if len(asked) == 1 else "10.1.2.3"
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port))]
+        return real("127.0.0.1" if len(asked) == 1 else "10.1.2.3", port, *arguments, **more)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(feed_fetching.socket, "getaddrinfo", resolve)
-        feed_fetching._resolved("moves.example", site.port, private_hosts=["moves.example"])
-    assert asked == ["moves.example"]
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    answer = feed_fetching.fetch(f"http://moves.example:{site.port}/feed", private_hosts=["moves.example"])
+    assert (answer.content, asked) == (rss(), ["moves.example"])
+    assert site.asked[-1][1]["host"] == f"moves.example:{site.port}"
+
+
+@pytest.fixture
+def safe(tmp_path: Path) -> Iterator[tuple[Site, Path]]:
+    """A site over TLS as “localhost”, and its certificate, which nobody vouches for."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    more = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([*made, *more], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(tls=context) as found:
+        found.pages["/feed"] = Page(rss())
+        yield found, certificate
+
+
+def test_a_certificate_is_believed_for_the_name_that_was_asked_and_only_when_vouched_for(safe, monkeypatch) -> None:
+    site, certificate = safe
+    with pytest.raises(FeedTrouble) as refusal:
+        feed_fetching.fetch(f"https://localhost:{site.port}/feed", private_hosts=["localhost"])
+    assert (refusal.value.code, site.asked) == ("certificate", [])
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    answer = feed_fetching.fetch(f"https://localhost:{site.port}/feed", private_hosts=["localhost"])
+    assert answer.content == rss()
+
+    with pytest.raises(FeedTrouble) as refusal:  # the same server under another name
+        feed_fetching.fetch(f"https://127.0.0.1:{site.port}/feed", private_hosts=["127.0.0.1"])
+    assert refusal.value.code == "certificate"
+
+    site.pages["/down"] = Page(status=302, headers={"Location": f"http://localhost:{site.port}/feed"})
+    with pytest.raises(FeedTrouble) as refusal:
+        feed_fetching.fetch(f"https://localhost:{site.port}/down", private_hosts=["localhost"])
+    assert refusal.value.code == "redirect_unsafe"
 
 
 def test_an_inner_server_that_somebody_allowed_is_asked_O02(site: Site) -> None:
