@@ -308,6 +308,10 @@ def test_a_feed_that_falls_silent_is_told_once_as_every_source_is_R045(site):
     source = Source.objects.get(name=feeds.source_of(feed))
     assert (source.channel, source.last_good_at) == ("blog", NOON)
     assert source.expected_every == 6 * feed.asked_every
+    sources.expect(source.pk, every=timedelta(hours=1), by=colleague(Role.ADMINISTRATOR), at=NOON)
+    listen(feed)
+    source.refresh_from_db()
+    assert source.expected_every == timedelta(hours=1)  # what somebody said stays
 
     assert sources.watch_ingest_lag(NOON + timedelta(hours=2)) == 1
     feeds.switch(feed.pk, on=False, by=colleague(Role.LEAD), at=NOON)
