@@ -20,6 +20,7 @@ from crm.actions import (
     fetching,
     files,
     judgements,
+    listening,
     mails,
     order,
     outgoing,
@@ -53,6 +54,12 @@ def run_due(*, lane: str) -> None:
 def poll_mailboxes(*, lane: str) -> None:
     """Ask the mailboxes that are due, side by side, once; the next sweep asks those that are due by then."""
     fetching.poll_due(at=timezone.now())
+
+
+@shared_task
+def poll_feeds(*, lane: str) -> None:
+    """Ask the feeds that are due, side by side, once; the next sweep asks those that are due by then."""
+    listening.poll_due(at=timezone.now())
 
 
 @shared_task

@@ -28,6 +28,7 @@ from crm.models import (
     ChannelAccount,
     Conversation,
     DutyRun,
+    Feed,
     Mailbox,
     OutgoingMessage,
     Promise,
@@ -121,6 +122,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Public posts"), "public", "posts", "crm.view_publicpost", ()),
                 (_("Calls"), "phone_in_talk", "calls", "crm.view_call", ()),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),
+                (_("Note what was said"), "edit_note", "capture", "crm.log_call", ()),
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),
                 (_("Second looks"), "visibility", "reviews", "recovery.view_casereview", ("review",)),
                 (_("Customers"), "group", "crm_customer_changelist", "crm.view_customer", ("customer",)),
@@ -166,6 +168,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Sources"), "sensors", "sources", "crm.view_source", ()),
                 (_("Mailboxes"), "mark_email_unread", "mailboxes", "crm.view_mailbox", ()),
                 (_("Channels"), "hub", "channel_accounts", "crm.view_channelaccount", ("channels",)),
+                (_("Feeds"), "rss_feed", "feeds", "crm.view_feed", ()),
+                (_("Contact forms"), "contact_mail", "web_forms", "crm.view_webform", ()),
+                (_("Bring in calls"), "upload_file", "import_calls", "crm.import_calls", ()),
+                (_("Bring in reviews"), "reviews", "import_reviews", "crm.import_reviews", ()),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),
                 (_("Duties"), "schedule", "crm_dutyrun_changelist", "crm.view_dutyrun", ()),
                 (_("History"), "history", "crm_historyentry_changelist", "crm.view_historyentry", ()),
@@ -398,6 +404,7 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
         oldest[name].append(moment)
     oldest["accounts"].append(ChannelAccount.objects.waiting_since())
     oldest["mailboxes"].append(Mailbox.objects.waiting_since())
+    oldest["feeds"].append(Feed.objects.waiting_since())
     oldest["promises"].append(Promise.objects.overdue(at).aggregate(due=Min("due_at"))["due"])
     found = []
     for name, moments in oldest.items():

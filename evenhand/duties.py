@@ -51,6 +51,9 @@ SWEPT = timedelta(seconds=5)
 
 LANES: dict[str, Lane] = {
     "mailboxes": Lane("crm.tasks.poll_mailboxes", SWEPT, "ask mailboxes for new mail, each every 20 seconds"),
+    "feeds": Lane(
+        "crm.tasks.poll_feeds", SWEPT, "ask feeds of blogs, forums and searches, each as often as it may be late"
+    ),
     "ingest": Lane("crm.tasks.run_due", SWEPT, "read raw input that has been kept but not read yet"),
     "posts": Lane("crm.tasks.run_due", SWEPT, "take in what providers posted and what could not be taken in at once"),
     "accounts": Lane("crm.tasks.run_due", SWEPT, "ask providers for news that do not post it"),

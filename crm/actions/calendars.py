@@ -98,6 +98,11 @@ def in_force(region: str, at: datetime) -> Calendar:
     return ALWAYS
 
 
+def differ_by_region(at: datetime) -> bool:
+    """Whether some region has hours of its own now."""
+    return any(name and since <= at for name, versions in _known.versions().items() for since, _calendar in versions)
+
+
 # --- publishing -------------------------------------------------------------------------------------------------------
 
 

@@ -60,6 +60,7 @@ class Told:
 
     source, external_id: which call; event_id: the same one twice is one event. stated_at: when it is said to have
     happened, aware; None for now. caller: as reported, "" when withheld. colleague: who answered, where that is known.
+    time_from: how far the stated time is believed.
     """
 
     source: str
@@ -72,6 +73,7 @@ class Told:
     name: str = ""
     colleague: User | None = None
     ended_by: EndedBy = EndedBy.UNKNOWN
+    time_from: TimeFrom = TimeFrom.SIGNED
 
 
 @transaction.atomic
@@ -244,7 +246,7 @@ def _add(call: Call, told: Told, *, by: User | None, at: datetime, origin: str) 
 def _believed(call: Call, told: Told, *, at: datetime) -> datetime:
     if told.kind == CallEventKind.SILENT:  # our own word, about what we heard ourselves
         return told.stated_at or at
-    return trusted_spoke_at(TimeFrom.SIGNED, claimed=told.stated_at, received_at=at, last_good_at=call.trusted_from)
+    return trusted_spoke_at(told.time_from, claimed=told.stated_at, received_at=at, last_good_at=call.trusted_from)
 
 
 def _caller(reported: str) -> str:

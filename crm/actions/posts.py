@@ -18,10 +18,12 @@ def language_of(tag: str) -> str:
     return tag.replace("_", "-").partition("-")[0].lower()[:8]
 
 
-def rows(interaction: Interaction, *, is_first: bool, due_at: datetime | None) -> Sequence[PublicPost]:
+def rows(
+    interaction: Interaction, *, is_first: bool, due_at: datetime | None, imported: bool = False
+) -> Sequence[PublicPost]:
     """The row to be written with what a customer said, one where everybody can read it and none elsewhere.
 
-    due_at: by when an answer to it is promised. Its account of ours is the door it came through.
+    due_at: by when an answer to it is promised; imported: it is history and starts no clock. Its account of ours is the door it came through.
     """
     if interaction.channel not in PUBLIC:
         return ()
@@ -36,6 +38,7 @@ def rows(interaction: Interaction, *, is_first: bool, due_at: datetime | None) -
             spoke_at=interaction.spoke_at,
             due_at=due_at,
             is_first=is_first,
+            imported=imported,
         ),
     )
 

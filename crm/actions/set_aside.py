@@ -9,8 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import mails
+from crm.actions import forms, mails
 from crm.actions.intake import Received
+from crm.channels import web_form
 from crm.models import RawItem, SetAside, User
 from crm.models.talk import NO_PERSON
 from crm.policy import SAMPLED_A_NIGHT, LookedAs, WorkState
@@ -40,7 +41,9 @@ def look(raw_id: int, *, verdict: LookedAs, by: User, at: datetime) -> Received 
     received = None
     row.verdict, row.looked_at, row.looked_by = verdict, at, by
     if verdict == LookedAs.WRONG:
-        received = mails.take_in_anyway(item, mails.read_item(item), at=at)
+        by_a_form = item.source.startswith(web_form.SOURCE)
+        take_in = forms.take_in_anyway if by_a_form else mails.take_in_anyway
+        received = take_in(item, mails.read_item(item), at=at)
         row.interaction = received.interaction
         item.state = WorkState.DONE
         item.save(update_fields=["state"])

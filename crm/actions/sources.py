@@ -61,9 +61,19 @@ def watch_ingest_lag(at: datetime) -> int:
     return sum(source.late_since is not None for source in sources)
 
 
-def polled(name: str, *, channel: str, at: datetime) -> None:
-    """Note that a source was asked and answered well, whether or not it had anything new."""
-    Source.objects.update_or_create(name=name, channel=channel, defaults={"last_good_at": at})
+def polled(name: str, *, channel: str, at: datetime, expected_every: timedelta | None = None) -> None:
+    """Note that a source was asked and answered well, whether or not it had anything new.
+
+    expected_every: how often at least that must happen, where nobody has said so yet.
+    """
+    source, _new = Source.objects.update_or_create(name=name, channel=channel, defaults={"last_good_at": at})
+    if expected_every is not None and source.expected_every is None:
+        Source.objects.filter(pk=source.pk, expected_every=None).update(expected_every=expected_every)
+
+
+def quiet(name: str, *, channel: str) -> None:
+    """Note that nothing is expected of a source any more."""
+    Source.objects.filter(name=name, channel=channel).update(expected_every=None)
 
 
 @transaction.atomic

@@ -18,6 +18,7 @@ _READS = (
     "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
     "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull", "crm.view_call", "crm.view_doubt",
+    "crm.view_publicpost",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _GUARDS = (
@@ -36,6 +37,7 @@ _SECOND_PERSON = (
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
     "crm.view_source", "crm.view_mailbox", "crm.view_channelaccount", "crm.view_setaside", "crm.view_deliveryevent",
+    "crm.view_feed", "crm.view_webform",
 )  # fmt: skip
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = ("recovery.view_queueday",)
@@ -47,7 +49,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.LEAD: (
         *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
         "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox", "crm.manage_channelaccount",
-        "crm.reveal_reach",
+        "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
@@ -57,7 +59,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
         "auth.view_group", "crm.change_source", "crm.manage_mailbox",
-        "crm.manage_channelaccount",
+        "crm.manage_channelaccount", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
     ),
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
@@ -14,6 +14,10 @@ from crm.models import Call as LiveCall
 from crm.models import ContactPoint, Conversation
 from crm.models.people import ContactKind
 from crm.policy import TimeFrom, trusted_spoke_at
+from crm.policy.listening import SAID_AT_MOST_AGO
+
+NOTED_WITHIN = timedelta(hours=12)
+"""What waiting and talking can have taken when nobody says when a call began."""
 
 
 class NotYet(ValueError):
@@ -34,7 +38,8 @@ class Call:
 
     said: what the customer told us, in their words. agreed: what we confirm in writing ("" when nothing was agreed).
     spoke_at: the first ring, aware; None for now. spoke_at_known_from: how the time is known, needed with spoke_at.
-    hold_seconds, call_seconds: time on hold, length of the talk. key: the same key twice is one call.
+    wait_seconds: from the first ring, or from their turn in a queue, until somebody talked to them. hold_seconds,
+    call_seconds: time on hold, length of the talk; a hold is a part of the talk. key: the same key twice is one call.
     live: public id of the call as it happened; then first ring, waiting, holds and length are taken from there.
     conversation: public id of the matter it goes on with, which keeps its owner and clocks. said_all: whether everything
     was said; None leaves it to how the talk ended, which is unfinished when we or the line ended it.
@@ -50,6 +55,7 @@ class Call:
     subject: str = ""
     spoke_at: datetime | None = None
     spoke_at_known_from: str = ""
+    wait_seconds: int = 0
     hold_seconds: int = 0
     call_seconds: int = 0
     live: uuid.UUID | None = None
@@ -63,6 +69,16 @@ def check(call: Call, *, at: datetime) -> None:
         raise NotYet(_("The call cannot have begun in the future."))
     if call.spoke_at is not None and not call.spoke_at_known_from.strip():
         raise NotYet(_("Please say how you know when the call began, for example “phone display”."))
+    if call.call_seconds and call.hold_seconds > call.call_seconds:
+        raise NotYet(_("The time on hold cannot be longer than the talk."))
+    if call.spoke_at is not None and call.spoke_at < at - SAID_AT_MOST_AGO:
+        raise NotYet(_("That is more than 90 days ago. Old calls are brought in as a file, and only counted."))
+    if (
+        call.spoke_at is None
+        and call.live is None
+        and call.wait_seconds + call.call_seconds > NOTED_WITHIN.total_seconds()
+    ):
+        raise NotYet(_("A call that long began a while ago; please note when, and how you know."))
     if not call.said.strip():
         raise intake.NothingSaid(_("Please note what the customer said."))
     if call.email.strip():
@@ -80,6 +96,11 @@ def matter_of(call: Call, live: LiveCall | None) -> Conversation | None:
         return None
     opened = Conversation.objects.get(interactions=live.interaction_id)
     return opened if _speaker_in(opened, call, live) is not None else None
+
+
+def began_at(call: Call, *, at: datetime) -> datetime:
+    """When a talk began: as it was stated, else as long ago as waiting and talking took (R084: both count)."""
+    return call.spoke_at or at - timedelta(seconds=call.wait_seconds + call.call_seconds)
 
 
 def _addresses(call: Call, live: LiveCall | None) -> list[tuple[SenderKind, str]]:
@@ -115,7 +136,8 @@ def heard(call: Call, live: LiveCall | None, matter: Conversation | None, *, at:
         subject=call.subject,
         text=call.said,
         full_text=call.said,
-        spoke_at=trusted_spoke_at(TimeFrom.COLLEAGUE, claimed=call.spoke_at, received_at=at, last_good_at=None),
+        spoke_at=trusted_spoke_at(TimeFrom.COLLEAGUE, claimed=began_at(call, at=at), received_at=at, last_good_at=None),
+        wait_seconds=call.wait_seconds,
         hold_seconds=call.hold_seconds,
         call_seconds=call.call_seconds,
     )

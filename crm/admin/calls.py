@@ -87,6 +87,9 @@ class CallForm(forms.Form):
         required=False,
     )
     said_all = forms.BooleanField(label=gettext_lazy("Everything was said before the talk ended"), required=False)
+    wait_minutes = forms.IntegerField(
+        label=gettext_lazy("Waited before somebody answered, minutes"), min_value=0, max_value=1440, required=False
+    )
     call_minutes = forms.IntegerField(
         label=gettext_lazy("Length of the talk, minutes"), min_value=0, max_value=1440, required=False
     )
@@ -106,6 +109,7 @@ class CallForm(forms.Form):
         given = dict(self.cleaned_data)
         given["channel"] = Channel(given["channel"] or Channel.PHONE)
         given["said_all"] = given["said_all"] if given["live"] else None
+        given["wait_seconds"] = 60 * (given.pop("wait_minutes") or 0)
         given["call_seconds"] = 60 * (given.pop("call_minutes") or 0)
         given["hold_seconds"] = 60 * (given.pop("hold_minutes") or 0)
         return talks.Call(**given)

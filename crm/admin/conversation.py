@@ -16,7 +16,16 @@ from django.utils.translation import gettext as _
 
 from crm.actions import answers, desk, undo
 from crm.admin import composer, files, pages, panels, promises, queue, words
-from crm.models import Attachment, ContactPoint, Conversation, Interaction, OutgoingMessage, PublicPost, User
+from crm.models import (
+    Attachment,
+    ContactPoint,
+    Conversation,
+    Interaction,
+    OutgoingMessage,
+    Publication,
+    PublicPost,
+    User,
+)
 from crm.models.talk import AttachmentState
 from crm.policy import ConversationState, Direction, MissReason, OutOfOrder
 
@@ -45,6 +54,7 @@ class Said:
     can_be_taken_back: bool
     files: list[File]
     talk: str
+    post: Publication | None  # where it stands, when everybody can read it
     frame: str  # how high what was sent is shown in its own layout: "low" or "high"; "" when there is no such thing
 
 
@@ -172,7 +182,7 @@ def _thread(
     if key is not None:
         said = said.filter(pages.beyond(("spoke_at", "id"), key, descending=True))
     rows = list(
-        said.select_related("author", "contact_point", "outgoing")
+        said.select_related("author", "contact_point", "outgoing", "publication")
         .prefetch_related("attachments")
         .annotate(
             said=answers.said_in(conversation),
@@ -218,6 +228,7 @@ def _said(interaction: Interaction, conversation: Conversation, *, by: User, ope
         files=[_file(found, opens_apart=opens_apart) for found in interaction.attachments.all()],
         frame=_frame(interaction),
         talk=_talk(interaction),
+        post=getattr(interaction, "publication", None),
     )
 
 

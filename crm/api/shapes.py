@@ -147,9 +147,15 @@ class CallIn(StrictIn):
         max_length=WORDS_AT_MOST, required=False, default="", allow_blank=True, help_text="What we confirm in writing."
     )
     spoke_at = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="The first ring; now when absent."
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The first ring; when absent, as long ago as it took.",
     )
     spoke_at_known_from = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+    wait_seconds = serializers.IntegerField(
+        min_value=0, max_value=86_400, default=0, help_text="From the first ring until somebody talked to them."
+    )
     hold_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)
     call_seconds = serializers.IntegerField(min_value=0, max_value=86_400, default=0)
     live = serializers.UUIDField(

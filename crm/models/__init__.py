@@ -5,6 +5,7 @@ from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
+from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
@@ -45,6 +46,8 @@ __all__ = [
     "Dismissal",
     "Doubt",
     "DutyRun",
+    "Feed",
+    "FormCount",
     "HandOff",
     "Helper",
     "HistoryEntry",
@@ -61,6 +64,7 @@ __all__ = [
     "PostJudgement",
     "Promise",
     "PublicPost",
+    "Publication",
     "Pull",
     "RawItem",
     "Reach",
@@ -72,5 +76,6 @@ __all__ = [
     "Shift",
     "Source",
     "User",
+    "WebForm",
     "WorkItem",
 ]

@@ -114,6 +114,7 @@ class Call(models.Model):
         ]  # fmt: skip
         permissions = [
             ("report_calls", "Can report what phones and counters do"),
+            ("import_calls", "Can bring in calls from a phone system's file"),
             ("view_how_talks_end", "Can see how often talks are ended by us"),
         ]
 

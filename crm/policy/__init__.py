@@ -49,6 +49,7 @@ from crm.policy.endings import (
     sample,
     still_wanted,
 )
+from crm.policy.forms import COUNTED_FOR, QUESTION_LASTS, asks_a_question
 from crm.policy.handoffs import (
     OWNERS_WITHIN_A_WEEK,
     HandOffReason,
@@ -66,6 +67,7 @@ from crm.policy.lag import (
     why_late,
 )
 from crm.policy.later import PLANNED_AT_MOST, NoSuchTime, may_leave_at, moment_in, zone_of
+from crm.policy.listening import HeardAs, asked_again_after, heard_as, listens_every, why_not_said_then
 from crm.policy.mail import (
     ACKNOWLEDGED_PER_DAY,
     ALARMED_FROM,
@@ -156,6 +158,7 @@ __all__ = [
     "CONFIRMATION_WITHIN",
     "CONVERSATION_NEXT",
     "COUNTED_AT_MOST",
+    "COUNTED_FOR",
     "CUT_CALLED_BACK_WITHIN",
     "FIRST_RESPONSE_WITHIN",
     "IDLE_AFTER",
@@ -170,6 +173,7 @@ __all__ = [
     "OWNERS_WITHIN_A_WEEK",
     "PLANNED_AT_MOST",
     "PUBLIC_WRITING",
+    "QUESTION_LASTS",
     "REACH_KEPT_FOR",
     "REOPENED_WITHIN",
     "REPLY_TOKEN_LASTS",
@@ -204,6 +208,7 @@ __all__ = [
     "HandOffReason",
     "HandOffState",
     "Happened",
+    "HeardAs",
     "HowClosed",
     "Lag",
     "LineOfWork",
@@ -242,6 +247,8 @@ __all__ = [
     "after_failure",
     "after_unknown_outcome",
     "appended",
+    "asked_again_after",
+    "asks_a_question",
     "counted",
     "course_of",
     "critical_share_is_high",
@@ -253,12 +260,14 @@ __all__ = [
     "goes_in_a_circle",
     "has_fallen_silent",
     "has_one_click",
+    "heard_as",
     "is_away",
     "is_locked",
     "is_on_shift",
     "is_present",
     "is_small_team",
     "is_the_same_matter",
+    "listens_every",
     "may_acknowledge",
     "may_be_closing_word",
     "may_close",
@@ -284,5 +293,6 @@ __all__ = [
     "trusted_spoke_at",
     "unfinished",
     "why_late",
+    "why_not_said_then",
     "zone_of",
 ]

@@ -38,6 +38,7 @@ class TimeFrom(Enum):
     OUR_SERVER = "our server"  # app, web form, a mail file without a border stamp: what the sender says is a claim
     BORDER_STAMP = "border stamp"  # our own mail server wrote it
     COLLEAGUE = "colleague"  # stated with a reason
+    CALL_RECORD = "call record"  # a phone system's own file, brought by somebody who may
     SIGNED = "signed"  # a phone system or webhook that proved who it is
     POLLED = "polled"  # published by a platform that we ask
 
@@ -53,7 +54,7 @@ def trusted_spoke_at(
     """
     if claimed is None or time_from is TimeFrom.OUR_SERVER:
         return received_at
-    if time_from in (TimeFrom.BORDER_STAMP, TimeFrom.COLLEAGUE):
+    if time_from in (TimeFrom.BORDER_STAMP, TimeFrom.COLLEAGUE, TimeFrom.CALL_RECORD):
         return min(claimed, received_at)
     earliest = received_at if last_good_at is None else min(last_good_at, received_at)
     return min(max(claimed, earliest), received_at)

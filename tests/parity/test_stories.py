@@ -28,7 +28,7 @@ from recovery.policy import Facts, Outcome, canonical, entitlement_for
 from tests.conftest import NOON
 from tests.crm.stories import colleague, message, raw_mail
 from tests.parity import versions
-from tests.parity.doors import by_app, by_form, by_mail, by_phone, newest
+from tests.parity.doors import by_app, by_form, by_letter, by_link, by_mail, by_phone, newest
 from tests.parity.loud import BOASTS, EMOJI, SIGNATURES, Loud, after, before, ending, shouted
 from tests.parity.told import GUITAR, STORIES, Story
 
@@ -67,6 +67,8 @@ REAL: dict[Channel, Telling] = {
     Channel.PHONE: by_phone,
     Channel.STORE: written_down(Channel.STORE),
     Channel.FIELD: written_down(Channel.FIELD),
+    Channel.LETTER: by_letter,
+    Channel.SOCIAL_PUBLIC: by_link,
 }
 EVERY: dict[Channel, Telling] = {channel: REAL.get(channel) or taken_in(channel) for channel in Channel}
 LOUDEST: tuple[Loud, ...] = (

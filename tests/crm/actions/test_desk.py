@@ -180,6 +180,28 @@ def test_a_call_counts_from_the_first_ring_R084():
     assert received.conversation.spoke_at == NOON - timedelta(minutes=20)
 
 
+def test_without_a_stated_time_a_call_began_as_long_ago_as_waiting_and_talking_took_R014_R084():
+    received = desk.log_call(call(wait_seconds=300, call_seconds=600, hold_seconds=120), by=colleague(), at=NOON)
+    said = received.interaction
+    assert (said.wait_seconds, said.call_seconds, said.hold_seconds) == (300, 600, 120)
+    assert said.spoke_at == NOON - timedelta(minutes=15)
+    assert {p.starts_at for p in Promise.objects.filter(kind="first_response")} == {NOON - timedelta(minutes=15)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"call_seconds": 60, "hold_seconds": 61},
+        {"wait_seconds": 86_400},
+        {"spoke_at": NOON - timedelta(days=91), "spoke_at_known_from": "diary"},
+    ],
+)
+def test_lengths_and_times_that_cannot_be_are_refused_R084(changes):
+    with pytest.raises(talks.NotYet):
+        desk.log_call(call(**changes), by=colleague(), at=NOON)
+    assert not Conversation.objects.exists()
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"spoke_at": NOON + timedelta(minutes=1), "spoke_at_known_from": "x"}, {"spoke_at": NOON - timedelta(hours=1)}],

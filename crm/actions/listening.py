@@ -1,0 +1,243 @@
+"""Listening: due feeds are asked under a lease, each new post is taken in by itself, and how each feed fares is written down."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import connections, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from crm.actions import feeds, lease, past, publications, sources
+from crm.channels import Channel, Message, feed_fetching
+from crm.channels import feeds as channel
+from crm.channels.feed_fetching import FeedTrouble
+from crm.channels.feeds import Document, Post
+from crm.models import Feed, RawItem
+from crm.policy import WorkState, asked_again_after, heard_as
+
+logger = logging.getLogger(__name__)
+
+SIDE_BY_SIDE = 8
+"""Feeds one worker asks at the same time."""
+AT_ONCE = 16
+"""Feeds all workers together ask at the same time."""
+LEASED_FOR = timedelta(seconds=120)
+HELD_FOR = 10.0
+"""Seconds that a worker waits for its rounds; slower ones go on beside its other work, under their leases."""
+EXPECTED_WITHIN = 6
+"""A feed is expected to answer well within this many rounds; then leads and administrators are told, once an incident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one look brought: taken in as news, remembered as history, kept for a person to see."""
+
+    news: int = 0
+    old: int = 0
+    parked: int = 0
+
+
+def poll_due(*, at: datetime, held_for: float = HELD_FOR) -> int:
+    """Ask the feeds that are due, side by side, so that a server that hangs holds up no other. Returns how many."""
+    rounds = [
+        threading.Thread(target=_in_thread, args=(feed,), kwargs={"at": at}, name=f"feed-{feed.pk}", daemon=True)
+        for feed in claim(at=at)
+    ]
+    for each in rounds:
+        each.start()
+    ends = time.monotonic() + held_for
+    for each in rounds:
+        each.join(max(0.0, ends - time.monotonic()))
+    return len(rounds)
+
+
+def _in_thread(feed: Feed, *, at: datetime) -> None:
+    try:
+        poll(feed, at=at)
+    finally:
+        connections.close_all()
+
+
+@transaction.atomic
+def claim(*, at: datetime) -> list[Feed]:
+    """Lease up to 8 feeds that are due, while all workers together ask fewer than 16. Each carries its new `attempt`."""
+    asked_now = Feed.objects.filter(lease_until__gte=Now()).count()
+    size = min(SIDE_BY_SIDE, AT_ONCE - asked_now)
+    found = list(Feed.objects.due(at).select_for_update(skip_locked=True)[: max(size, 0)])
+    if found:
+        Feed.objects.filter(pk__in=[feed.pk for feed in found]).update(
+            attempt=F("attempt") + 1, lease_until=Now() + LEASED_FOR, last_tried_at=at
+        )
+    for feed in found:
+        feed.attempt += 1
+        feed.last_tried_at = at
+    return found
+
+
+def poll(feed: Feed, *, at: datetime) -> Heard:
+    """Ask one claimed feed, take in what is new, write down how it fared. Raises nothing but what the database raises.
+
+    The same post again is the same interaction, also when another feed brought its link before. A post that cannot be taken in
+    stops no other: it is kept with the reason (M17).
+    """
+    heard = Heard()
+
+    def work() -> None:
+        nonlocal heard
+        answer = feed_fetching.fetch(
+            feed.url, etag=feed.etag, last_modified=feed.last_modified, private_hosts=settings.EVENHAND_PRIVATE_HOSTS
+        )
+        if answer.content is not None:
+            found = channel.read(answer.content, content_type=answer.content_type, url=feed.url)
+            heard = _take_in(feed, found, at=at)
+            feed.etag, feed.last_modified = answer.etag, answer.last_modified
+        _fared_well(feed, heard, at=at)
+
+    def failed(trouble: Exception) -> None:
+        if lease.is_trouble_of_the_database(trouble):  # no fault of the feed; it is asked again after its lease
+            logger.warning("Feed %s: the database did not answer (%s).", feed.public_id, type(trouble).__name__)
+            return
+        if not isinstance(trouble, FeedTrouble):
+            logger.error("Feed %s: unexpected %s.", feed.public_id, type(trouble).__name__)
+            trouble = FeedTrouble(
+                "unexpected", _("Something unexpected went wrong (%(kind)s).") % {"kind": type(trouble).__name__}
+            )
+        _failed(feed, trouble, at=at)
+
+    lease.guarded(work, failed=failed)
+    return heard
+
+
+# --- what is new ------------------------------------------------------------------------------------------------------
+
+
+def _take_in(feed: Feed, found: Document, *, at: datetime) -> Heard:
+    new = _unheard(feed, found)
+    told = [(post, heard_as(post.published_at, first_seen_at=at, last_good_at=feed.last_good_at)) for post in new]
+    old = [(_message(feed, post, at=as_.spoke_at), _stands(post)) for post, as_ in told if not as_.is_news]
+    remembered = publications.remember(old, at=at) if old else 0
+    news = parked = 0
+    for post, as_ in told:
+        if as_.is_news:
+            is_taken = _take(feed, post, spoke_at=as_.spoke_at, at=at)
+            news, parked = news + is_taken, parked + (not is_taken)
+    return Heard(news, remembered, parked)
+
+
+def _unheard(feed: Feed, found: Document) -> list[Post]:
+    """What we have not heard before: by the post's own id, and by its link where every post has one of its own."""
+    source = feeds.source_of(feed)
+    posts = found.posts
+    known = past.known([_message(feed, post, at=feed.created_at) for post in posts]) if posts else set()
+    kept = set(
+        RawItem.objects.filter(
+            source=source, external_id__in=[post.key for post in posts], state=WorkState.PARKED
+        ).values_list("external_id", flat=True)
+    )
+    elsewhere: set[str] = set()
+    if found.links_are_own:
+        elsewhere = publications.standing_elsewhere([post.url for post in posts], source=source)
+    return [
+        post
+        for post in posts
+        if (source, post.key) not in known
+        and post.key not in kept
+        and not (post.url and channel.link_key(post.url) in elsewhere)
+    ]
+
+
+def _take(feed: Feed, post: Post, *, spoke_at: datetime, at: datetime) -> bool:
+    """Take in one post; False when it was kept for a person instead."""
+    raw = _raw(feed, post, at=at)
+
+    def refused(trouble: Exception) -> None:
+        if lease.is_trouble_of_the_database(trouble):
+            raise trouble
+        reason = f"{getattr(trouble, 'code', type(trouble).__name__)}: {trouble}"
+        RawItem.objects.bulk_create(
+            [_raw(feed, post, at=at, state=WorkState.PARKED, reason=reason[:300])], ignore_conflicts=True
+        )
+
+    return lease.guarded(
+        partial(publications.receive, _message(feed, post, at=spoke_at), _stands(post), at=at, origin="feed", raw=raw),
+        failed=refused,
+    )
+
+
+def _message(feed: Feed, post: Post, *, at: datetime) -> Message:
+    return channel.as_message(
+        post, channel=Channel(feed.channel), source=feeds.source_of(feed), language=feed.language, spoke_at=at
+    )
+
+
+def _stands(post: Post) -> publications.Stands:
+    return publications.Stands(url=post.url, published_at=post.published_at)
+
+
+def _raw(feed: Feed, post: Post, *, at: datetime, state: WorkState = WorkState.DONE, reason: str = "") -> RawItem:
+    content = json.dumps(asdict(post), ensure_ascii=False, default=str).encode("utf-8", "replace")
+    return RawItem(
+        source=feeds.source_of(feed),
+        external_id=post.key,
+        content=content,
+        label=(post.url or post.title)[:300],
+        received_at=at,
+        state=state,
+        kind="feed_post",
+        reason=reason,
+    )
+
+
+# --- how it fared -----------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def _fared_well(feed: Feed, heard: Heard, *, at: datetime) -> None:
+    row = _mine(feed)
+    if row is None:
+        return
+    row.etag, row.last_modified = feed.etag, feed.last_modified
+    row.error, row.failing_since, row.lease_until, row.last_good_at = "", None, None, at
+    row.heard_count += heard.news + heard.old
+    row.newest_at = at if heard.news else row.newest_at
+    row.next_at = at + asked_again_after(row.asked_every, failing_for=None, wished=None)
+    row.save(update_fields=_FARED)
+    sources.polled(
+        feeds.source_of(row),
+        channel=row.channel,
+        at=at,
+        expected_every=max(EXPECTED_WITHIN * row.asked_every, timedelta(hours=1)),
+    )
+
+
+@transaction.atomic
+def _failed(feed: Feed, trouble: FeedTrouble, *, at: datetime) -> None:
+    row = _mine(feed)
+    if row is None:
+        return
+    row.error, row.lease_until = str(trouble)[:300], None
+    row.failing_since = row.failing_since or at
+    row.next_at = at + asked_again_after(
+        row.asked_every, failing_for=at - row.failing_since, wished=trouble.again_after
+    )
+    row.save(update_fields=_FARED)
+
+
+_FARED: Sequence[str] = (
+    "etag", "last_modified", "error", "failing_since", "lease_until", "last_good_at", "heard_count", "newest_at", "next_at",
+)  # fmt: skip
+
+
+def _mine(feed: Feed) -> Feed | None:
+    """The feed, locked, while this visit may still write; None when another poller has it, or somebody changed it."""
+    return Feed.objects.select_for_update().filter(pk=feed.pk, attempt=feed.attempt).first()
