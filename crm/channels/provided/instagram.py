@@ -41,9 +41,9 @@ class Instagram(MessagingProvider):
     credential_help = _("The page's access token; with Instagram Login, the account's own.")
 
     def limits(self, account: Account) -> Limits:
-        """In private 1,000 bytes, for 24 hours after the customer's last word; below a post 300 characters at any time."""
+        """In private 1,000 bytes, for 24 hours after the customer's last word; below a post 2,200 characters at any time."""
         if account.channel == Channel.SOCIAL_PUBLIC:
-            return Limits(300, "utf16")
+            return Limits(2_200, "utf16")
         return Limits(1_000, "bytes", reply_within=timedelta(hours=24), may_write_first=False)
 
     def base(self, account: Account) -> str:

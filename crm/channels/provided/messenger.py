@@ -64,7 +64,7 @@ class Messenger(MessagingProvider):
         text = words_of(value.get("message"))
         if one_line(writer.get("id"), 60) == account.own_id:
             return Echo(identity, text=text, sent_at=moment(value.get("created_time")))
-        if verb == "remove":
+        if verb in ("remove", "delete"):
             return Deleted(PUBLIC + identity, "removed", moment(told_at))
         if verb in ("edit", "edited"):
             return Edited(PUBLIC + identity, one_line(told_at, 20), text, moment(told_at))
