@@ -366,7 +366,7 @@ class Provider(ABC):
         return False
 
     def limits(self, account: Account) -> Limits:
-        """What the channel allows."""
+        """What the channel allows; account.channel is that of what is answered, where an account carries several."""
         return Limits()
 
     def compose(self, outgoing: Outgoing, account: Account) -> HttpRequest:
