@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -451,7 +451,7 @@ def _through(account: ChannelAccount, interaction: Interaction, point: ContactPo
     provider, told = by_name(account.provider), channel_accounts.described(account)
     if not account.is_active or not (account.is_sandbox or provider.can_send(told)):
         return None
-    limits = provider.limits(told)
+    limits = provider.limits(replace(told, channel=Channel(interaction.channel)))
     closes_at = interaction.spoke_at + limits.reply_within if limits.reply_within is not None else None
     return Way(Channel(interaction.channel), point, account, interaction.external_id, limits, closes_at)
 
