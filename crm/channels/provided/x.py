@@ -211,7 +211,7 @@ def _posted(about: Mapping[str, Any], told: Mapping[str, Any], account: Account)
             sender_address=SENDER + _number(person["id_str"]),
             sender_name=_name(person),
             text=text,
-            full_text=f"{text}\n\nhttps://x.com/i/web/status/{number}",
+            full_text=f"{text}\n\nhttps://x.com/i/web/status/{number}".strip(),
             spoke_at=_spoken(about),
             in_reply_to=(_number(answers),) if answers else (),
             language=_language(about.get("lang")),
