@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from crm import tasks
 from crm.actions import channel_accounts, channel_polling
 from crm.channels import Channel, Message, provided
 from crm.channels.providers import (
@@ -228,6 +229,12 @@ def test_a_server_that_hangs_holds_up_no_other_F34(board: ChannelAccount, server
     while hanging.filter(lease_until__isnull=False).exists() and time.monotonic() < ends:
         time.sleep(0.05)
     assert set(hanging.values_list("error", flat=True)) == {"the line broke before the answer (ProtocolError)"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_lane_asks_what_is_due(board: ChannelAccount) -> None:
+    tasks.poll_accounts(lane="accounts")
+    assert Interaction.objects.count() == 5
 
 
 def test_all_workers_together_ask_sixteen_at_most(board: ChannelAccount) -> None:
