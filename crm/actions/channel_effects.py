@@ -59,6 +59,12 @@ class TooEarly(Exception):
     code = "report_too_early"
 
 
+class NotAsDocumented(Exception):
+    """An event of a kind we know that cannot be read; it waits for a person."""
+
+    code = "not_as_documented"
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What an event was, in a word, and what a person may want to know of it."""
@@ -73,7 +79,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, NotAsDocumented; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -90,6 +96,8 @@ def apply(
 
 
 def _unknown(event: Unknown) -> Effect:
+    if event.is_broken:
+        raise NotAsDocumented(one_line(event.kind, 60))
     return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
 
 
@@ -211,6 +219,8 @@ def _changed(
         )
         if said is not None:
             _apply_change(change, said, at=at)
+        elif isinstance(event, Edited) and event.whole is not None:  # the change waits for it, and is applied to it
+            return _said(event.whole, account, item, is_signed=is_signed, at=at)
     return Effect(str(kind))
 
 

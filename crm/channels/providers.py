@@ -8,9 +8,10 @@ opens a connection, reads a clock, an environment or a database; what it describ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -138,12 +139,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A customer changed what they had said. external_id: of the message; event_id: tells this change from others of it."""
+    """A customer changed what they had said. external_id: of the message; event_id: tells this change from others of it.
+
+    whole: all of the message as it is now, where the event holds it; taken in when the message itself never reached us, as when
+    somebody names us only in the change.
+    """
 
     external_id: str
     event_id: str
     text: str
     edited_at: datetime | None = None
+    whole: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +199,13 @@ class NotForUs:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An event of a kind we do not know; it is kept. kind: what the provider calls it."""
+    """An event of a kind we do not know; it is kept. kind: what the provider calls it.
+
+    is_broken: of a kind we do know, but not as it is documented; it is parked for a person, and others of its post go on.
+    """
 
     kind: str = ""
+    is_broken: bool = False
 
 
 Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown
@@ -282,11 +292,14 @@ class Asked:
 
 
 class NotGiven(Exception):
-    """The provider did not give what was asked for. is_final: it never will. The words are for staff and hold no secret."""
+    """The provider did not give what was asked for. is_final: it never will; wait: how long it asks to be left alone at least. The
+    words are for staff and hold no secret.
+    """
 
-    def __init__(self, words: str, *, is_final: bool = False) -> None:
+    def __init__(self, words: str, *, is_final: bool = False, wait: timedelta = timedelta(0)) -> None:
         super().__init__(words)
         self.is_final = is_final
+        self.wait = wait
 
 
 # --- the provider itself ---------------------------------------------------------------------------------------------
@@ -419,6 +432,31 @@ def asked_to_wait(answer: HttpAnswer) -> timedelta:
     """The seconds of Retry-After (RFC 9110 10.2.3); zero when it names none."""
     stated = answer.headers.get("retry-after", "").strip()
     return timedelta(seconds=int(stated)) if stated.isascii() and stated.isdigit() and len(stated) < 7 else timedelta(0)
+
+
+def wait_until(resets_at: datetime | None, answer: HttpAnswer) -> timedelta:
+    """How long it is until a limit ends, by the clock of the server that says so (its Date header); at most an hour.
+
+    Retry-After, where it stands, is asked for as well. A server that states no time of its own is left alone for a minute.
+    """
+    wait = asked_to_wait(answer)
+    if resets_at is not None:
+        try:
+            wait = max(wait, resets_at - parsedate_to_datetime(answer.headers.get("date", "")))
+        except (TypeError, ValueError):
+            wait = wait or timedelta(minutes=1)
+    return min(max(wait, timedelta(0)), timedelta(hours=1))
+
+
+def each_by_itself(things: Iterable[Any], read: Callable[[Any], Sequence[Event]], *, kind: str) -> list[Event]:
+    """Read several things of one post, of a kind; one that is not as documented takes no others with it."""
+    events: list[Event] = []
+    for thing in things:
+        try:
+            events += read(thing)
+        except UNREADABLE:
+            events.append(Unknown(kind, is_broken=True))
+    return events
 
 
 def one_line(value: Any, most: int) -> str:

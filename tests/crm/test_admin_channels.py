@@ -11,10 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from crm.channels.provided import by_name
 from crm.models import ChannelAccount, Conversation, HistoryEntry, RawItem
 from crm.policy import Role, WorkState
 from tests.conftest import NOON
-from tests.crm.channels.provided import EXAMPLES, NEWER, OLDER, SENDING, account_of, post, say
+from tests.crm.channels.provided import EXAMPLES, NEWER, OLDER, SENDING, Example, account_of, post, say
 from tests.crm.channels.provided import standard_webhooks as generic
 from tests.crm.stories import colleague
 
@@ -65,6 +66,20 @@ def test_an_account_is_set_up_and_its_address_is_shown() -> None:
     assert f"/hooks/channel/{account.public_id}/" in answer.content.decode()
     assert TWILIO.secret not in answer.content.decode()
     assert client.get(reverse("admin:channel_account_new", args=["pigeons"])).status_code == 404
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+def test_every_provider_is_set_up_on_the_same_page(example: Example) -> None:
+    client, place = page_of(Role.ADMINISTRATOR), reverse("admin:channel_account_new", args=[example.provider])
+    assert client.get(place).status_code == 200
+    typed_in = {
+        "name": "Ours", "channel": str(example.channel), "own_id": example.own_id, "secret_from": NEWER if example.secret else "",
+        "other_secret_from": "", "credential_from": SENDING, **{f"set_{name}": value for name, value in example.settings.items()},
+    }  # fmt: skip
+    assert client.post(place, typed_in).status_code == 302
+    account = ChannelAccount.objects.get()
+    assert (account.own_id, account.settings, account.is_sandbox) == (example.own_id, example.settings, False)
+    assert (account.ask_at is not None) == (by_name(example.provider).polled_every is not None)
 
 
 def test_a_mistake_stays_in_the_form_and_is_said_in_words() -> None:

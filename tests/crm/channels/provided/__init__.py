@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
-from crm.actions import channel_accounts
+from crm.actions import channel_accounts, channel_hooks
 from crm.channels import Channel, providers
 from crm.models import ChannelAccount
 from tests.conftest import NOON
@@ -31,7 +33,7 @@ NEWER, OLDER, SENDING = "EVENHAND_CHANNEL_TEST_NEWER", "EVENHAND_CHANNEL_TEST_OL
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request of a provider. query: without its question mark."""
+    """One request of a provider. query: without its question mark. method: "POLL" for an answer of one that is asked."""
 
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -121,7 +123,12 @@ def url_of(account: ChannelAccount) -> str:
 
 
 def post(account: ChannelAccount, sent: Sent) -> Any:
-    """Send a request to an account's hook as its provider would."""
+    """Send a request to an account's hook as its provider would; what a provider answers that is asked is taken as such."""
+    if sent.method == "POLL":
+        at, headers = timezone.now(), {name.lower(): value for name, value in sent.headers.items()}
+        told = providers.Post("POLL", url_of(account), sent.query, headers, sent.body, at)
+        channel_hooks.take(account, told, providers.Genuine(), at=at)
+        return HttpResponse()
     path = f"/hooks/channel/{account.public_id}/" + (f"?{sent.query}" if sent.query else "")
     kind = sent.headers.get("Content-Type", "application/octet-stream")
     headers = {name: value for name, value in sent.headers.items() if name != "Content-Type"}
