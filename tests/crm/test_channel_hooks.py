@@ -93,7 +93,7 @@ def test_a_wrong_or_missing_signature_leaves_nothing_but_a_count_H01_W(example: 
     attempts = [
         sent(example, account, secret=example.secret[:-4] + "AAA="),
         replace(genuine, headers=bare, query=""),
-        replace(genuine, body=genuine.body + b" "),
+        *([replace(genuine, body=genuine.body + b" ")] if example.is_body_signed else []),
     ]
     refused = [post(account, one).status_code for one in attempts]
     assert set(refused) <= {401, 403, 400}
