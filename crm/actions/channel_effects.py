@@ -25,6 +25,7 @@ from crm.channels.providers import (
     Event,
     Media,
     NotForUs,
+    NotReadable,
     Said,
     Unknown,
     one_line,
@@ -59,6 +60,12 @@ class TooEarly(Exception):
     code = "report_too_early"
 
 
+class EventNotReadable(ValueError):
+    """An event is not as it is told to be; a person looks at it, and lets it try again when its account is set right."""
+
+    code = "event_not_readable"
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What an event was, in a word, and what a person may want to know of it."""
@@ -73,7 +80,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, EventNotReadable; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -86,6 +93,8 @@ def apply(
             return _reported(event, account, is_signed=is_signed, is_last=is_last, at=at)
         if isinstance(event, NotForUs):
             return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
+        if isinstance(event, NotReadable):
+            raise EventNotReadable(event.why)
         return _unknown(event)
 
 

@@ -198,7 +198,17 @@ class Unknown:
     kind: str = ""
 
 
-Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown
+@dataclass(frozen=True, slots=True)
+class NotReadable:
+    """One event of several that is not as it is told to be: it is kept for a person and takes no other with it.
+
+    why: for staff, without any customer's words. Where the whole post cannot be read, raise one of UNREADABLE.
+    """
+
+    why: str
+
+
+Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown | NotReadable
 
 
 # --- what leaves -----------------------------------------------------------------------------------------------------
@@ -294,7 +304,7 @@ class NotGiven(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing to be typed in where an account is set up; never a secret."""
+    """One thing to be typed in where an account is set up; never a secret. heading: begins a group of them."""
 
     name: str
     label: Words
@@ -302,6 +312,7 @@ class Setting:
     is_required: bool = True
     choices: tuple[tuple[str, Words], ...] = ()
     is_long: bool = False
+    heading: Words = ""
 
 
 class Provider(ABC):
