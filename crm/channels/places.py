@@ -204,7 +204,7 @@ def _steps(path: str) -> tuple[Step, ...]:
     position, path = 0, path.strip()
     while position < len(path):
         match = _STEP.match(path, position)
-        if match is None or match.end() == position:
+        if match is None or not (match["name"] or match["conditions"]) or path.endswith("."):
             raise Unreadable(f"“{path}” is no place.")
         steps.append((match["name"] or "", tuple(_CONDITION.findall(match["conditions"]))))
         position = match.end()

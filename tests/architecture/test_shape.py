@@ -364,8 +364,8 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AccountKnown", "AccountTaken", "AlreadySettled", "EventNotReadable", "EvidenceMissing", "FileInfected", "LeaseLost", "MailboxKnown",
-    "NoSuchRegion", "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable",
+    "AccountKnown", "AccountTaken", "AlreadySettled", "EventNotReadable", "EvidenceMissing", "FileInfected", "LeaseLost",
+    "MailboxKnown", "NoSuchRegion", "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable",
     "NotSetAside", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount", "UnusableMailbox",
     "UnusableSignature", "WordsMissing",
 }  # fmt: skip
