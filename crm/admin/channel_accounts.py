@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -249,7 +250,7 @@ def _shown(read: channel_trying.Tried) -> dict[str, Any]:
         facts: list[tuple[Any, Any]] = []
         if isinstance(event, Said):
             said = event.message
-            spoke_at = said.spoke_at.strftime("%Y-%m-%d %H:%M:%S UTC") if said.spoke_at else ""
+            spoke_at = date_format(timezone.localtime(said.spoke_at), "D j M Y, H:i:s T") if said.spoke_at else ""
             facts = [
                 (_("Sender"), said.sender_address),
                 (_("Name"), said.sender_name),
