@@ -25,6 +25,7 @@ from crm.channels.providers import (
     Event,
     Media,
     NotForUs,
+    NotReadable,
     Said,
     Unknown,
     one_line,
@@ -59,10 +60,10 @@ class TooEarly(Exception):
     code = "report_too_early"
 
 
-class NotAsDocumented(Exception):
-    """An event of a kind we know that cannot be read; it waits for a person."""
+class EventNotReadable(ValueError):
+    """An event is not as it is told to be; a person looks at it, and lets it try again when its account is set right."""
 
-    code = "not_as_documented"
+    code = "event_not_readable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly, NotAsDocumented; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, EventNotReadable; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -92,13 +93,9 @@ def apply(
             return _reported(event, account, is_signed=is_signed, is_last=is_last, at=at)
         if isinstance(event, NotForUs):
             return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
-        return _unknown(event)
-
-
-def _unknown(event: Unknown) -> Effect:
-    if event.is_broken:
-        raise NotAsDocumented(one_line(event.kind, 60))
-    return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
+        if isinstance(event, NotReadable):
+            raise EventNotReadable(event.why)
+        return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
 
 
 # --- what a customer said -----------------------------------------------------------------------------------------------

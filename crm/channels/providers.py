@@ -199,16 +199,22 @@ class NotForUs:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An event of a kind we do not know; it is kept. kind: what the provider calls it.
-
-    is_broken: of a kind we do know, but not as it is documented; it is parked for a person, and others of its post go on.
-    """
+    """An event of a kind we do not know; it is kept. kind: what the provider calls it."""
 
     kind: str = ""
-    is_broken: bool = False
 
 
-Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown
+@dataclass(frozen=True, slots=True)
+class NotReadable:
+    """One event of several that is not as it is told to be: it is kept for a person and takes no other with it.
+
+    why: for staff, without any customer's words. Where the whole post cannot be read, raise one of UNREADABLE.
+    """
+
+    why: str
+
+
+Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown | NotReadable
 
 
 # --- what leaves -----------------------------------------------------------------------------------------------------
@@ -307,7 +313,7 @@ class NotGiven(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing to be typed in where an account is set up; never a secret."""
+    """One thing to be typed in where an account is set up; never a secret. heading: begins a group of them."""
 
     name: str
     label: Words
@@ -315,6 +321,7 @@ class Setting:
     is_required: bool = True
     choices: tuple[tuple[str, Words], ...] = ()
     is_long: bool = False
+    heading: Words = ""
 
 
 class Provider(ABC):
@@ -455,7 +462,7 @@ def each_by_itself(things: Iterable[Any], read: Callable[[Any], Sequence[Event]]
         try:
             events += read(thing)
         except UNREADABLE:
-            events.append(Unknown(kind, is_broken=True))
+            events.append(NotReadable(f"{kind}: it is not as documented"))
     return events
 
 

@@ -150,3 +150,30 @@ def test_the_conversation_says_how_an_answer_goes_and_what_was_changed() -> None
     assert "words are gone" in page
     assert "Fisrt" not in page
     assert "First words" not in page
+
+
+def gateway_form(**changes: Any) -> dict[str, Any]:
+    settings = {"reads": "json", "sender_at": "from", "text_at": "text", "secret_by": "query", "secret_name": "secret"}
+    given = {f"set_{name}": value for name, value in settings.items()}
+    return {"name": "Our gateway", "channel": "sms", "secret_from": NEWER, "is_sandbox": "on", **given, **changes}
+
+
+def test_an_example_is_read_with_what_stands_in_the_form_and_nothing_is_kept() -> None:
+    client, page = page_of(Role.LEAD), reverse("admin:channel_account_new", args=["sms_gateway"])
+    assert "Try it" in client.get(page).content.decode()
+    body = '[{"from": "+4930111222", "text": "<b>Hello</b>"}, {"from": "", "text": "x"}]'
+    shown = client.post(page, gateway_form(do="try", example=body)).content.decode()
+    assert "+4930111222" in shown
+    assert "&lt;b&gt;Hello&lt;/b&gt;" in shown
+    assert "No sender stands where one is looked for." in shown
+    assert "It is no JSON." in client.post(page, gateway_form(do="try", example="<m/>")).content.decode()
+    wrong = client.post(page, gateway_form(do="try", example=body, set_sender_at="a..b"))
+    assert wrong.status_code == 409
+    assert "names no place that we can read" in wrong.content.decode()
+    query = gateway_form(do="try", set_reads="query", example_query="https://us.example/hook?from=%2B4930111&text=Hi")
+    assert "+4930111" in client.post(page, query).content.decode()
+    assert not ChannelAccount.objects.exists()
+    assert not RawItem.objects.exists()
+    assert client.post(page, gateway_form(do="keep")).status_code == 302
+    assert ChannelAccount.objects.get().settings["sender_at"] == "from"
+    assert page_of(Role.AGENT).post(page, gateway_form(do="try", example=body)).status_code == 403

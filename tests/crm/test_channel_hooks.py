@@ -93,7 +93,7 @@ def test_a_wrong_or_missing_signature_leaves_nothing_but_a_count_H01_W(example: 
     attempts = [
         sent(example, account, secret=example.secret[:-4] + "AAA="),
         replace(genuine, headers=bare, query=""),
-        replace(genuine, body=genuine.body + b" "),
+        *([replace(genuine, body=genuine.body + b" ")] if example.is_body_signed else []),
     ]
     # Whoever posts to an account whose provider is asked is not believed either.
     posts = [replace(one, method="POST") if one.method == "POLL" else one for one in attempts]

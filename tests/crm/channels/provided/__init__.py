@@ -50,7 +50,8 @@ class Example:
     external_id, at, secret, url and account. reported: the same for what became of a message of ours, called with provider_id,
     arrival ("delivered" or "failed"), key, at, secret, url and account; None where the provider tells nothing. unknown: an event
     of a kind that nobody knows. accepted, refused: what the provider answers to a message. is_signed_over_time: an old post is
-    refused by its own time. has_edits: `changed` and `deleted` make such posts.
+    refused by its own time. is_body_signed: a post with another body is not believed; a secret that is only given along says
+    nothing of it. has_edits: `changed` and `deleted` make such posts.
     """
 
     provider: str
@@ -70,6 +71,7 @@ class Example:
     provider_id: str = ""
     refused: providers.HttpAnswer | None = None
     is_signed_over_time: bool = False
+    is_body_signed: bool = True
 
     @property
     def documented(self) -> list[dict[str, Any]]:
