@@ -27,7 +27,6 @@ from crm.channels.providers import (
     NotForUs,
     NotReadable,
     Said,
-    Unknown,
     one_line,
     words_of,
 )

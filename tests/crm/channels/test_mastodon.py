@@ -205,7 +205,7 @@ def test_a_page_of_which_one_cannot_be_read_is_parked_and_the_others_come_in_F24
     ask()
     assert set(Interaction.objects.values_list("text", flat=True)) == {"first", "third"}
     raw = RawItem.objects.get()
-    assert (raw.state, raw.reason) == (WorkState.PARKED, "not_as_documented: notification")
+    assert (raw.state, raw.reason) == (WorkState.PARKED, "event_not_readable: notification: it is not as documented")
     account.refresh_from_db()
     assert account.cursor == "1002"
 
