@@ -14,15 +14,17 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import deliveries, identity, intake, outcomes
+from crm.actions import channel_calls, deliveries, identity, intake, outcomes
 from crm.channels import Message
 from crm.channels.email.files import safe_name
 from crm.channels.providers import (
+    CallTold,
     Deleted,
     DeliveryReport,
     Echo,
     Edited,
     Event,
+    LeftMessage,
     Media,
     NotForUs,
     Said,
@@ -54,7 +56,9 @@ WITHDRAWN = "withdrawn"
 
 
 class TooEarly(Exception):
-    """A report about a message that is being handed over at this moment; it is looked at again a little later."""
+    """It is about a message that is being handed over at this moment, or a call of which we do not know yet; it is looked at
+    again a little later.
+    """
 
     code = "report_too_early"
 
@@ -84,6 +88,12 @@ def apply(
             return _echoed(event, account, at=at)
         if isinstance(event, DeliveryReport):
             return _reported(event, account, is_signed=is_signed, is_last=is_last, at=at)
+        if isinstance(event, CallTold):
+            if not channel_calls.told(event, account, item, is_signed=is_signed, is_last=is_last):
+                raise TooEarly(_("We have not heard of this call's first ring yet."))
+            return Effect("call")
+        if isinstance(event, LeftMessage):
+            return _left_message(event, account, item, is_signed=is_signed, at=at)
         if isinstance(event, NotForUs):
             return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
         return _unknown(event)
@@ -119,6 +129,21 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         dispatch.after_commit("file.awaited")
     _catch_up(received.interaction, at=at)
     return Effect("said" if received.interaction.withdrawn_at is None else WITHDRAWN)
+
+
+def _left_message(
+    event: LeftMessage, account: ChannelAccount, item: RawItem, *, is_signed: bool, at: datetime
+) -> Effect:
+    left = channel_calls.left_message(event, account, item, is_signed=is_signed, at=at)
+    if left is None:
+        return Effect("talk_recorded", "talk_recorded: Somebody answered; what is said in a talk is not kept here.")
+    known = set(left.interaction.attachments.values_list("name", flat=True))
+    fresh = [one for one in event.media if one.name not in known]
+    for number, one in enumerate(fresh, len(known) + 1):
+        _await_file(one, account, left.interaction, number=number, at=at)
+    if fresh:
+        dispatch.after_commit("file.awaited")
+    return Effect("said" if left.is_new or fresh else "again")
 
 
 def _believed(stated: datetime | None, item: RawItem, *, is_signed: bool) -> datetime:

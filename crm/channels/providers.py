@@ -23,6 +23,8 @@ Words = str | Promise
 """Text for staff, perhaps translated when it is shown."""
 Arrival = Literal["sent", "delivered", "read", "deferred", "failed", "unwanted"]
 Counting = Literal["characters", "utf16", "bytes"]
+CallStep = Literal["rang", "answered", "ended"]
+CallEnder = Literal["customer", "us", "network", "unknown"]
 
 UNREADABLE: Final = (KeyError, IndexError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 """What `parse` may raise for a post that is not what its provider documents; the post is kept then."""
@@ -198,7 +200,40 @@ class Unknown:
     kind: str = ""
 
 
-Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown
+@dataclass(frozen=True, slots=True)
+class CallTold:
+    """One step of a customer's call, told in any order and more than once; all with one call_id are one call.
+
+    event_id: tells this step from others of the call. happened_at: aware, None for when it reached us. after_ring: how long
+    after the first ring, where that is all the provider says. caller: the number, "" when it was withheld.
+    """
+
+    call_id: str
+    event_id: str
+    step: CallStep
+    happened_at: datetime | None = None
+    after_ring: timedelta | None = None
+    caller: str = ""
+    caller_name: str = ""
+    ended_by: CallEnder = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftMessage:
+    """What a caller whom nobody answered said after the tone: words, a recording, or first the one and then the other.
+
+    They belong to the call's own interaction. began_at: when the recording began, where that is said.
+    """
+
+    call_id: str
+    text: str = ""
+    media: tuple[Media, ...] = ()
+    caller: str = ""
+    caller_name: str = ""
+    began_at: datetime | None = None
+
+
+Event = Said | Edited | Deleted | Echo | DeliveryReport | CallTold | LeftMessage | NotForUs | Unknown
 
 
 # --- what leaves -----------------------------------------------------------------------------------------------------
