@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import channel_calls, deliveries, identity, intake, outcomes
+from crm.actions import channel_calls, deliveries, floods, identity, intake, outcomes
 from crm.channels import Message
 from crm.channels.email.files import safe_name
 from crm.channels.providers import (
@@ -77,7 +77,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, floods.SenderFloods; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -120,7 +120,10 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
     if known is not None:
         _same_words(known, message)
         return Effect("again" if known.withdrawn_at is None else WITHDRAWN)
-    received = intake.receive(message, at=at, origin=account.provider, raw=item, conversation=_matter(account, message))
+    matter = _matter(account, message)
+    if matter is not None and not item.attempt and floods.of_sender(account, matter, at=at):
+        raise floods.SenderFloods(hashlib.sha256(f"{matter.customer_id}".encode()).hexdigest()[:12])
+    received = intake.receive(message, at=at, origin=account.provider, raw=item, conversation=matter)
     if not received.created:
         return Effect("again")
     for number, one in enumerate(event.media, 1):

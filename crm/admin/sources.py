@@ -17,12 +17,13 @@ from crm.models import Source
 
 CAN_EXPECT = "crm.change_source"
 PAGE_SIZE = 100
+GAPS_SHOWN_FOR, GAPS_AT_MOST = timedelta(days=30), 50
 MINUTES_AT_MOST = 60 * 24 * 31
 
 
 @pages.page("crm.view_source", methods=["GET"])
 def source_list(request: HttpRequest) -> HttpResponse:
-    """Each source with its last sign of life and its lag; late ones say so."""
+    """Each source with its last sign of life and its lag; late ones say so. Below, the outages of the last month."""
     at = timezone.now()
     key = pages.read_key(request, str, str, int)
     found = Source.objects.order_by("channel", "name", "id")
@@ -44,6 +45,10 @@ def source_list(request: HttpRequest) -> HttpResponse:
                 "minutes": int(source.expected_every.total_seconds() // 60) if source.expected_every else "",
             }
             for source in rows
+        ],
+        gaps=[
+            {"gap": gap, "length": words.duration((gap.ended_at or at) - gap.began_at)}
+            for gap in sources.gaps(since=at - GAPS_SHOWN_FOR, until=at)[:GAPS_AT_MOST]
         ],
         may_expect=request.user.has_perm(CAN_EXPECT),
         next_key=pages.write_key(rows[-1].channel, rows[-1].name, rows[-1].pk) if more else "",

@@ -359,6 +359,8 @@ class Provider(ABC):
     """Lower-case names of headers that `parse` reads; no others are kept, and none of them may hold a secret."""
     secret_query: ClassVar[tuple[str, ...]] = ()
     """Names in the query that hold a secret and are not kept."""
+    tries_again: ClassVar[bool] = False
+    """Whether it posts again what was answered with 429; where it does not, a flood is kept and taken in later."""
     polled_every: ClassVar[timedelta | None] = None
     """How often it is asked for news; None when it posts them itself."""
 
