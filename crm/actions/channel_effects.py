@@ -14,8 +14,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import channel_calls, deliveries, floods, identity, intake, outcomes
-from crm.channels import Message
+from crm.actions import channel_calls, deliveries, floods, identity, intake, outcomes, stop_words
+from crm.channels import PUBLIC, Message
 from crm.channels.email.files import safe_name
 from crm.channels.providers import (
     CallTold,
@@ -32,10 +32,12 @@ from crm.channels.providers import (
     one_line,
     words_of,
 )
+from crm.language import stop_words as stop_words_of
 from crm.models import (
     Attachment,
     AwaitedFile,
     ChannelAccount,
+    ContactPoint,
     Conversation,
     Interaction,
     MessageChange,
@@ -45,7 +47,7 @@ from crm.models import (
 from crm.models.channels import ChangeKind
 from crm.models.outgoing import UNSETTLED
 from crm.models.talk import AttachmentState
-from crm.policy import Direction, OutgoingState, WorkState
+from crm.policy import ConversationState, Direction, OutgoingState, WorkState
 
 BELIEVED_FOR = timedelta(days=7)
 """How long before it reached us a signed source may say that somebody spoke; providers try again for up to three days (H05)."""
@@ -121,6 +123,8 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         _same_words(known, message)
         return Effect("again" if known.withdrawn_at is None else WITHDRAWN)
     matter = _matter(account, message)
+    if _was_a_wish(event, account, message, matter, at=at):
+        return Effect("wish")
     if matter is not None and not item.attempt and floods.of_sender(account, matter, at=at):
         raise floods.SenderFloods(hashlib.sha256(f"{matter.customer_id}".encode()).hexdigest()[:12])
     received = intake.receive(message, at=at, origin=account.provider, raw=item, conversation=matter)
@@ -132,6 +136,30 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         dispatch.after_commit("file.awaited")
     _catch_up(received.interaction, at=at)
     return Effect("said" if received.interaction.withdrawn_at is None else WITHDRAWN)
+
+
+def _was_a_wish(
+    event: Said, account: ChannelAccount, message: Message, matter: Conversation | None, *, at: datetime
+) -> bool:
+    """Let a stop or start word have its effect; True when it says nothing else, so that nobody has to answer it.
+
+    One that can be meant otherwise, or comes in the middle of a matter, is a message as well.
+    """
+    wish = event.wish or stop_words_of.wish_of(message.text)
+    if not wish or event.media or message.channel in PUBLIC:
+        return False
+    address = identity.normalised(message.sender_kind, message.sender_address)
+    point = ContactPoint.objects.filter(kind=message.sender_kind, address=address, unlinked_at=None).first()
+    told_at, word = message.spoke_at or at, one_line(message.text, 60)
+    is_alone = matter is None or matter.state == ConversationState.CLOSED
+    if wish == "start" and not message.is_vouched:  # whoever only claims to be them gives nothing in their name
+        return False
+    if wish == "start":
+        count = stop_words.started(point, word, told_at=told_at, at=at, origin=account.provider) if point else 0
+        return bool(count) and is_alone
+    if point is not None:
+        stop_words.stopped(point, word, told_at=told_at, at=at, origin=account.provider)
+    return is_alone and (bool(event.wish) or stop_words_of.says_nothing_else(message.text))
 
 
 def _left_message(

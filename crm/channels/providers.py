@@ -132,10 +132,12 @@ class Media:
 class Said:
     """Something a customer said. message.external_id is the provider's own id of it and makes it one (never two) interactions;
     message.source must be account.source, message.spoke_at the provider's time or None. message.in_reply_to: provider ids of ours.
+    wish: where the provider itself found a word in it that it is set up to take for “stop” or “start”.
     """
 
     message: Message
     media: tuple[Media, ...] = ()
+    wish: Literal["", "stop", "start"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import urlencode, urlsplit
 
 from django.utils.translation import gettext_lazy as _
@@ -54,6 +54,8 @@ _ARRIVALS: Final[Mapping[str, Arrival]] = {
     "accepted": "sent", "scheduled": "sent", "queued": "sent", "sending": "sent", "sent": "sent",
     "delivered": "delivered", "read": "read", "undelivered": "failed", "failed": "failed", "canceled": "failed",
 }  # fmt: skip
+_WISHES: Final[Mapping[str, Literal["", "stop", "start"]]] = {"STOP": "stop", "START": "start"}
+"""What its service for opting out says of a message (“Advanced Opt-Out”)."""
 _GONE: Final = frozenset(("21211", "21610", "21614", "30005", "30006", "63024"))
 """Errors that say that this number works no more, or wants nothing from us (Twilio's error dictionary)."""
 _TAKEN: Final = re.compile(r"^[A-Za-z0-9+/\r\n]{60,}={0,2}$")
@@ -206,6 +208,7 @@ def _said(form: Mapping[str, str], identity: str, account: Account) -> Said:
             wordless=bool(media) and not text.strip(),
         ),
         media,
+        _WISHES.get(form.get("OptOutType", ""), ""),
     )
 
 
