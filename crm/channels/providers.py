@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 from urllib.parse import parse_qsl
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from crm.channels import Channel, Message
 from crm.channels.sending import Handed, Outcome
@@ -417,6 +418,18 @@ class Provider(ABC):
         wait, as when our credential is refused), or UNKNOWN.
         """
         return by_status(answer)
+
+    def trial(self, account: Account) -> HttpRequest | None:
+        """Write a request that only asks whether we are known and well there; None when there is no harmless one."""
+        return None
+
+    def read_trial(self, answer: HttpAnswer, account: Account) -> str:
+        """Say in a sentence how we are known there. Raises NotGiven, whose words say what is wrong."""
+        if 200 <= answer.status < 300:
+            return str(_("The provider knows us by our credential."))
+        if answer.status in (401, 403):
+            raise NotGiven(str(_("The provider does not know our credential.")))
+        raise NotGiven(str(_("The provider answered %(status)d.") % {"status": answer.status}))
 
     def media_request(self, media: Media, account: Account) -> HttpRequest:
         """Write the request that gets a file. Raises NotGiven."""

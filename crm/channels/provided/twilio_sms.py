@@ -162,6 +162,27 @@ class TwilioSms(Provider):
             return Handed(Outcome.REFUSED, f"Twilio refused it with error {code}")
         return handed
 
+    def trial(self, account: Account) -> HttpRequest | None:
+        """Our account as Twilio has it; an API key may only be good for less, so it is asked for one message."""
+        if not account.sending:
+            return None
+        headers = {"Authorization": _authorization(account)}
+        own = f"{API}/2010-04-01/Accounts/{account.settings['account_sid']}"
+        return HttpRequest(
+            "GET", f"{own}.json" if ":" not in account.sending else f"{own}/Messages.json?PageSize=1", headers
+        )
+
+    def read_trial(self, answer: HttpAnswer, account: Account) -> str:
+        """Whether the account is active there."""
+        said = super().read_trial(answer, account)
+        try:
+            status = one_line(json.loads(answer.body.decode("utf-8")).get("status", "active"), 40)
+        except (ValueError, AttributeError):
+            raise NotGiven(str(_("What answered is not Twilio."))) from None
+        if status != "active":
+            raise NotGiven(str(_("Twilio knows us, and the account is %(status)s.") % {"status": status}))
+        return said
+
     def media_request(self, media: Media, account: Account) -> HttpRequest:
         """Files are kept at Twilio, behind the account's credential."""
         parts = urlsplit(media.reference)

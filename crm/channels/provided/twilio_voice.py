@@ -141,6 +141,14 @@ class TwilioVoice(Provider):
             return _dialled(form, call_id, post.received_at)
         return _status(form, call_id, account)
 
+    def trial(self, account: Account) -> HttpRequest | None:
+        """Our account as Twilio has it."""
+        return MESSAGES.trial(account)
+
+    def read_trial(self, answer: HttpAnswer, account: Account) -> str:
+        """Whether the account is active there."""
+        return MESSAGES.read_trial(answer, account)
+
     def media_request(self, media: Media, account: Account) -> HttpRequest:
         """Recordings are kept at Twilio, behind the account's credential."""
         return MESSAGES.media_request(media, account)

@@ -15,6 +15,7 @@ from crm.models import (
     AwaitedFile,
     Call,
     ChannelAccount,
+    ContactPoint,
     Conversation,
     Interaction,
     Promise,
@@ -242,3 +243,20 @@ def test_a_call_goes_on_at_a_safe_address_only(url: str) -> None:
     assert PROVIDER.trouble_with(account)
     loop = replace(account, settings={**VOICE.settings, "after_url": account.hook_url + "?x=1"})
     assert PROVIDER.trouble_with(loop)
+
+
+def test_the_number_that_a_call_shows_proves_nothing_and_reads_nothing_out_H10() -> None:
+    """Whoever borrows a number hears the same as everybody, and the number stays a claim."""
+    account = account_of(VOICE)
+    tell(account, words(text="My name is Carla and my order is number 4711."), at=NOON)
+    answers = []
+    for number, caller in enumerate(("+4930111222", "+4930999888", "anonymous")):
+        told = signed(form(f"CA{number + 5}", "ringing", caller=caller), secret=VOICE.secret, url=url_of(account))
+        with time_machine.travel(NOON, tick=False):
+            answers.append(post(account, told).content.decode())
+    assert len(set(answers)) == 1
+    assert "Carla" not in answers[0]
+    assert "4711" not in answers[0]
+    after_a_while()
+    point = ContactPoint.objects.get(kind="phone", address="+4930111222")
+    assert point.verified_at is None
