@@ -22,8 +22,10 @@ class Trial:
 
 
 def can_try(account: ChannelAccount) -> bool:
-    """Whether its provider can be asked harmlessly."""
-    return by_name(account.provider).trial(channel_accounts.described(account)) is not None
+    """Whether its provider can be asked harmlessly, and a credential is named where it needs one."""
+    provider = by_name(account.provider)
+    is_named = bool(account.credential_from) or not provider.credential_help
+    return is_named and provider.trial(channel_accounts.described(account)) is not None
 
 
 def try_now(account_id: int) -> Trial:
@@ -33,7 +35,7 @@ def try_now(account_id: int) -> Trial:
     question = provider.trial(told)
     if question is None:
         return Trial(False, _("This provider cannot be asked without sending something."))
-    if account.credential_from and not told.sending:
+    if provider.credential_help and not told.sending:
         return Trial(False, _("The credential cannot be read where it is said to stand."))
     try:
         return Trial(True, provider.read_trial(http.send(question), told))

@@ -61,6 +61,17 @@ def test_an_api_key_is_asked_for_what_it_may_see(server: Server, monkeypatch: py
     assert server.asked[0].path.endswith("/Messages.json?PageSize=1")
 
 
+def test_a_credential_that_cannot_be_read_is_told_and_nobody_is_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = account_of(TWILIO)
+    monkeypatch.delenv(SENDING)
+    assert channel_trials.can_try(account)
+    assert channel_trials.try_now(account.pk).said == "The credential cannot be read where it is said to stand."
+    assert not server.asked
+    assert not channel_trials.can_try(account_of(TWILIO, own_id="+491", credential_from=""))
+
+
 def test_a_server_that_hangs_up_is_told(server: Server) -> None:
     account = account_of(TWILIO)
     server.answers = lambda _asked: None

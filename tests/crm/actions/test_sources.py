@@ -246,4 +246,5 @@ def test_the_page_of_sources_shows_the_gaps_R045():
     page.force_login(colleague(Role.LEAD))
     words = page.get("/admin/sources/").content.decode()
     assert "Times in which nothing reached us" in words
+    assert account.name in words
     assert "what comes fails, or it cannot be asked" in words
