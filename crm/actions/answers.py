@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -448,7 +448,8 @@ def way_among(heard: Iterable[Interaction], points: Iterable[ContactPoint], *, a
 
 def _through(account: ChannelAccount, interaction: Interaction, point: ContactPoint) -> Way | None:
     """The way through an account; None when it is switched off or cannot send."""
-    provider, told = by_name(account.provider), channel_accounts.described(account)
+    provider = by_name(account.provider)
+    told = replace(channel_accounts.described(account), channel=Channel(interaction.channel))  # its limits are meant
     if not account.is_active or not (account.is_sandbox or provider.can_send(told)):
         return None
     limits = provider.limits(told)

@@ -27,8 +27,8 @@ from crm.channels.providers import (
     LeftMessage,
     Media,
     NotForUs,
+    NotReadable,
     Said,
-    Unknown,
     one_line,
     words_of,
 )
@@ -65,6 +65,12 @@ class TooEarly(Exception):
     code = "report_too_early"
 
 
+class EventNotReadable(ValueError):
+    """An event is not as it is told to be; a person looks at it, and lets it try again when its account is set right."""
+
+    code = "event_not_readable"
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What an event was, in a word, and what a person may want to know of it."""
@@ -79,7 +85,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly, floods.SenderFloods; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, EventNotReadable, floods.SenderFloods; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -98,11 +104,9 @@ def apply(
             return _left_message(event, account, item, is_signed=is_signed, at=at)
         if isinstance(event, NotForUs):
             return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
-        return _unknown(event)
-
-
-def _unknown(event: Unknown) -> Effect:
-    return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
+        if isinstance(event, NotReadable):
+            raise EventNotReadable(event.why)
+        return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
 
 
 # --- what a customer said -----------------------------------------------------------------------------------------------
@@ -267,6 +271,8 @@ def _changed(
         )
         if said is not None:
             _apply_change(change, said, at=at)
+        elif isinstance(event, Edited) and event.whole is not None:  # the change waits for it, and is applied to it
+            return _said(event.whole, account, item, is_signed=is_signed, at=at)
     return Effect(str(kind))
 
 

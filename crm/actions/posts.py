@@ -23,7 +23,8 @@ def rows(
 ) -> Sequence[PublicPost]:
     """The row to be written with what a customer said, one where everybody can read it and none elsewhere.
 
-    due_at: by when an answer to it is promised; imported: it is history and starts no clock. Its account of ours is the door it came through.
+    due_at: by when an answer to it is promised; imported: it is history and starts no clock. Its account of ours is the door it
+    came through.
     """
     if interaction.channel not in PUBLIC:
         return ()

@@ -125,7 +125,7 @@ def _waited_for(at: datetime) -> dict[tuple[str, str], _Fares]:
     """Every account by which something can come, by source and channel, heard of or not; two statements."""
     found = {}
     for account in ChannelAccount.objects.order_by("pk"):
-        fares = _Fares(account.is_active, account.last_good_at)
+        fares = _Fares(account.is_active, account.last_good_at, is_told=account.is_asked)
         if account.is_active and account.failing_since and account.error_at:
             newest = at if account.is_asked else account.error_at
             fares = replace(fares, failing_since=account.failing_since, failing_for=newest - account.failing_since)

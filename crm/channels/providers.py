@@ -8,24 +8,37 @@ opens a connection, reads a clock, an environment or a database; what it describ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import parse_qsl
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from crm.channels import Channel, Message
+from crm.channels import Channel
+from crm.channels.events import Arrival as Arrival
+from crm.channels.events import CallEnder as CallEnder
+from crm.channels.events import CallStep as CallStep
+from crm.channels.events import CallTold as CallTold
+from crm.channels.events import Deleted as Deleted
+from crm.channels.events import DeliveryReport as DeliveryReport
+from crm.channels.events import Echo as Echo
+from crm.channels.events import Edited as Edited
+from crm.channels.events import Event as Event
+from crm.channels.events import LeftMessage as LeftMessage
+from crm.channels.events import Media as Media
+from crm.channels.events import NotForUs as NotForUs
+from crm.channels.events import NotReadable as NotReadable
+from crm.channels.events import Said as Said
+from crm.channels.events import Unknown as Unknown
 from crm.channels.sending import Handed, Outcome
 
 Words = str | Promise
 """Text for staff, perhaps translated when it is shown."""
-Arrival = Literal["sent", "delivered", "read", "deferred", "failed", "unwanted"]
 Counting = Literal["characters", "utf16", "bytes"]
-CallStep = Literal["rang", "answered", "ended"]
-CallEnder = Literal["customer", "us", "network", "unknown"]
 
 UNREADABLE: Final = (KeyError, IndexError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 """What `parse` may raise for a post that is not what its provider documents; the post is kept then."""
@@ -117,128 +130,6 @@ class Reply:
     status: int = 200
 
 
-# --- what a post says ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """A file that the provider keeps for us; fetched later by a lane. reference: what `Provider.media_request` needs, as text."""
-
-    reference: str
-    name: str = ""
-    declared_type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Something a customer said. message.external_id is the provider's own id of it and makes it one (never two) interactions;
-    message.source must be account.source, message.spoke_at the provider's time or None. message.in_reply_to: provider ids of ours.
-    wish: where the provider itself found a word in it that it is set up to take for “stop” or “start”.
-    """
-
-    message: Message
-    media: tuple[Media, ...] = ()
-    wish: Literal["", "stop", "start"] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """A customer changed what they had said. external_id: of the message; event_id: tells this change from others of it."""
-
-    external_id: str
-    event_id: str
-    text: str
-    edited_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """A customer took back what they had said, or the provider demands that it goes."""
-
-    external_id: str
-    event_id: str
-    deleted_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Echo:
-    """A message of ours coming back to us; no customer spoke. key: our own key where the provider gives it back."""
-
-    provider_id: str
-    address: str = ""
-    text: str = ""
-    key: str = ""
-    sent_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryReport:
-    """What became of a message of ours after it was accepted.
-
-    key: our own key (the public id of the message) where the provider gives it back, provider_id: what `read_answer` said; one of
-    them. event_id: tells this report from others; made of id and arrival where the provider has none. reason: the provider's words
-    or code. is_permanent: this address will never work.
-    """
-
-    provider_id: str
-    arrival: Arrival
-    event_id: str
-    key: str = ""
-    reason: str = ""
-    is_permanent: bool = False
-    event_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NotForUs:
-    """An event of another account or number; it has no effect. why: for people, without any customer's words."""
-
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """An event of a kind we do not know; it is kept. kind: what the provider calls it."""
-
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CallTold:
-    """One step of a customer's call, told in any order and more than once; all with one call_id are one call.
-
-    event_id: tells this step from others of the call. happened_at: aware, None for when it reached us. after_ring: how long
-    after the first ring, where that is all the provider says. caller: the number, "" when it was withheld.
-    """
-
-    call_id: str
-    event_id: str
-    step: CallStep
-    happened_at: datetime | None = None
-    after_ring: timedelta | None = None
-    caller: str = ""
-    caller_name: str = ""
-    ended_by: CallEnder = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class LeftMessage:
-    """What a caller whom nobody answered said after the tone: words, a recording, or first the one and then the other.
-
-    They belong to the call's own interaction. began_at: when the recording began, where that is said.
-    """
-
-    call_id: str
-    text: str = ""
-    media: tuple[Media, ...] = ()
-    caller: str = ""
-    caller_name: str = ""
-    began_at: datetime | None = None
-
-
-Event = Said | Edited | Deleted | Echo | DeliveryReport | CallTold | LeftMessage | NotForUs | Unknown
-
-
 # --- what leaves -----------------------------------------------------------------------------------------------------
 
 
@@ -320,11 +211,14 @@ class Asked:
 
 
 class NotGiven(Exception):
-    """The provider did not give what was asked for. is_final: it never will. The words are for staff and hold no secret."""
+    """The provider did not give what was asked for. is_final: it never will; wait: how long it asks to be left alone at least. The
+    words are for staff and hold no secret.
+    """
 
-    def __init__(self, words: str, *, is_final: bool = False) -> None:
+    def __init__(self, words: str, *, is_final: bool = False, wait: timedelta = timedelta(0)) -> None:
         super().__init__(words)
         self.is_final = is_final
+        self.wait = wait
 
 
 # --- the provider itself ---------------------------------------------------------------------------------------------
@@ -332,7 +226,7 @@ class NotGiven(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing to be typed in where an account is set up; never a secret."""
+    """One thing to be typed in where an account is set up; never a secret. heading: begins a group of them."""
 
     name: str
     label: Words
@@ -340,6 +234,7 @@ class Setting:
     is_required: bool = True
     choices: tuple[tuple[str, Words], ...] = ()
     is_long: bool = False
+    heading: Words = ""
 
 
 class Provider(ABC):
@@ -406,7 +301,7 @@ class Provider(ABC):
         return False
 
     def limits(self, account: Account) -> Limits:
-        """What the channel allows."""
+        """What the channel allows; account.channel is that of what is answered, where an account carries several."""
         return Limits()
 
     def compose(self, outgoing: Outgoing, account: Account) -> HttpRequest:
@@ -471,6 +366,31 @@ def asked_to_wait(answer: HttpAnswer) -> timedelta:
     """The seconds of Retry-After (RFC 9110 10.2.3); zero when it names none."""
     stated = answer.headers.get("retry-after", "").strip()
     return timedelta(seconds=int(stated)) if stated.isascii() and stated.isdigit() and len(stated) < 7 else timedelta(0)
+
+
+def wait_until(resets_at: datetime | None, answer: HttpAnswer) -> timedelta:
+    """How long it is until a limit ends, by the clock of the server that says so (its Date header); at most an hour.
+
+    Retry-After, where it stands, is asked for as well. A server that states no time of its own is left alone for a minute.
+    """
+    wait = asked_to_wait(answer)
+    if resets_at is not None:
+        try:
+            wait = max(wait, resets_at - parsedate_to_datetime(answer.headers.get("date", "")))
+        except (TypeError, ValueError):
+            wait = wait or timedelta(minutes=1)
+    return min(max(wait, timedelta(0)), timedelta(hours=1))
+
+
+def each_by_itself(things: Iterable[Any], read: Callable[[Any], Sequence[Event]], *, kind: str) -> list[Event]:
+    """Read several things of one post, of a kind; one that is not as documented takes no others with it."""
+    events: list[Event] = []
+    for thing in things:
+        try:
+            events += read(thing)
+        except UNREADABLE:
+            events.append(NotReadable(f"{kind}: it is not as documented"))
+    return events
 
 
 def one_line(value: Any, most: int) -> str:

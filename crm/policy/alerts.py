@@ -29,4 +29,5 @@ class AlertKind(TextChoices):
     MAIL_FLOOD = "mail_flood", _("one address sends more mail than a person would")
     CHANNEL_FLOOD = "channel_flood", _("a provider or one sender posts more than people write")
     MAILBOX_FAILS = "mailbox_fails", _("a mailbox cannot be read")
+    CHANNEL_FAILS = "channel_fails", _("an account cannot be asked for what customers say there")
     FILE_INFECTED = "file_infected", _("a file with a virus came in; it is kept apart")

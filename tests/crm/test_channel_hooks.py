@@ -93,9 +93,11 @@ def test_a_wrong_or_missing_signature_leaves_nothing_but_a_count_H01_W(example: 
     attempts = [
         sent(example, account, secret=example.secret[:-4] + "AAA="),
         replace(genuine, headers=bare, query=""),
-        replace(genuine, body=genuine.body + b" "),
+        *([replace(genuine, body=genuine.body + b" ")] if example.is_body_signed else []),
     ]
-    refused = [post(account, one).status_code for one in attempts]
+    # Whoever posts to an account whose provider is asked is not believed either.
+    posts = [replace(one, method="POST") if one.method == "POLL" else one for one in attempts]
+    refused = [post(account, one).status_code for one in posts]
     assert set(refused) <= {401, 403, 400}
     assert refused[0] in (401, 403)
     assert not RawItem.objects.exists()
