@@ -77,6 +77,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "post.kept": (Nudge("posts"),),
     "file.awaited": (Nudge("awaited_files"), Nudge("files")),
     "interaction.received": (Nudge("triage", keeps_row=True),),
+    "interaction.worded": (Nudge("triage", keeps_row=True),),
     "owner.changed": (Nudge("recovery", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -12,9 +13,9 @@ from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import alerts, calendars, calls, identity, intake, lease, promises
+from crm.actions import alerts, calendars, calls, endings, identity, intake, lease, promises, work
 from crm.channels import Channel, Message
-from crm.models import Alert, Call, Conversation, Customer, HistoryEntry, Interaction, Promise, User
+from crm.models import Alert, Call, Conversation, Customer, HistoryEntry, Interaction, Promise, RawItem, User
 from crm.models.people import ContactKind
 from crm.policy import (
     CUT_CALLED_BACK_WITHIN,
@@ -165,6 +166,49 @@ def tried(conversation_id: int, *, by: User, at: datetime, key: str) -> int:
             raise NothingToTry(_("No call-back is promised here any more."))
         history.record(conversation.customer, TRIED, ref=_ref(conversation), by=by, at=at, detail={"key": key})
     return attempts.count()
+
+
+def left_words(call: Call, text: str, *, raw: RawItem, at: datetime, origin: str) -> tuple[Interaction, bool]:
+    """Take in what somebody said after the tone of a locked call that nobody answered; it is the call's own interaction.
+
+    text: "" while there is only a recording. The words of somebody whose number we do not know open a matter as well. Says
+    whether they are new. Raises intake.DifferentContent when other words were left before; then nothing has changed.
+    """
+    if call.interaction_id is None:
+        if call.caller:
+            _one_at_a_time(call.caller)
+        message = replace(
+            _message(call, at=at), text=text, full_text=text, wordless=not text.strip(), held_at=raw.received_at
+        )
+        if not call.caller:
+            message = replace(message, sender_kind="handle", sender_address=f"withheld:{call.public_id}")
+        heard = intake.receive(message, at=at, origin=origin, raw=raw, conversation=_matter(call)).interaction
+        call.interaction = heard
+        call.save(update_fields=["interaction"])
+        return heard, True
+    said = Interaction.objects.select_for_update(of=("self",)).get(pk=call.interaction_id)
+    if not text.strip() or said.text == text or said.withdrawn_at is not None:
+        return said, False
+    if said.text:
+        raise intake.DifferentContent(_("This caller's words were taken in before; these are other ones."))
+    said.text, said.raw = text, said.raw or raw
+    said.save(update_fields=["text", "raw"])
+    conversation = (
+        Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(interactions=said)
+    )
+    if conversation.state == ConversationState.CLOSED:  # while we thought that nothing had been said
+        endings.wait_for_us(conversation.pk, by=None, at=at)
+    history.record(
+        conversation.customer,
+        "interaction.worded",
+        ref=_ref(conversation),
+        by=None,
+        at=at,
+        origin=origin,
+        detail={"interaction": str(said.public_id)},
+    )
+    work.follow("interaction.worded", ref=f"interaction:{said.public_id}", at=at)
+    return said, True
 
 
 def what_an_answer_keeps(conversation: Conversation) -> tuple[list[PromiseKind], bool]:

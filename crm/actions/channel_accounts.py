@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Field, Q
+from django.db.models import F, Field, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from crm import history
@@ -206,12 +207,16 @@ def went_well(account: ChannelAccount, *, at: datetime, sent: bool = False) -> N
     name = "last_sent_at" if sent else "last_good_at"
     before = Q(**{name: None}) | Q(**{f"{name}__lt": at - NOTED_EVERY})
     noted: dict[str, Any] = {name: at} if sent else {name: at, "last_event_at": at}
+    if not sent and not account.is_asked:
+        before, noted["failing_since"] = before | Q(failing_since__isnull=False), None
     ChannelAccount.objects.filter(before, pk=account.pk).update(**noted)
 
 
 def went_wrong(account: ChannelAccount, error: str, *, at: datetime, sent: bool = False) -> None:
     """Note what went wrong with an event or an answer of this account; no customer's words and no secret stand in it."""
     noted: dict[str, Any] = {"error": error[:300] or "unknown", "error_at": at}
+    if not sent and not account.is_asked:
+        noted["failing_since"] = Coalesce("failing_since", Value(at))
     ChannelAccount.objects.filter(pk=account.pk).update(**noted if sent else {**noted, "last_event_at": at})
 
 

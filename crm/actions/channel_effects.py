@@ -14,15 +14,17 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import deliveries, identity, intake, outcomes
-from crm.channels import Message
+from crm.actions import channel_calls, deliveries, floods, identity, intake, outcomes, stop_words
+from crm.channels import PUBLIC, Message
 from crm.channels.email.files import safe_name
 from crm.channels.providers import (
+    CallTold,
     Deleted,
     DeliveryReport,
     Echo,
     Edited,
     Event,
+    LeftMessage,
     Media,
     NotForUs,
     NotReadable,
@@ -30,10 +32,12 @@ from crm.channels.providers import (
     one_line,
     words_of,
 )
+from crm.language import stop_words as stop_words_of
 from crm.models import (
     Attachment,
     AwaitedFile,
     ChannelAccount,
+    ContactPoint,
     Conversation,
     Interaction,
     MessageChange,
@@ -43,7 +47,7 @@ from crm.models import (
 from crm.models.channels import ChangeKind
 from crm.models.outgoing import UNSETTLED
 from crm.models.talk import AttachmentState
-from crm.policy import Direction, OutgoingState, WorkState
+from crm.policy import ConversationState, Direction, OutgoingState, WorkState
 
 BELIEVED_FOR = timedelta(days=7)
 """How long before it reached us a signed source may say that somebody spoke; providers try again for up to three days (H05)."""
@@ -54,7 +58,9 @@ WITHDRAWN = "withdrawn"
 
 
 class TooEarly(Exception):
-    """A report about a message that is being handed over at this moment; it is looked at again a little later."""
+    """It is about a message that is being handed over at this moment, or a call of which we do not know yet; it is looked at
+    again a little later.
+    """
 
     code = "report_too_early"
 
@@ -79,7 +85,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly, EventNotReadable; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, EventNotReadable, floods.SenderFloods; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -90,6 +96,12 @@ def apply(
             return _echoed(event, account, at=at)
         if isinstance(event, DeliveryReport):
             return _reported(event, account, is_signed=is_signed, is_last=is_last, at=at)
+        if isinstance(event, CallTold):
+            if not channel_calls.told(event, account, item, is_signed=is_signed, is_last=is_last):
+                raise TooEarly(_("We have not heard of this call's first ring yet."))
+            return Effect("call")
+        if isinstance(event, LeftMessage):
+            return _left_message(event, account, item, is_signed=is_signed, at=at)
         if isinstance(event, NotForUs):
             return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
         if isinstance(event, NotReadable):
@@ -114,7 +126,12 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
     if known is not None:
         _same_words(known, message)
         return Effect("again" if known.withdrawn_at is None else WITHDRAWN)
-    received = intake.receive(message, at=at, origin=account.provider, raw=item, conversation=_matter(account, message))
+    matter = _matter(account, message)
+    if _was_a_wish(event, account, message, matter, at=at):
+        return Effect("wish")
+    if matter is not None and not item.attempt and floods.of_sender(account, matter, at=at):
+        raise floods.SenderFloods(hashlib.sha256(f"{matter.customer_id}".encode()).hexdigest()[:12])
+    received = intake.receive(message, at=at, origin=account.provider, raw=item, conversation=matter)
     if not received.created:
         return Effect("again")
     for number, one in enumerate(event.media, 1):
@@ -123,6 +140,45 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         dispatch.after_commit("file.awaited")
     _catch_up(received.interaction, at=at)
     return Effect("said" if received.interaction.withdrawn_at is None else WITHDRAWN)
+
+
+def _was_a_wish(
+    event: Said, account: ChannelAccount, message: Message, matter: Conversation | None, *, at: datetime
+) -> bool:
+    """Let a stop or start word have its effect; True when it says nothing else, so that nobody has to answer it.
+
+    One that can be meant otherwise, or comes in the middle of a matter, is a message as well.
+    """
+    wish = event.wish or stop_words_of.wish_of(message.text)
+    if not wish or event.media or message.channel in PUBLIC:
+        return False
+    address = identity.normalised(message.sender_kind, message.sender_address)
+    point = ContactPoint.objects.filter(kind=message.sender_kind, address=address, unlinked_at=None).first()
+    told_at, word = message.spoke_at or at, one_line(message.text, 60)
+    is_alone = matter is None or matter.state == ConversationState.CLOSED
+    if wish == "start" and not message.is_vouched:  # whoever only claims to be them gives nothing in their name
+        return False
+    if wish == "start":
+        count = stop_words.started(point, word, told_at=told_at, at=at, origin=account.provider) if point else 0
+        return bool(count) and is_alone
+    if point is not None:
+        stop_words.stopped(point, word, told_at=told_at, at=at, origin=account.provider)
+    return is_alone and (bool(event.wish) or stop_words_of.says_nothing_else(message.text))
+
+
+def _left_message(
+    event: LeftMessage, account: ChannelAccount, item: RawItem, *, is_signed: bool, at: datetime
+) -> Effect:
+    left = channel_calls.left_message(event, account, item, is_signed=is_signed, at=at)
+    if left is None:
+        return Effect("talk_recorded", "talk_recorded: Somebody answered; what is said in a talk is not kept here.")
+    known = set(left.interaction.attachments.values_list("name", flat=True))
+    fresh = [one for one in event.media if one.name not in known]
+    for number, one in enumerate(fresh, len(known) + 1):
+        _await_file(one, account, left.interaction, number=number, at=at)
+    if fresh:
+        dispatch.after_commit("file.awaited")
+    return Effect("said" if left.is_new or fresh else "again")
 
 
 def _believed(stated: datetime | None, item: RawItem, *, is_signed: bool) -> datetime:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
 from crm import dispatch
-from crm.actions import channel_accounts, channel_effects, identity, intake, lease
+from crm.actions import channel_accounts, channel_effects, floods, identity, intake, lease
 from crm.actions.channel_effects import Effect
 from crm.channels import providers
 from crm.channels.provided import by_name
@@ -55,16 +55,19 @@ class Kept:
     waits: bool
 
 
-def take(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime) -> Kept:
+def take(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime, later: bool = False) -> Kept:
     """Keep a post that is believed, and let it have its effects, in one transaction; when they fail, only keep it.
 
-    The same post twice is one. Raises what the database raises when it cannot be reached; then nothing is kept.
+    The same post twice is one. later: only keep it now, since many come at once; the lane takes it in.
+    Raises what the database raises when it cannot be reached; then nothing is kept.
     """
     told = channel_accounts.described(account)
     item = _item(account, post, genuine, at=at)
     kept: list[Kept] = []
     trouble: list[Exception] = []
-    lease.guarded(lambda: kept.append(_taken(account, told, item, post, genuine, at=at)), failed=trouble.append)
+    lease.guarded(
+        lambda: kept.append(_taken(account, told, item, post, genuine, at=at, later=later)), failed=trouble.append
+    )
     if kept:
         if kept[0].is_new:
             _note(account, item, at=at)
@@ -146,11 +149,21 @@ def _item(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime
 
 
 def _taken(
-    account: ChannelAccount, told: providers.Account, item: RawItem, post: Post, genuine: Genuine, *, at: datetime
+    account: ChannelAccount,
+    told: providers.Account,
+    item: RawItem,
+    post: Post,
+    genuine: Genuine,
+    *,
+    at: datetime,
+    later: bool,
 ) -> Kept:
     with transaction.atomic():
         if not _insert(item):
             return Kept(is_new=False, waits=False)
+        if later:
+            _leave_to_the_lane(item, kind="flood")
+            return Kept(is_new=True, waits=True)
         waits = _effects(item, account, told, post, is_signed=genuine.is_signed, attempt=1, at=at)
     return Kept(is_new=True, waits=waits)
 
@@ -182,9 +195,7 @@ def _effects(
     """
     events = by_name(account.provider).parse(post, told)
     if not item.attempt and len(events) > AT_ONCE:
-        item.state = WorkState.READY
-        RawItem.objects.filter(pk=item.pk).update(state=WorkState.READY, kind="batch")
-        dispatch.after_commit("post.kept")
+        _leave_to_the_lane(item, kind="batch")
         return True
     effects: list[Effect] = []
     final: list[str] = []
@@ -193,6 +204,8 @@ def _effects(
     def failed(trouble: Exception) -> None:
         if lease.is_trouble_of_the_database(trouble):
             raise trouble
+        if isinstance(trouble, floods.SenderFloods):
+            floods.tell(account, at=at, sender=str(trouble))
         (final if isinstance(trouble, SAYS_THE_SAME) else again).append(_reason(trouble))
 
     is_last = after_failure(attempt) == WorkState.PARKED
@@ -240,6 +253,12 @@ def _insert(item: RawItem) -> bool:
     if kept:
         item.pk, item._state.adding, item._state.db = kept[0][0], False, connection.alias
     return bool(kept)
+
+
+def _leave_to_the_lane(item: RawItem, *, kind: str) -> None:
+    item.state = WorkState.READY
+    RawItem.objects.filter(pk=item.pk).update(state=WorkState.READY, kind=kind)
+    dispatch.after_commit("post.kept")
 
 
 def _again_later(item: RawItem) -> None:

@@ -247,7 +247,8 @@ def take(
     if goes_on is None:
         conversation = _opened(message, speaker, colleagues, spoke_at=spoke_at)
         calendar = calendars.in_force(speaker.region, spoke_at)
-        spoken = message.channel in SPOKEN and not message.wordless
+        unanswered = bool(message.ended_by) and message.call_seconds is None  # also where they spoke after the tone
+        spoken = message.channel in SPOKEN and not message.wordless and not unanswered
         due = default_promises(spoke_at, spoken=spoken, calendar=calendar)
         conversation.due_at = queue_due((promise.kind, promise.due_at) for promise in due)
         rows.append(conversation)

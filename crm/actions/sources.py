@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, Max
+from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, QuerySet
 
 from crm import history
-from crm.actions import alerts
-from crm.models import Alert, CallEvent, Interaction, Source, User
-from crm.policy import AlertKind, CallEventKind, Direction, Lag, Role, why_late
+from crm.actions import alerts, mailboxes
+from crm.channels import Channel
+from crm.models import Alert, CallEvent, ChannelAccount, Interaction, Mailbox, Source, SourceGap, User
+from crm.models.sources import LateBecause
+from crm.policy import AlertKind, CallEventKind, Direction, Lag, Role, gap_began, why_late
 
 MEASURED_OVER = timedelta(hours=1)
 
@@ -29,25 +32,35 @@ def watch_ingest_lag(at: datetime) -> int:
 
     Sources that are new are written down. An incident ends by itself when its source is well again. Returns how many are late.
     """
-    heard = _heard(at)
-    Source.objects.bulk_create([Source(name=name, channel=channel) for name, channel in heard], ignore_conflicts=True)
+    heard, waited_for = _heard(at), _waited_for(at)
+    Source.objects.bulk_create(
+        [Source(name=name, channel=channel) for name, channel in {**heard, **waited_for}], ignore_conflicts=True
+    )
     sources = list(Source.objects.select_for_update().order_by("id"))
     told: list[Alert] = []
+    gaps: list[SourceGap] = []
     for source in sources:
         lag, last_at = heard.get((source.name, source.channel), (Lag(0, None, None), None))
         source.heard_count, source.lag_middle, source.lag_slowest = lag.count, lag.middle, lag.slowest_twentieth
-        source.last_good_at = max((moment for moment in (source.last_good_at, last_at) if moment), default=None)
+        fares = waited_for.get((source.name, source.channel), _Fares())
+        moments = (source.last_good_at, last_at, fares.last_good_at)
+        source.last_good_at = max((moment for moment in moments if moment), default=None)
         source.watched_at = at
         because = why_late(
             lag,
             budget=source.budget,
             last_good_at=source.last_good_at,
-            expected_every=source.expected_every,
+            expected_every=source.expected_every if fares.is_active else None,
+            failing_for=fares.failing_for,
             at=at,
         )
+        began_at = gap_began(because, last_good_at=source.last_good_at, failing_since=fares.failing_since, at=at)
+        if began_at is not None:
+            gaps.append(SourceGap(source=source, began_at=began_at, because=because, seen_at=at))
         if because and source.late_since is None:
             source.late_since = at
-            told += _late(source, because, at=at)
+            if because != LateBecause.FAILING or not fares.is_told:
+                told += _late(source, because, at=at)
             _record(source, "source.late", at=at, detail={"because": because})
         elif not because and source.late_since is not None:
             _record(source, "source.well_again", at=at, detail={"since": source.late_since.isoformat()})
@@ -57,6 +70,7 @@ def watch_ingest_lag(at: datetime) -> int:
         sources,
         ["heard_count", "lag_middle", "lag_slowest", "last_good_at", "watched_at", "late_since", "late_because"],
     )
+    _keep_gaps(gaps, {source.pk: source for source in sources}, at=at)
     alerts.write(told)
     return sum(source.late_since is not None for source in sources)
 
@@ -67,6 +81,7 @@ def polled(name: str, *, channel: str, at: datetime, expected_every: timedelta |
     expected_every: how often at least that must happen, where nobody has said so yet.
     """
     source, _new = Source.objects.update_or_create(name=name, channel=channel, defaults={"last_good_at": at})
+    SourceGap.objects.filter(source=source, ended_at=None, began_at__lte=at).update(ended_at=at)
     if expected_every is not None and source.expected_every is None:
         Source.objects.filter(pk=source.pk, expected_every=None).update(expected_every=expected_every)
 
@@ -85,6 +100,65 @@ def expect(source_id: int, *, every: timedelta | None, by: User, at: datetime) -
     seconds = [None if one is None else int(one.total_seconds()) for one in (before, every)]
     _record(source, "source.expected", at=at, by=by, detail={"before": seconds[0], "seconds": seconds[1]})
     return source
+
+
+def gaps(*, since: datetime, until: datetime) -> QuerySet[SourceGap]:
+    """The outages that touch a time, newest first; what an audit of that time has to know. until: exclusive."""
+    touches = Q(ended_at=None) | Q(ended_at__gt=since)
+    return SourceGap.objects.filter(touches, began_at__lt=until).select_related("source").order_by("-began_at", "-id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fares:
+    """How our account at a provider fares, beside what it brought. failing_for: to its newest failure. is_told: the leads hear
+    of that already.
+    """
+
+    is_active: bool = True
+    last_good_at: datetime | None = None
+    failing_since: datetime | None = None
+    failing_for: timedelta | None = None
+    is_told: bool = False
+
+
+def _waited_for(at: datetime) -> dict[tuple[str, str], _Fares]:
+    """Every account by which something can come, by source and channel, heard of or not; two statements."""
+    found = {}
+    for account in ChannelAccount.objects.order_by("pk"):
+        fares = _Fares(account.is_active, account.last_good_at, is_told=account.is_asked)
+        if account.is_active and account.failing_since and account.error_at:
+            newest = at if account.is_asked else account.error_at
+            fares = replace(fares, failing_since=account.failing_since, failing_for=newest - account.failing_since)
+        found[account.source, account.channel] = fares
+    for mailbox in Mailbox.objects.filter(failing_since__isnull=False, is_active=True).order_by("pk"):
+        failing_for = at - (mailbox.failing_since or at)
+        name = mailboxes.source_of(mailbox.address)
+        found[name, Channel.EMAIL] = _Fares(
+            True, mailbox.last_good_at, mailbox.failing_since, failing_for, is_told=True
+        )
+    return found
+
+
+def _keep_gaps(seen: list[SourceGap], sources: dict[int, Source], *, at: datetime) -> None:
+    """Write down gaps that were not known, and end those that are over by the first that was heard after they began."""
+    lasting = {gap.source_id for gap in seen}
+    for gap in SourceGap.objects.filter(ended_at=None).exclude(source__in=lasting).order_by("id"):
+        heard_at = _first_heard(sources[gap.source_id], after=gap.began_at)
+        gap.ended_at = heard_at or max(sources[gap.source_id].last_good_at or at, gap.began_at)
+        if gap.ended_at == gap.began_at:  # nothing is expected of it any more
+            gap.ended_at = at
+        gap.save(update_fields=["ended_at"])
+    SourceGap.objects.bulk_create(seen, ignore_conflicts=True)
+
+
+def _first_heard(source: Source, *, after: datetime) -> datetime | None:
+    said = Interaction.objects.filter(source=source.name, direction=Direction.INBOUND, ingested_at__gt=after)
+    rang = CallEvent.objects.filter(source=source.name, received_at__gt=after)
+    moments = (
+        said.aggregate(first=Min("ingested_at"))["first"],
+        rang.aggregate(first=Min("received_at"))["first"],
+    )
+    return min((moment for moment in moments if moment), default=None)
 
 
 def _heard(at: datetime) -> dict[tuple[str, str], tuple[Lag, datetime | None]]:

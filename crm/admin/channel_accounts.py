@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.actions import channel_accounts, channel_hooks, channel_trying
+from crm.actions import channel_accounts, channel_hooks, channel_trials, channel_trying
 from crm.admin import pages, words
 from crm.channels import Channel
 from crm.channels.kept_secrets import CHANNEL_PREFIX
@@ -235,6 +235,7 @@ def _set_up(request: HttpRequest, provider: Provider, account: ChannelAccount | 
         provider=provider,
         hook_url=channel_accounts.hook_url(account) if account else "",
         parked=parked,
+        can_try=account is not None and channel_trials.can_try(account),
         tried=tried,
         may_retry=request.user.has_perm(CAN_RETRY),
         refused=refused,
@@ -304,6 +305,18 @@ def account_switch(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     return redirect("admin:channel_accounts")
 
 
+@pages.page(CAN_SEE, CAN_MANAGE, methods=["POST"])
+def account_trial(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Ask the provider whether it knows us; nothing is sent to anybody and nothing changes."""
+    account = _found(public_id)
+    try:
+        trial = channel_trials.try_now(account.pk)
+    except NoSuchProvider:
+        raise Http404 from None
+    pages.say(request, "" if trial.is_well else trial.said, trial.said)
+    return redirect("admin:channel_account", public_id=account.public_id)
+
+
 @pages.page(CAN_SEE, CAN_RETRY, methods=["POST"])
 def post_again(request: HttpRequest, public_id: uuid.UUID, number: int) -> HttpResponse:
     """Let a parked post try again."""
@@ -327,5 +340,6 @@ urlpatterns: list[URLPattern] = [
     path("channels/new/<str:provider>/", account_new, name="channel_account_new"),
     path("channels/<uuid:public_id>/", account_change, name="channel_account"),
     path("channels/<uuid:public_id>/switch/", account_switch, name="channel_account_switch"),
+    path("channels/<uuid:public_id>/trial/", account_trial, name="channel_account_trial"),
     path("channels/<uuid:public_id>/again/<int:number>/", post_again, name="channel_post_again"),
 ]

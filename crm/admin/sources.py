@@ -11,18 +11,19 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.actions import sources
+from crm.actions import channel_accounts, sources
 from crm.admin import pages, words
 from crm.models import Source
 
 CAN_EXPECT = "crm.change_source"
 PAGE_SIZE = 100
+GAPS_SHOWN_FOR, GAPS_AT_MOST = timedelta(days=30), 50
 MINUTES_AT_MOST = 60 * 24 * 31
 
 
 @pages.page("crm.view_source", methods=["GET"])
 def source_list(request: HttpRequest) -> HttpResponse:
-    """Each source with its last sign of life and its lag; late ones say so."""
+    """Each source with its last sign of life and its lag; late ones say so. Below, the outages of the last month."""
     at = timezone.now()
     key = pages.read_key(request, str, str, int)
     found = Source.objects.order_by("channel", "name", "id")
@@ -30,6 +31,8 @@ def source_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(pages.beyond(("channel", "name", "id"), key))
     rows = list(found[: PAGE_SIZE + 1])
     more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    gaps = list(sources.gaps(since=at - GAPS_SHOWN_FOR, until=at)[:GAPS_AT_MOST])
+    accounts = channel_accounts.of_sources([one.name for one in (*rows, *(gap.source for gap in gaps))])
     return pages.render(
         request,
         "admin/desk/sources.html",
@@ -37,6 +40,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
         rows=[
             {
                 "source": source,
+                "account": accounts.get(source.name),
                 "heard": words.ago(source.last_good_at, at=at) if source.last_good_at else "",
                 "middle": None if source.lag_middle is None else words.clock(source.lag_middle),
                 "slowest": None if source.lag_slowest is None else words.clock(source.lag_slowest),
@@ -44,6 +48,14 @@ def source_list(request: HttpRequest) -> HttpResponse:
                 "minutes": int(source.expected_every.total_seconds() // 60) if source.expected_every else "",
             }
             for source in rows
+        ],
+        gaps=[
+            {
+                "gap": gap,
+                "account": accounts.get(gap.source.name),
+                "length": words.duration((gap.ended_at or at) - gap.began_at),
+            }
+            for gap in gaps
         ],
         may_expect=request.user.has_perm(CAN_EXPECT),
         next_key=pages.write_key(rows[-1].channel, rows[-1].name, rows[-1].pk) if more else "",

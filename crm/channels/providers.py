@@ -16,13 +16,28 @@ from typing import Any, ClassVar, Final, Literal
 from urllib.parse import parse_qsl
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
-from crm.channels import Channel, Message
+from crm.channels import Channel
+from crm.channels.events import Arrival as Arrival
+from crm.channels.events import CallEnder as CallEnder
+from crm.channels.events import CallStep as CallStep
+from crm.channels.events import CallTold as CallTold
+from crm.channels.events import Deleted as Deleted
+from crm.channels.events import DeliveryReport as DeliveryReport
+from crm.channels.events import Echo as Echo
+from crm.channels.events import Edited as Edited
+from crm.channels.events import Event as Event
+from crm.channels.events import LeftMessage as LeftMessage
+from crm.channels.events import Media as Media
+from crm.channels.events import NotForUs as NotForUs
+from crm.channels.events import NotReadable as NotReadable
+from crm.channels.events import Said as Said
+from crm.channels.events import Unknown as Unknown
 from crm.channels.sending import Handed, Outcome
 
 Words = str | Promise
 """Text for staff, perhaps translated when it is shown."""
-Arrival = Literal["sent", "delivered", "read", "deferred", "failed", "unwanted"]
 Counting = Literal["characters", "utf16", "bytes"]
 
 UNREADABLE: Final = (KeyError, IndexError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
@@ -113,108 +128,6 @@ class Reply:
     body: str = ""
     content_type: str = "text/plain; charset=utf-8"
     status: int = 200
-
-
-# --- what a post says ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """A file that the provider keeps for us; fetched later by a lane. reference: what `Provider.media_request` needs, as text."""
-
-    reference: str
-    name: str = ""
-    declared_type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Something a customer said. message.external_id is the provider's own id of it and makes it one (never two) interactions;
-    message.source must be account.source, message.spoke_at the provider's time or None. message.in_reply_to: provider ids of ours.
-    """
-
-    message: Message
-    media: tuple[Media, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """A customer changed what they had said. external_id: of the message; event_id: tells this change from others of it.
-
-    whole: all of the message as it is now, where the event holds it; taken in when the message itself never reached us, as when
-    somebody names us only in the change.
-    """
-
-    external_id: str
-    event_id: str
-    text: str
-    edited_at: datetime | None = None
-    whole: Said | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """A customer took back what they had said, or the provider demands that it goes."""
-
-    external_id: str
-    event_id: str
-    deleted_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Echo:
-    """A message of ours coming back to us; no customer spoke. key: our own key where the provider gives it back."""
-
-    provider_id: str
-    address: str = ""
-    text: str = ""
-    key: str = ""
-    sent_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryReport:
-    """What became of a message of ours after it was accepted.
-
-    key: our own key (the public id of the message) where the provider gives it back, provider_id: what `read_answer` said; one of
-    them. event_id: tells this report from others; made of id and arrival where the provider has none. reason: the provider's words
-    or code. is_permanent: this address will never work.
-    """
-
-    provider_id: str
-    arrival: Arrival
-    event_id: str
-    key: str = ""
-    reason: str = ""
-    is_permanent: bool = False
-    event_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NotForUs:
-    """An event of another account or number; it has no effect. why: for people, without any customer's words."""
-
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """An event of a kind we do not know; it is kept. kind: what the provider calls it."""
-
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NotReadable:
-    """One event of several that is not as it is told to be: it is kept for a person and takes no other with it.
-
-    why: for staff, without any customer's words. Where the whole post cannot be read, raise one of UNREADABLE.
-    """
-
-    why: str
-
-
-Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown | NotReadable
 
 
 # --- what leaves -----------------------------------------------------------------------------------------------------
@@ -344,6 +257,8 @@ class Provider(ABC):
     """Lower-case names of headers that `parse` reads; no others are kept, and none of them may hold a secret."""
     secret_query: ClassVar[tuple[str, ...]] = ()
     """Names in the query that hold a secret and are not kept."""
+    tries_again: ClassVar[bool] = False
+    """Whether it posts again what was answered with 429; where it does not, a flood is kept and taken in later."""
     polled_every: ClassVar[timedelta | None] = None
     """How often it is asked for news; None when it posts them itself."""
 
@@ -398,6 +313,18 @@ class Provider(ABC):
         wait, as when our credential is refused), or UNKNOWN.
         """
         return by_status(answer)
+
+    def trial(self, account: Account) -> HttpRequest | None:
+        """Write a request that only asks whether we are known and well there; None when there is no harmless one."""
+        return None
+
+    def read_trial(self, answer: HttpAnswer, account: Account) -> str:
+        """Say in a sentence how we are known there. Raises NotGiven, whose words say what is wrong."""
+        if 200 <= answer.status < 300:
+            return str(_("The provider knows us by our credential."))
+        if answer.status in (401, 403):
+            raise NotGiven(str(_("The provider does not know our credential.")))
+        raise NotGiven(str(_("The provider answered %(status)d.") % {"status": answer.status}))
 
     def media_request(self, media: Media, account: Account) -> HttpRequest:
         """Write the request that gets a file. Raises NotGiven."""

@@ -17,10 +17,11 @@ from django.urls import path
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from crm.actions import channel_accounts, channel_hooks
+from crm.actions import channel_accounts, channel_hooks, floods
 from crm.channels.provided import NoSuchProvider, by_name
 from crm.channels.providers import NotGenuine, Post, Reply
 from crm.models import ChannelAccount
+from crm.policy import COUNTED_WITHIN
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,12 @@ def hook(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     except ValueError:  # more fields than a form may have, or bytes that are no text where text is signed
         return HttpResponse(status=400)
     try:
-        channel_hooks.take(account, post, genuine, at=at)
+        floods_now = floods.of_account(account, at=at)
+        if floods_now:
+            floods.tell(account, at=at)
+            if provider.tries_again:
+                return HttpResponse(status=429, headers={"Retry-After": str(int(COUNTED_WITHIN.total_seconds()))})
+        channel_hooks.take(account, post, genuine, at=at, later=floods_now)
     except OperationalError:
         logger.warning("A post for the channel account %s waits for the database.", account.public_id)
         return HttpResponse(status=503, headers={"Retry-After": "30"})

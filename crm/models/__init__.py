@@ -16,7 +16,7 @@ from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
-from crm.models.sources import Source
+from crm.models.sources import Source, SourceGap
 from crm.models.staff import User
 from crm.models.statements import Correction, Owed
 from crm.models.talk import Attachment, Conversation, Interaction, RawItem
@@ -75,6 +75,7 @@ __all__ = [
     "SetAside",
     "Shift",
     "Source",
+    "SourceGap",
     "User",
     "WebForm",
     "WorkItem",

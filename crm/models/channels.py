@@ -86,6 +86,11 @@ class ChannelAccount(models.Model):
         return self.name
 
     @property
+    def is_asked(self) -> bool:
+        """Whether it is asked for news; the others post them."""
+        return self.ask_at is not None
+
+    @property
     def source(self) -> str:
         """The source of its raw items and interactions."""
         return f"{HOOK}{self.provider}:{self.public_id}"

@@ -19,6 +19,7 @@ TYPED_IN = "desk:"
 class LateBecause(models.TextChoices):
     SILENT = "silent", _("nothing was heard for too long")
     SLOW = "slow", _("messages take too long to reach us")
+    FAILING = "failing", _("what comes fails, or it cannot be asked")
 
 
 class Source(models.Model):
@@ -62,3 +63,31 @@ class Source(models.Model):
     def budget(self) -> timedelta:
         """How late what comes this way may reach us."""
         return TYPED_IN_WITHIN if self.name.startswith(TYPED_IN) else LAG_BUDGETS[self.channel]
+
+
+class SourceGap(models.Model):
+    """A time in which nothing reached us from a source: an outage. It moves no clock; the audit can read what it held back."""
+
+    source = models.ForeignKey(Source, models.PROTECT, related_name="gaps", db_index=False)
+    began_at = models.DateTimeField(_("from"))  # the last that was heard before it
+    ended_at = models.DateTimeField(_("until"), null=True)  # the first that was heard after it; empty while it lasts
+    because = models.CharField(_("why"), max_length=8, choices=LateBecause)
+    seen_at = models.DateTimeField(_("seen"))
+
+    class Meta:
+        verbose_name = _("gap of a source")
+        verbose_name_plural = _("gaps of sources")
+        constraints = [
+            models.UniqueConstraint(fields=["source"], condition=Q(ended_at=None), name="source_gap_one_open"),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gte=models.F("began_at")), name="source_gap_ends_last"
+            ),
+            models.CheckConstraint(
+                condition=Q(because__in=[LateBecause.SILENT, LateBecause.FAILING]),
+                name="source_gap_is_of_nothing_heard",
+            ),
+        ]
+        indexes = [models.Index(fields=["-began_at", "-id"], name="source_gap_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.began_at:%Y-%m-%d %H:%M}"

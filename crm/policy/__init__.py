@@ -49,6 +49,7 @@ from crm.policy.endings import (
     sample,
     still_wanted,
 )
+from crm.policy.floods import COUNTED_WITHIN, MESSAGES_OF_A_SENDER, is_flood
 from crm.policy.forms import COUNTED_FOR, QUESTION_LASTS, asks_a_question
 from crm.policy.handoffs import (
     OWNERS_WITHIN_A_WEEK,
@@ -63,6 +64,7 @@ from crm.policy.lag import (
     TYPED_IN_WITHIN,
     Lag,
     TimeFrom,
+    gap_began,
     trusted_spoke_at,
     why_late,
 )
@@ -159,6 +161,7 @@ __all__ = [
     "CONVERSATION_NEXT",
     "COUNTED_AT_MOST",
     "COUNTED_FOR",
+    "COUNTED_WITHIN",
     "CUT_CALLED_BACK_WITHIN",
     "FIRST_RESPONSE_WITHIN",
     "IDLE_AFTER",
@@ -167,6 +170,7 @@ __all__ = [
     "LAG_BUDGETS",
     "LIVE_FOR",
     "MEDIA_BEFORE_QUIET",
+    "MESSAGES_OF_A_SENDER",
     "NEXT_UPDATE_WITHIN",
     "OPENED_PER_HOUR",
     "OUTGOING_NEXT",
@@ -257,11 +261,13 @@ __all__ = [
     "drawn",
     "earliest",
     "effort",
+    "gap_began",
     "goes_in_a_circle",
     "has_fallen_silent",
     "has_one_click",
     "heard_as",
     "is_away",
+    "is_flood",
     "is_locked",
     "is_on_shift",
     "is_present",

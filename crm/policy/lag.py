@@ -60,6 +60,18 @@ def trusted_spoke_at(
     return min(max(claimed, earliest), received_at)
 
 
+def gap_began(
+    because: str, *, last_good_at: datetime | None, failing_since: datetime | None, at: datetime
+) -> datetime | None:
+    """Say since when nothing reaches us from a source that is late; None when something does, if slowly.
+
+    because: what `why_late` said. Silence reaches back to the last that was heard, since what was kept back may be as old.
+    """
+    if because not in ("silent", "failing"):
+        return None
+    return min((last_good_at if because == "silent" else failing_since) or at, at)
+
+
 @dataclass(frozen=True, slots=True)
 class Lag:
     """How late what came in within the last hour reached us; times are None when nothing came."""
@@ -69,13 +81,26 @@ class Lag:
     slowest_twentieth: timedelta | None
 
 
+FAILING_AFTER = timedelta(minutes=5)
+"""So long everything of a source must have failed before it counts as failing; one bad post is tried three times within it."""
+
+
 def why_late(
-    lag: Lag, *, budget: timedelta, last_good_at: datetime | None, expected_every: timedelta | None, at: datetime
+    lag: Lag,
+    *,
+    budget: timedelta,
+    last_good_at: datetime | None,
+    expected_every: timedelta | None,
+    failing_for: timedelta | None = None,
+    at: datetime,
 ) -> str:
-    """Say why a source is late: "silent", "slow", or "" when all is well.
+    """Say why a source is late: "failing", "silent", "slow", or "" when all is well.
 
     last_good_at: when it was last heard of or well asked; expected_every: at least how often; None when it may be quiet.
+    failing_for: from the first failure since it was well to the newest; None when nothing failed.
     """
+    if failing_for is not None and failing_for >= FAILING_AFTER:
+        return "failing"
     if expected_every is not None and (last_good_at is None or at - last_good_at > expected_every):
         return "silent"
     if lag.slowest_twentieth is not None and lag.slowest_twentieth > max(budget, CLOCKS_DIFFER_BY):

@@ -405,3 +405,7 @@ FORMAT_MODULE_PATH = ["evenhand.formats"]
 SESSION_SAVE_EVERY_REQUEST = False
 # How long a worker may hold a row without finishing it; when that has passed another worker takes the row up.
 EVENHAND_LEASE = timedelta(seconds=_setting("EVENHAND_LEASE_SECONDS", int, 60))
+# How many posts of one account at a provider are taken in within a minute; what is more waits (docs/adding-a-provider.md).
+EVENHAND_POSTS_A_MINUTE = _setting("EVENHAND_POSTS_A_MINUTE", int, 3000)
+if EVENHAND_POSTS_A_MINUTE < 1:
+    raise ImproperlyConfigured("EVENHAND_POSTS_A_MINUTE must be a number above 0.")

@@ -10,6 +10,7 @@ from recovery.actions.cases import follow_owner, seen_again, triage
 
 HANDLERS = {
     "interaction.received": triage,
+    "interaction.worded": triage,
     "outgoing.accepted": confirm,
     "outgoing.came_back": came_back,
     "owner.changed": follow_owner,

@@ -400,7 +400,8 @@ NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "EventNotReadable",
     "EvidenceMissing", "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion",
     "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable",
-    "NotSetAside", "SameMatter", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount", "UnusableFeed",
+    "NotSetAside", "SameMatter", "SenderFloods", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount",
+    "UnusableFeed",
     "UnusableForm", "UnusableMailbox", "UnusableSignature", "WordsMissing", "WrongRating", "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""

@@ -214,3 +214,33 @@ def test_an_infected_file_is_handed_to_nobody_M23() -> None:
 def test_a_file_that_is_not_apart_has_no_such_page(state: str) -> None:
     found = attached(heard(), state=state, reason="Why.")
     assert browser(Role.LEAD).get(apart(found)).status_code == 404
+
+
+@pytest.mark.parametrize("who", [NOBODY, CUSTOMER, WITHOUT_ROLE])
+def test_who_may_not_have_a_file_cannot_tell_whether_it_is_there_W12(who: str) -> None:
+    """No token in an address opens it, and the folder of files has no address of its own."""
+    found = attached(heard())
+    there = reverse("admin:attachment", args=[found.public_id])
+    nowhere = reverse("admin:attachment", args=["018f0000-0000-7000-8000-000000000000"])
+    client = browser(who)
+    for query in ("", "?token=abc", "?signature=abc&expires=99999999999"):
+        answers = [client.get(path + query) for path in (there, nowhere)]
+        assert len({answer.status_code for answer in answers}) == 1
+        assert {answer.status_code for answer in answers} <= {302, 403, 404}
+        wheres = {
+            answer.headers.get("Location", "").replace(path, "")
+            for answer, path in zip(answers, (there, nowhere), strict=True)
+        }
+        assert len(wheres) == 1
+        assert not any(PNG in answer.content for answer in answers)
+    for path in (f"/media/{found.file.name}", f"/{found.file.name}", f"/static/{found.file.name}"):
+        assert client.get(path).status_code == 404
+
+
+def test_a_file_that_was_taken_away_is_as_one_that_never_was_W12() -> None:
+    found = attached(heard())
+    there = reverse("admin:attachment", args=[found.public_id])
+    assert browser(Role.AGENT).get(there).status_code == 200
+    Attachment.objects.filter(pk=found.pk).update(state="refused", reason="The customer took it back.", file="")
+    nowhere = reverse("admin:attachment", args=["018f0000-0000-7000-8000-000000000000"])
+    assert {browser(Role.AGENT).get(path).status_code for path in (there, nowhere)} == {404}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.management import call_command
 from django.test import Client
+from django.urls import get_resolver
 
 from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, Promise, User
 from evenhand import mailbox
 from recovery.models import Case, Decision
+from tests.conftest import ROOT
 from tests.crm.stories import app_user, colleague
 
 PUBLIC = [
@@ -146,3 +149,37 @@ def test_without_anything_that_tells_who_wrote_start_up_warns_M13(settings):
 
     settings.EVENHAND_INBOUND_DOMAIN, settings.EVENHAND_BORDER_HOSTS = "", frozenset()
     assert [one.id for one in checks.mail_can_be_trusted(None)] == ["evenhand.W001"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["https://evil.example/", "//evil.example/", "https:evil.example", "/\\evil.example", "javascript:alert(1)", "\thttps://evil.example"],
+)  # fmt: skip
+@pytest.mark.parametrize("page", ["/accounts/login/", "/admin/login/", "/accounts/logout/"])
+def test_nobody_is_sent_on_to_another_site_W09(page: str, elsewhere: str):
+    colleague()
+    somebody = User.objects.get()
+    somebody.set_password("right horse 9 battery")
+    somebody.save()
+    given = {"login": somebody.email, "password": "right horse 9 battery", "next": elsewhere, "RelayState": elsewhere}
+    browser = Client()
+    for answer in (
+        browser.get(page, {"next": elsewhere}),
+        browser.post(page, given, query_params={"next": elsewhere}),
+        browser.get(page, {"next": elsewhere}),  # by now perhaps logged in
+        browser.post("/accounts/logout/", {"next": elsewhere}),
+    ):
+        where = answer.headers.get("Location", "")
+        assert urlsplit(where).netloc in ("", "testserver"), where
+        assert urlsplit(where).scheme in ("", "http"), where
+        assert not where.startswith(("//", "/\\"))
+
+
+def test_no_address_of_ours_tells_that_a_mail_was_opened_or_asks_by_link_W11():
+    """There is nothing to be called with somebody else's ids: no counting picture, no survey that a link answers."""
+    mails = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "templates" / "email").rglob("*.html"))
+    assert "<img" not in mails
+    assert "url(" not in mails
+    named = {str(pattern.pattern) for pattern in get_resolver().url_patterns}
+    assert not [name for name in named if any(word in name for word in ("track", "pixel", "open", "survey"))]

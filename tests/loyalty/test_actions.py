@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -158,6 +159,21 @@ def test_opening_the_stop_link_changes_nothing_and_posting_does_W03():
     assert client.post(path, {"List-Unsubscribe": "One-Click"}).status_code == 200
     assert client.post(path, {"List-Unsubscribe": "One-Click"}).status_code == 200
     assert Consent.objects.filter(state="withdrawn").count() == 1
+
+
+def test_no_link_in_a_mail_gives_a_permission_however_often_a_scanner_follows_it_W06():
+    """Every permission was given by the customer's own words; a link can only end one."""
+    told_birthday()
+    path, scanner = stop_path(), Client()
+    before = list(Consent.objects.values_list("pk", flat=True))
+    links = {link for sent in mail.outbox for link in re.findall(r"https?://[^\s\"<>]+", sent.body)}
+    for link in (path, *(link.removeprefix("http://127.0.0.1:8000") for link in links)):
+        for ask in (scanner.head, scanner.get, scanner.options):
+            ask(link)
+        scanner.get(link + "?confirm=1&consent=granted")
+    assert list(Consent.objects.values_list("pk", flat=True)) == before
+    scanner.post(path, {"consent": "granted"})
+    assert Consent.objects.filter(state="granted").count() == len(before)
 
 
 @pytest.mark.parametrize("change", [lambda p: p[:-3] + "xx/", lambda p: "/stop/WzEsMV0:x:y/", lambda p: "/stop/1/"])

@@ -56,7 +56,8 @@ def test_a_missed_call_is_treated_as_words_of_the_same_second_R048(door):
     theirs, ours = treated(missed), treated(written)
     call_back = Promise.objects.get(conversation=missed, kind=PromiseKind.CALL_BACK)
     assert call_back.due_at == ours["place"][1]
-    theirs["promises"] = {promise for promise in theirs["promises"] if promise[0] != PromiseKind.CALL_BACK}
+    for one in (theirs, ours):  # who speaks after the tone is called back, too
+        one["promises"] = {promise for promise in one["promises"] if promise[0] != PromiseKind.CALL_BACK}
     assert theirs == ours
 
 

@@ -75,6 +75,7 @@ class StandardWebhooks(Provider):
     own_id_label = _("Name of this account there, where events carry one (“to”)")
     secret_help = _("The signing secret, as “whsec_…”; the other side signs with it.")
     credential_help = _("The signing secret for our answers, as “whsec_…”; the other side checks them with it.")
+    tries_again = True
     kept_headers = ("content-type", "webhook-id", "webhook-timestamp")
 
     def verify(self, post: Post, account: Account, *, at: datetime) -> Genuine:

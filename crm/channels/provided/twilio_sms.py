@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import urlencode, urlsplit
 
 from django.utils.translation import gettext_lazy as _
@@ -54,6 +54,8 @@ _ARRIVALS: Final[Mapping[str, Arrival]] = {
     "accepted": "sent", "scheduled": "sent", "queued": "sent", "sending": "sent", "sent": "sent",
     "delivered": "delivered", "read": "read", "undelivered": "failed", "failed": "failed", "canceled": "failed",
 }  # fmt: skip
+_WISHES: Final[Mapping[str, Literal["", "stop", "start"]]] = {"STOP": "stop", "START": "start"}
+"""What its service for opting out says of a message (“Advanced Opt-Out”)."""
 _GONE: Final = frozenset(("21211", "21610", "21614", "30005", "30006", "63024"))
 """Errors that say that this number works no more, or wants nothing from us (Twilio's error dictionary)."""
 _TAKEN: Final = re.compile(r"^[A-Za-z0-9+/\r\n]{60,}={0,2}$")
@@ -160,6 +162,25 @@ class TwilioSms(Provider):
             return Handed(Outcome.REFUSED, f"Twilio refused it with error {code}")
         return handed
 
+    def trial(self, account: Account) -> HttpRequest | None:
+        """Our account as Twilio has it; an API key may only be good for less, so it is asked for one message."""
+        headers = {"Authorization": _authorization(account)}
+        own = f"{API}/2010-04-01/Accounts/{account.settings['account_sid']}"
+        return HttpRequest(
+            "GET", f"{own}.json" if ":" not in account.sending else f"{own}/Messages.json?PageSize=1", headers
+        )
+
+    def read_trial(self, answer: HttpAnswer, account: Account) -> str:
+        """Whether the account is active there."""
+        said = super().read_trial(answer, account)
+        try:
+            status = one_line(json.loads(answer.body.decode("utf-8")).get("status", "active"), 40)
+        except (ValueError, AttributeError):
+            raise NotGiven(str(_("What answered is not Twilio."))) from None
+        if status != "active":
+            raise NotGiven(str(_("Twilio knows us, and the account is %(status)s.") % {"status": status}))
+        return said
+
     def media_request(self, media: Media, account: Account) -> HttpRequest:
         """Files are kept at Twilio, behind the account's credential."""
         parts = urlsplit(media.reference)
@@ -206,6 +227,7 @@ def _said(form: Mapping[str, str], identity: str, account: Account) -> Said:
             wordless=bool(media) and not text.strip(),
         ),
         media,
+        _WISHES.get(form.get("OptOutType", ""), ""),
     )
 
 

@@ -20,6 +20,7 @@ from crm.channels.providers import (
     Fetched,
     HttpAnswer,
     HttpRequest,
+    LeftMessage,
     Limits,
     Media,
     NotGenuine,
@@ -61,12 +62,10 @@ def documented_post(case: dict[str, Any], account: Account) -> Post:
 def found_in(event: Event, name: str) -> Any:
     if name == "is":
         return type(event).__name__
-    if isinstance(event, Said):
-        if name == "media":
-            return [one.reference for one in event.media]
-        value = getattr(event.message, name)
-    else:
-        value = getattr(event, name)
+    if isinstance(event, Said | LeftMessage) and name == "media":
+        return [one.reference for one in event.media]
+    value = getattr(event.message if isinstance(event, Said) else event, name)
+    value = value.total_seconds() if isinstance(value, timedelta) else value
     value = value.isoformat() if hasattr(value, "isoformat") else value
     return list(value) if isinstance(value, tuple) else value
 

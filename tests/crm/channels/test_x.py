@@ -338,7 +338,10 @@ def test_what_is_not_as_documented_waits_for_a_person_and_the_rest_goes_on_F24_H
     tell(account, {**played.created(good), "tweet_create_events": [{"id_str": "1", "text": "Hi"}, good]})
     assert Interaction.objects.get().text == "@ourshop It leaks"
     raw = RawItem.objects.get()
-    assert (raw.state, raw.reason) == (WorkState.PARKED, "event_not_readable: tweet_create_events: it is not as documented")
+    assert (raw.state, raw.reason) == (
+        WorkState.PARKED,
+        "event_not_readable: tweet_create_events: it is not as documented",
+    )
     for body in (b"", b"{", b"[]", b"null", b'{"for_user_id": {}, "tweet_create_events": []}', b"\xff"):
         tell(account, body)
     assert Interaction.objects.count() == 1
