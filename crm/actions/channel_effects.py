@@ -27,6 +27,7 @@ from crm.channels.providers import (
     NotForUs,
     Said,
     Unknown,
+    Unreadable,
     one_line,
     words_of,
 )
@@ -59,6 +60,12 @@ class TooEarly(Exception):
     code = "report_too_early"
 
 
+class UnreadableEvent(Exception):
+    """One event of several is not what its provider documents; a second try would read it no better."""
+
+    code = "unreadable_event"
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What an event was, in a word, and what a person may want to know of it."""
@@ -73,7 +80,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, UnreadableEvent; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -86,6 +93,8 @@ def apply(
             return _reported(event, account, is_signed=is_signed, is_last=is_last, at=at)
         if isinstance(event, NotForUs):
             return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
+        if isinstance(event, Unreadable):
+            raise UnreadableEvent(_("One of its events is not as the provider documents it; the others were taken in."))
         return _unknown(event)
 
 

@@ -18,7 +18,7 @@ _READS = (
     "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
     "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull", "crm.view_call", "crm.view_doubt",
-    "crm.view_publicpost",
+    "crm.view_publication",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _GUARDS = (

@@ -30,6 +30,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(pages.beyond(("channel", "name", "id"), key))
     rows = list(found[: PAGE_SIZE + 1])
     more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    names = sources.in_words([source.name for source in rows])
     return pages.render(
         request,
         "admin/desk/sources.html",
@@ -37,6 +38,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
         rows=[
             {
                 "source": source,
+                "name": names[source.name],
                 "heard": words.ago(source.last_good_at, at=at) if source.last_good_at else "",
                 "middle": None if source.lag_middle is None else words.clock(source.lag_middle),
                 "slowest": None if source.lag_slowest is None else words.clock(source.lag_slowest),

@@ -198,7 +198,12 @@ class Unknown:
     kind: str = ""
 
 
-Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One of several events that is not what its provider documents; the others count, this one waits for a person."""
+
+
+Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown | Unreadable
 
 
 # --- what leaves -----------------------------------------------------------------------------------------------------
