@@ -35,7 +35,6 @@ from crm.actions import (
 BATCHES: dict[str, Callable[[datetime], int]] = {
     "ingest": lambda at: mails.ingest_batch(at=at),
     "posts": lambda at: channel_hooks.apply_batch(at=at),
-    "accounts": lambda at: channel_polling.poll_batch(at=at),
     "awaited_files": lambda at: channel_files.fetch_batch(at=at),
     "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
@@ -60,6 +59,12 @@ def poll_mailboxes(*, lane: str) -> None:
 def poll_feeds(*, lane: str) -> None:
     """Ask the feeds that are due, side by side, once; the next sweep asks those that are due by then."""
     listening.poll_due(at=timezone.now())
+
+
+@shared_task
+def poll_accounts(*, lane: str) -> None:
+    """Ask the providers that are due for news, side by side, once; the next sweep asks those that are due by then."""
+    channel_polling.poll_due(at=timezone.now())
 
 
 @shared_task

@@ -56,7 +56,7 @@ LANES: dict[str, Lane] = {
     ),
     "ingest": Lane("crm.tasks.run_due", SWEPT, "read raw input that has been kept but not read yet"),
     "posts": Lane("crm.tasks.run_due", SWEPT, "take in what providers posted and what could not be taken in at once"),
-    "accounts": Lane("crm.tasks.run_due", SWEPT, "ask providers for news that do not post it"),
+    "accounts": Lane("crm.tasks.poll_accounts", SWEPT, "ask providers for news that do not post it"),
     "awaited_files": Lane("crm.tasks.run_due", SWEPT, "fetch the files that providers keep for us"),
     "files": Lane("crm.tasks.run_due", SWEPT, "check attached files for viruses, where a scanner is set up"),
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from crm.models import Alert, Conversation, User
-from crm.policy import AlertKind
+from crm.policy import AlertKind, Role
 
 
 def told(
@@ -34,6 +34,28 @@ def told(
 def write(alerts: Iterable[Alert]) -> None:
     """Write alerts that have not been written before."""
     Alert.objects.bulk_create(alerts, ignore_conflicts=True)
+
+
+def tell_of_failure(kind: AlertKind, *, of: str, since: datetime, name: str, code: str, at: datetime) -> bool:
+    """Tell every lead, and each administrator, that something has failed for too long; once an incident.
+
+    of: what fails, by its public id; since: when this incident began. name, code: what is shown of it. Says whether it is news.
+    """
+    incident = f"{of}:{since.isoformat()}"
+    if Alert.objects.filter(key=f"{kind}:{incident}:leads").exists():
+        return False
+    people = User.objects.filter(is_active=True, groups__name=Role.ADMINISTRATOR.value).order_by("pk")
+    write(
+        told(
+            kind,
+            key=f"{incident}:{person.pk if person else 'leads'}",
+            at=at,
+            to=person,
+            detail={"name": name, "code": code},
+        )
+        for person in (None, *people)
+    )
+    return True
 
 
 @transaction.atomic

@@ -25,9 +25,8 @@ from crm.channels.providers import (
     Event,
     Media,
     NotForUs,
+    NotReadable,
     Said,
-    Unknown,
-    Unreadable,
     one_line,
     words_of,
 )
@@ -60,10 +59,10 @@ class TooEarly(Exception):
     code = "report_too_early"
 
 
-class UnreadableEvent(Exception):
-    """One event of several is not what its provider documents; a second try would read it no better."""
+class EventNotReadable(ValueError):
+    """An event is not as it is told to be; a person looks at it, and lets it try again when its account is set right."""
 
-    code = "unreadable_event"
+    code = "event_not_readable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def apply(
     """Let one event have its effects, all or none; the same event again changes nothing.
 
     item: the raw bytes it was read from. is_signed: times stated in it are believed. is_last: nobody will try again.
-    Raises what `intake.receive` raises, TooEarly, UnreadableEvent; then nothing has changed.
+    Raises what `intake.receive` raises, TooEarly, EventNotReadable; then nothing has changed.
     """
     with transaction.atomic():
         if isinstance(event, Said):
@@ -93,13 +92,9 @@ def apply(
             return _reported(event, account, is_signed=is_signed, is_last=is_last, at=at)
         if isinstance(event, NotForUs):
             return Effect("not_for_us", f"not_for_us: {event.why}" if event.why else "")
-        if isinstance(event, Unreadable):
-            raise UnreadableEvent(_("One of its events is not as the provider documents it; the others were taken in."))
-        return _unknown(event)
-
-
-def _unknown(event: Unknown) -> Effect:
-    return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
+        if isinstance(event, NotReadable):
+            raise EventNotReadable(event.why)
+        return Effect("unknown_event", f"unknown_event: {one_line(event.kind, 60)}")
 
 
 # --- what a customer said -----------------------------------------------------------------------------------------------
@@ -220,6 +215,8 @@ def _changed(
         )
         if said is not None:
             _apply_change(change, said, at=at)
+        elif isinstance(event, Edited) and event.whole is not None:  # the change waits for it, and is applied to it
+            return _said(event.whole, account, item, is_signed=is_signed, at=at)
     return Effect(str(kind))
 
 

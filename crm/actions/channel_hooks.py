@@ -33,8 +33,11 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 20
 """Events of one post that are taken in before it is answered; a larger batch is kept and left to the lane at once."""
 SAYS_THE_SAME = (
-    intake.NothingSaid, intake.DifferentContent, identity.UnusableAddress, channel_effects.UnreadableEvent,
-)  # fmt: skip
+    intake.NothingSaid,
+    intake.DifferentContent,
+    identity.UnusableAddress,
+    channel_effects.EventNotReadable,
+)
 """Refusals that a second try would meet again."""
 
 _KEEP = """

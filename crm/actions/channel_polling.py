@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from crm.actions import channel_accounts, channel_hooks, lease, sources
+from crm import history
+from crm.actions import alerts, channel_accounts, channel_hooks, lease, sources
 from crm.channels import Channel, http
-from crm.channels.provided import by_name
+from crm.channels.provided import NoSuchProvider, by_name
 from crm.channels.providers import Genuine, NotGiven, Post
 from crm.models import ChannelAccount
-from crm.policy.mailboxes import ASKED_AT_LEAST_EVERY, SLOWS_BY
+from crm.policy import AlertKind
+from crm.policy.mailboxes import ASKED_AT_LEAST_EVERY, asked_again_after, is_told
 
 logger = logging.getLogger(__name__)
 
+SIDE_BY_SIDE = 8
+"""Accounts one worker asks at the same time."""
+AT_ONCE = 16
+"""Accounts all workers together ask at the same time."""
 PAGES_AT_MOST = 10
 """Answers of one account that are read in one round; more are asked for in the next, at once."""
-LEASED_FOR = timedelta(minutes=4)
-"""Ten answers of at most twenty seconds, and some time to take in what they say; begun anew with every page."""
+ROUND_FOR = 20.0
+"""Seconds after which a round asks for no further page; what is left is due at once."""
+LEASED_FOR = timedelta(minutes=2)
+"""One answer of at most twenty seconds, a name server that hangs, and time to take in what was said; begun anew with every page."""
+HELD_FOR = 10.0
+"""Seconds that a worker waits for its rounds; slower ones go on beside its other work, under their leases."""
 
 
 class AccountTaken(Exception):
@@ -33,22 +45,50 @@ class AccountTaken(Exception):
     code = "account_taken"
 
 
-def poll_batch(*, at: datetime) -> int:
-    """Ask for the next account that is due. Returns 1, or 0 when none is due."""
-    found = _claim(at=at)
-    if found is None:
-        return 0
-    lease.guarded(partial(_round, found, at=at), failed=partial(_failed, found, at=at))
-    return 1
+def poll_due(*, at: datetime, held_for: float = HELD_FOR) -> int:
+    """Ask the accounts that are due, side by side, so that a server that hangs holds up no other. Returns how many.
+
+    A round that takes longer than `held_for` seconds goes on by itself; its lease keeps others away until it ends or is lost.
+    """
+    rounds = [
+        threading.Thread(
+            target=_in_thread, args=(account,), kwargs={"at": at}, name=f"account-{account.pk}", daemon=True
+        )
+        for account in claim(at=at)
+    ]
+    for each in rounds:
+        each.start()
+    ends = time.monotonic() + held_for
+    for each in rounds:
+        each.join(max(0.0, ends - time.monotonic()))
+    return len(rounds)
+
+
+def _in_thread(account: ChannelAccount, *, at: datetime) -> None:
+    try:
+        poll(account, at=at)
+    finally:
+        connections.close_all()
 
 
 @transaction.atomic
-def _claim(*, at: datetime) -> ChannelAccount | None:
-    found = ChannelAccount.objects.due(at).select_for_update(skip_locked=True).first()
-    if found is not None:
-        ChannelAccount.objects.filter(pk=found.pk).update(attempt=F("attempt") + 1, lease_until=Now() + LEASED_FOR)
-        found.attempt += 1
+def claim(*, at: datetime) -> list[ChannelAccount]:
+    """Lease up to 8 accounts that are due, while all workers together ask fewer than 16. Each carries its new `attempt`."""
+    asked_now = ChannelAccount.objects.filter(lease_until__gte=Now()).count()
+    size = min(SIDE_BY_SIDE, AT_ONCE - asked_now)
+    found = list(ChannelAccount.objects.due(at).select_for_update(skip_locked=True)[: max(size, 0)])
+    if found:
+        ChannelAccount.objects.filter(pk__in=[account.pk for account in found]).update(
+            attempt=F("attempt") + 1, lease_until=Now() + LEASED_FOR
+        )
+    for account in found:
+        account.attempt += 1
     return found
+
+
+def poll(account: ChannelAccount, *, at: datetime) -> None:
+    """Ask one claimed account for what is new and write down how it fared. Raises nothing but what the database raises."""
+    lease.guarded(partial(_round, account, at=at), failed=partial(_failed, account, at=at))
 
 
 def _round(account: ChannelAccount, *, at: datetime) -> None:
@@ -56,7 +96,7 @@ def _round(account: ChannelAccount, *, at: datetime) -> None:
     every = provider.polled_every
     if every is None:
         raise NotGiven(_("This provider is not asked for news."), is_final=True)
-    cursor, wait = account.cursor, every
+    cursor, wait, until = account.cursor, every, time.monotonic() + ROUND_FOR
     for _number in range(PAGES_AT_MOST):
         answer = http.send(provider.ask(told, cursor))
         if answer.is_cut:
@@ -66,36 +106,65 @@ def _round(account: ChannelAccount, *, at: datetime) -> None:
         post = Post("POLL", told.hook_url, f"after={cursor}", kinds, answer.body, at)
         # Kept before the cursor goes on: what was read twice is one, what was never kept is read again.
         channel_hooks.take(account, post, Genuine(is_signed=True), at=at)
-        if asked.cursor != cursor:
-            _mine(account).update(cursor=asked.cursor, lease_until=Now() + LEASED_FOR)
-            cursor = asked.cursor
+        _mine(account).update(cursor=asked.cursor, lease_until=Now() + LEASED_FOR)
+        cursor = asked.cursor
         wait = max(asked.wait, timedelta(0) if asked.has_more else every)
-        if not asked.has_more or asked.wait:
+        if not asked.has_more or asked.wait or time.monotonic() > until:
             break
     _fared_well(account, ask_at=at + wait, at=at)
 
 
 @transaction.atomic
 def _fared_well(account: ChannelAccount, *, ask_at: datetime, at: datetime) -> None:
-    mine = _mine(account)
+    mine = _mine(account).select_for_update().get()
     noted: dict[str, Any] = {"ask_at": ask_at, "lease_until": None, "last_good_at": at}
-    if account.failing_since is not None:
+    if mine.failing_since is not None:
         noted |= {"failing_since": None, "error": "", "error_at": None}
-    if mine.update(**noted):
-        sources.polled(account.source, channel=Channel(account.channel), at=at)
+        if is_told(at - mine.failing_since):
+            _record(account, "channel_account.well_again", at=at, detail={"since": mine.failing_since.isoformat()})
+    ChannelAccount.objects.filter(pk=account.pk).update(**noted)
+    sources.polled(account.source, channel=Channel(account.channel), at=at)
 
 
+@transaction.atomic
 def _failed(account: ChannelAccount, trouble: Exception, *, at: datetime) -> None:
-    if lease.is_trouble_of_the_database(trouble) or isinstance(trouble, AccountTaken):
+    """Write down what is wrong; after five minutes leads and administrators are told, once an incident."""
+    if isinstance(trouble, AccountTaken):
         return
-    since = account.failing_since or at
-    wait = min(
-        max((at - since) / SLOWS_BY, by_name(account.provider).polled_every or ASKED_AT_LEAST_EVERY), timedelta(hours=1)
+    if lease.is_trouble_of_the_database(trouble):  # no fault of the account's; it is asked again after its lease
+        logger.warning(
+            "Channel account %s: the database did not answer (%s).", account.public_id, type(trouble).__name__
+        )
+        return
+    mine = ChannelAccount.objects.select_for_update().filter(pk=account.pk, attempt=account.attempt).first()
+    if mine is None:
+        return
+    is_known = isinstance(trouble, NotGiven | http.NotReached | http.Broken)
+    if not is_known:
+        logger.error("Channel account %s: unexpected %s.", account.public_id, type(trouble).__name__)
+    since = mine.failing_since or at
+    wait = max(
+        asked_again_after(at - since), _every(mine), trouble.wait if isinstance(trouble, NotGiven) else timedelta(0)
     )
-    said = str(trouble) if isinstance(trouble, NotGiven | http.NotReached | http.Broken) else type(trouble).__name__
-    ChannelAccount.objects.filter(pk=account.pk, attempt=account.attempt).update(
-        failing_since=since, error=said[:300] or "unknown", error_at=at, ask_at=at + wait, lease_until=None
+    ChannelAccount.objects.filter(pk=mine.pk).update(
+        failing_since=since,
+        error=(str(trouble) if is_known else type(trouble).__name__)[:300] or "unknown",
+        error_at=at,
+        ask_at=at + wait,
+        lease_until=None,
     )
+    code = getattr(trouble, "code", "") or type(trouble).__name__
+    if is_told(at - since) and alerts.tell_of_failure(
+        AlertKind.CHANNEL_FAILS, of=str(mine.public_id), since=since, name=mine.name, code=code, at=at
+    ):
+        _record(mine, "channel_account.fails", at=at, detail={"code": code})
+
+
+def _every(account: ChannelAccount) -> timedelta:
+    try:
+        return by_name(account.provider).polled_every or ASKED_AT_LEAST_EVERY
+    except NoSuchProvider:  # of a version that knew it
+        return ASKED_AT_LEAST_EVERY
 
 
 def _mine(account: ChannelAccount) -> Any:
@@ -104,3 +173,7 @@ def _mine(account: ChannelAccount) -> Any:
     if not mine.exists():
         raise AccountTaken(_("Somebody else asks for this account by now."))
     return mine
+
+
+def _record(account: ChannelAccount, verb: str, *, at: datetime, detail: dict[str, Any]) -> None:
+    history.record(None, verb, ref=f"channel_account:{account.public_id}", by=None, at=at, detail=detail)

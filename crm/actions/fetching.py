@@ -22,8 +22,8 @@ from crm.actions import alerts, lease, mailboxes, sources
 from crm.channels import Channel, imap
 from crm.channels.email import parts
 from crm.channels.imap import Fetched, Listed, MailboxTrouble
-from crm.models import Alert, Mailbox, RawItem, User
-from crm.policy import AfterFetch, AlertKind, Role, WorkState
+from crm.models import Mailbox, RawItem
+from crm.policy import AfterFetch, AlertKind, WorkState
 from crm.policy.mailboxes import is_told
 
 logger = logging.getLogger(__name__)
@@ -403,29 +403,15 @@ def _failed(visit: _Round, trouble: MailboxTrouble) -> None:
     if visit.oldest is not None:
         mailbox.waiting_count, mailbox.oldest_waiting_at = visit.waiting, visit.oldest
     mailbox.save(update_fields=["error", "lease_until", "failing_since", "waiting_count", "oldest_waiting_at"])
-    if is_told(visit.at - mailbox.failing_since):
-        _tell(mailbox, trouble.code, at=visit.at)
-
-
-def _tell(mailbox: Mailbox, code: str, *, at: datetime) -> None:
-    people = User.objects.filter(is_active=True, groups__name=Role.ADMINISTRATOR.value).order_by("pk")
-    incident = f"{mailbox.public_id}:{mailbox.failing_since.isoformat() if mailbox.failing_since else ''}"
-    detail = {"name": mailbox.address, "code": code}
-    if Alert.objects.filter(key=f"{AlertKind.MAILBOX_FAILS}:{incident}:leads").exists():
-        return
-    alerts.write(
-        [
-            alerts.told(
-                AlertKind.MAILBOX_FAILS,
-                key=f"{incident}:{person.pk if person else 'leads'}",
-                at=at,
-                to=person,
-                detail=detail,
-            )
-            for person in (None, *people)
-        ]
-    )
-    _record(mailbox, "mailbox.fails", at=at, detail={"code": code})
+    if is_told(visit.at - mailbox.failing_since) and alerts.tell_of_failure(
+        AlertKind.MAILBOX_FAILS,
+        of=str(mailbox.public_id),
+        since=mailbox.failing_since,
+        name=mailbox.address,
+        code=trouble.code,
+        at=visit.at,
+    ):
+        _record(mailbox, "mailbox.fails", at=visit.at, detail={"code": trouble.code})
 
 
 def _record(mailbox: Mailbox, verb: str, *, at: datetime, detail: dict[str, Any]) -> None:

@@ -13,21 +13,23 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.actions import channel_accounts, channel_hooks
+from crm.actions import channel_accounts, channel_hooks, channel_trying
 from crm.admin import pages, words
 from crm.channels import Channel
 from crm.channels.kept_secrets import CHANNEL_PREFIX
 from crm.channels.provided import NoSuchProvider, all_of_them, by_name
-from crm.channels.providers import UNREADABLE, Provider
+from crm.channels.providers import UNREADABLE, DeliveryReport, Provider, Said
 from crm.models import ChannelAccount, RawItem
 from crm.policy import WorkState
 
 CAN_SEE, CAN_MANAGE, CAN_RETRY = "crm.view_channelaccount", "crm.manage_channelaccount", "crm.retry_work"
 PAGE_SIZE = 50
 PARKED_SHOWN = 20
+_TRYING = ("example", "example_query")
 _PLACE = gettext_lazy(
     "The secret itself is never typed in here. Name an environment variable that begins with %(prefix)s, or a file in a folder "
     "that the installation keeps for secrets."
@@ -43,7 +45,7 @@ _TROUBLE = {
     "TooMany": gettext_lazy("It holds more events than are taken at once. The sender must make smaller batches."),
     "JSONDecodeError": gettext_lazy("It is not JSON. The sender must mend it and send it again."),
     "UnicodeDecodeError": gettext_lazy("It is not written in UTF-8. The sender must mend it and send it again."),
-    "unreadable_event": gettext_lazy("One of its events is not as documented; the others were taken in."),
+    "event_not_readable": gettext_lazy("One of its events is not as documented; the others were taken in."),
     "nothing_said": gettext_lazy("It holds a message without any words or files."),
     "unusable_address": gettext_lazy("It holds a message from an address that cannot be one."),
     "idempotency_key_reused": gettext_lazy("It holds other words under the id of an earlier message; those stand."),
@@ -101,6 +103,34 @@ class AccountForm(forms.Form):
                 _("Where the credential for sending stands"), provider.credential_help
             )
         self.place_help = place
+        if provider.polled_every is None:
+            self.fields["example"] = forms.CharField(
+                label=_("A request of the provider"),
+                help_text=_("Its body, as it is posted."),
+                widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+                max_length=channel_trying.LARGEST,
+                required=False,
+            )
+            self.fields["example_query"] = forms.CharField(
+                label=_("Its address or query"),
+                help_text=_("As ?sender=4930…&text=Hello, where something stands there."),
+                max_length=5000,
+                required=False,
+            )
+
+    def groups(self) -> list[tuple[Any, list[forms.BoundField]]]:
+        """The fields with the heading of each group; what an example needs stands elsewhere."""
+        headings = {f"set_{setting.name}": setting.heading for setting in self.provider.settings}
+        named = any(headings.values())
+        found: list[tuple[Any, list[forms.BoundField]]] = [("", [])]
+        for field in self:
+            if field.name in _TRYING:
+                continue
+            heading = headings.get(field.name) or (named and field.name == "own_id" and _("Number and secrets"))
+            if heading:
+                found.append((heading, []))
+            found[-1][1].append(field)
+        return found
 
     @staticmethod
     def _secret(label: Any, help_text: Any) -> forms.CharField:
@@ -108,7 +138,7 @@ class AccountForm(forms.Form):
 
     def as_draft(self) -> channel_accounts.Draft:
         """Translate what was typed into what the action takes."""
-        given = dict(self.cleaned_data)
+        given = {name: value for name, value in self.cleaned_data.items() if name not in _TRYING}
         asked = {one.name: given.pop(f"set_{one.name}") for one in self.provider.settings}
         given["channel"] = Channel(given["channel"])
         return channel_accounts.Draft(provider=self.provider.name, settings=asked, **given)
@@ -195,12 +225,17 @@ def account_change(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 def _set_up(request: HttpRequest, provider: Provider, account: ChannelAccount | None) -> HttpResponse:
     refused, by, at = "", pages.colleague(request), timezone.now()
+    tried: dict[str, Any] | None = None
     if request.method == "POST":
         initial = {"channel": account.channel} if account else None
         form = AccountForm(request.POST, provider=provider, is_new=account is None, initial=initial)
         if form.is_valid():
             draft = form.as_draft()
-            if account is None:
+            if request.POST.get("do") == "try":
+                body, query = form.cleaned_data.get("example", ""), form.cleaned_data.get("example_query", "")
+                read, refused = pages.tried(lambda: channel_trying.read(draft, body=body, query=query, at=at))
+                tried, kept = _shown(read) if read is not None else None, None
+            elif account is None:
                 kept, refused = pages.tried(lambda: channel_accounts.add(draft, by=by, at=at))
             else:
                 number = account.pk
@@ -230,11 +265,54 @@ def _set_up(request: HttpRequest, provider: Provider, account: ChannelAccount | 
         provider=provider,
         hook_url=channel_accounts.hook_url(account) if account else "",
         parked=[{"item": item, "why": in_words(item.reason)} for item in parked],
+        tried=tried,
         may_retry=request.user.has_perm(CAN_RETRY),
         refused=refused,
         status=409 if refused else 200,
         is_fullwidth="",
     )
+
+
+def _shown(read: channel_trying.Tried) -> dict[str, Any]:
+    """What an account would read in an example, for people."""
+    rows = []
+    for event in read.events:
+        facts: list[tuple[Any, Any]] = []
+        if isinstance(event, Said):
+            said = event.message
+            spoke_at = date_format(timezone.localtime(said.spoke_at), "D j M Y, H:i:s T") if said.spoke_at else ""
+            facts = [
+                (_("Sender"), said.sender_address),
+                (_("Name"), said.sender_name),
+                (_("Words"), said.text),
+                (_("Id"), said.external_id),
+                (_("Time"), spoke_at or _("none: the time of receipt counts")),
+                (_("Files"), ", ".join(one.reference for one in event.media)),
+            ]
+        elif isinstance(event, DeliveryReport):
+            facts = [
+                (_("Id"), event.provider_id),
+                (_("Our key"), event.key),
+                (_("What became of it"), event.arrival),
+                (_("Reason"), event.reason),
+            ]
+        else:
+            facts = [(_("What it says"), getattr(event, "why", "") or getattr(event, "kind", ""))]
+        kind = _READ_AS.get(type(event).__name__, type(event).__name__)
+        rows.append({"kind": kind, "facts": [(name, value) for name, value in facts if value]})
+    return {"rows": rows, "trouble": read.trouble}
+
+
+_READ_AS: dict[str, Any] = {
+    "Said": gettext_lazy("A message"),
+    "Edited": gettext_lazy("A changed message"),
+    "Deleted": gettext_lazy("A message taken back"),
+    "Echo": gettext_lazy("A message of ours"),
+    "DeliveryReport": gettext_lazy("What became of a message of ours"),
+    "NotForUs": gettext_lazy("Not for us"),
+    "NotReadable": gettext_lazy("Not readable: kept for a person"),
+    "Unknown": gettext_lazy("Nothing that we know: kept without effect"),
+}
 
 
 def _first_values(provider: Provider, account: ChannelAccount | None) -> dict[str, Any]:

@@ -8,9 +8,10 @@ opens a connection, reads a clock, an environment or a database; what it describ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -138,12 +139,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A customer changed what they had said. external_id: of the message; event_id: tells this change from others of it."""
+    """A customer changed what they had said. external_id: of the message; event_id: tells this change from others of it.
+
+    whole: all of the message as it is now, where the event holds it; taken in when the message itself never reached us, as when
+    somebody names us only in the change.
+    """
 
     external_id: str
     event_id: str
     text: str
     edited_at: datetime | None = None
+    whole: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +205,16 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """One of several events that is not what its provider documents; the others count, this one waits for a person."""
+class NotReadable:
+    """One event of several that is not as it is told to be: it is kept for a person and takes no other with it.
+
+    why: for staff, without any customer's words. Where the whole post cannot be read, raise one of UNREADABLE.
+    """
+
+    why: str
 
 
-Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown | Unreadable
+Event = Said | Edited | Deleted | Echo | DeliveryReport | NotForUs | Unknown | NotReadable
 
 
 # --- what leaves -----------------------------------------------------------------------------------------------------
@@ -287,11 +298,14 @@ class Asked:
 
 
 class NotGiven(Exception):
-    """The provider did not give what was asked for. is_final: it never will. The words are for staff and hold no secret."""
+    """The provider did not give what was asked for. is_final: it never will; wait: how long it asks to be left alone at least. The
+    words are for staff and hold no secret.
+    """
 
-    def __init__(self, words: str, *, is_final: bool = False) -> None:
+    def __init__(self, words: str, *, is_final: bool = False, wait: timedelta = timedelta(0)) -> None:
         super().__init__(words)
         self.is_final = is_final
+        self.wait = wait
 
 
 # --- the provider itself ---------------------------------------------------------------------------------------------
@@ -299,7 +313,7 @@ class NotGiven(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing to be typed in where an account is set up; never a secret."""
+    """One thing to be typed in where an account is set up; never a secret. heading: begins a group of them."""
 
     name: str
     label: Words
@@ -307,6 +321,7 @@ class Setting:
     is_required: bool = True
     choices: tuple[tuple[str, Words], ...] = ()
     is_long: bool = False
+    heading: Words = ""
 
 
 class Provider(ABC):
@@ -424,6 +439,31 @@ def asked_to_wait(answer: HttpAnswer) -> timedelta:
     """The seconds of Retry-After (RFC 9110 10.2.3); zero when it names none."""
     stated = answer.headers.get("retry-after", "").strip()
     return timedelta(seconds=int(stated)) if stated.isascii() and stated.isdigit() and len(stated) < 7 else timedelta(0)
+
+
+def wait_until(resets_at: datetime | None, answer: HttpAnswer) -> timedelta:
+    """How long it is until a limit ends, by the clock of the server that says so (its Date header); at most an hour.
+
+    Retry-After, where it stands, is asked for as well. A server that states no time of its own is left alone for a minute.
+    """
+    wait = asked_to_wait(answer)
+    if resets_at is not None:
+        try:
+            wait = max(wait, resets_at - parsedate_to_datetime(answer.headers.get("date", "")))
+        except (TypeError, ValueError):
+            wait = wait or timedelta(minutes=1)
+    return min(max(wait, timedelta(0)), timedelta(hours=1))
+
+
+def each_by_itself(things: Iterable[Any], read: Callable[[Any], Sequence[Event]], *, kind: str) -> list[Event]:
+    """Read several things of one post, of a kind; one that is not as documented takes no others with it."""
+    events: list[Event] = []
+    for thing in things:
+        try:
+            events += read(thing)
+        except UNREADABLE:
+            events.append(NotReadable(f"{kind}: it is not as documented"))
+    return events
 
 
 def one_line(value: Any, most: int) -> str:

@@ -28,4 +28,5 @@ class AlertKind(TextChoices):
     THEY_WROTE_FIRST = "they_wrote_first", _("the customer wrote before your planned answer left; it was stopped")
     MAIL_FLOOD = "mail_flood", _("one address sends more mail than a person would")
     MAILBOX_FAILS = "mailbox_fails", _("a mailbox cannot be read")
+    CHANNEL_FAILS = "channel_fails", _("an account cannot be asked for what customers say there")
     FILE_INFECTED = "file_infected", _("a file with a virus came in; it is kept apart")

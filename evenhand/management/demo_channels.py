@@ -8,7 +8,10 @@ import secrets
 from base64 import b64encode
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from urllib.parse import urlencode
+
+from django.conf import settings
 
 from crm.actions import (
     capture,
@@ -43,7 +46,9 @@ PAST_DAYS = 56
 
 
 def tell(now: datetime, *, ada: User, lead: User, administrator: User) -> None:
-    """Tell it through the product's own doors, into accounts that are sandboxes."""
+    """Tell it through the product's own doors, into accounts that are sandboxes; nothing where secrets are kept elsewhere."""
+    if str(_folder()) not in settings.EVENHAND_SECRET_FOLDERS:
+        return
     chat = _account("standard_webhooks", Channel.CHAT, "Shop chat", "shop-chat", by=administrator, at=now)
     square = _account(
         "standard_webhooks", Channel.SOCIAL_PUBLIC, "Shop on the square", "shop-square", by=administrator, at=now
@@ -108,9 +113,13 @@ def _account(provider: str, channel: Channel, name: str, own_id: str, *, by: Use
     return channel_accounts.add(draft, by=by, at=at - timedelta(days=10))
 
 
+def _folder() -> Path:
+    return PLACES.data / "secrets"
+
+
 def _secret(name: str) -> str:
     """A secret of the demo's own, in the folder for them; it lets programs post to the demo and opens nothing else."""
-    folder = PLACES.data / "secrets"
+    folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"demo-{name}"
     if not path.exists():

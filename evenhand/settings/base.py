@@ -399,6 +399,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
+        "urllib3": {"level": "INFO"},  # below that it writes down addresses, in which a credential may stand
     },
 }
 

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from crm.actions import sources
 from crm.channels import Channel
+from crm.channels.provided import by_name
 from crm.models import ChannelAccount, Conversation, HistoryEntry, RawItem
 from crm.policy import Role, WorkState
 from tests.conftest import NOON
-from tests.crm.channels.provided import EXAMPLES, NEWER, OLDER, SENDING, account_of, post, say
+from tests.crm.channels.provided import EXAMPLES, NEWER, OLDER, SENDING, Example, account_of, post, say
 from tests.crm.channels.provided import standard_webhooks as generic
 from tests.crm.stories import colleague
 
@@ -68,6 +69,20 @@ def test_an_account_is_set_up_and_its_address_is_shown() -> None:
     assert f"/hooks/channel/{account.public_id}/" in answer.content.decode()
     assert TWILIO.secret not in answer.content.decode()
     assert client.get(reverse("admin:channel_account_new", args=["pigeons"])).status_code == 404
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+def test_every_provider_is_set_up_on_the_same_page(example: Example) -> None:
+    client, place = page_of(Role.ADMINISTRATOR), reverse("admin:channel_account_new", args=[example.provider])
+    assert client.get(place).status_code == 200
+    typed_in = {
+        "name": "Ours", "channel": str(example.channel), "own_id": example.own_id, "secret_from": NEWER if example.secret else "",
+        "other_secret_from": "", "credential_from": SENDING, **{f"set_{name}": value for name, value in example.settings.items()},
+    }  # fmt: skip
+    assert client.post(place, typed_in).status_code == 302
+    account = ChannelAccount.objects.get()
+    assert (account.own_id, account.settings, account.is_sandbox) == (example.own_id, example.settings, False)
+    assert (account.ask_at is not None) == (by_name(example.provider).polled_every is not None)
 
 
 def test_a_mistake_stays_in_the_form_and_is_said_in_words() -> None:
@@ -175,3 +190,30 @@ def test_the_conversation_says_how_an_answer_goes_and_what_was_changed() -> None
     assert "words are gone" in page
     assert "Fisrt" not in page
     assert "First words" not in page
+
+
+def gateway_form(**changes: Any) -> dict[str, Any]:
+    settings = {"reads": "json", "sender_at": "from", "text_at": "text", "secret_by": "query", "secret_name": "secret"}
+    given = {f"set_{name}": value for name, value in settings.items()}
+    return {"name": "Our gateway", "channel": "sms", "secret_from": NEWER, "is_sandbox": "on", **given, **changes}
+
+
+def test_an_example_is_read_with_what_stands_in_the_form_and_nothing_is_kept() -> None:
+    client, page = page_of(Role.LEAD), reverse("admin:channel_account_new", args=["sms_gateway"])
+    assert "Try it" in client.get(page).content.decode()
+    body = '[{"from": "+4930111222", "text": "<b>Hello</b>"}, {"from": "", "text": "x"}]'
+    shown = client.post(page, gateway_form(do="try", example=body)).content.decode()
+    assert "+4930111222" in shown
+    assert "&lt;b&gt;Hello&lt;/b&gt;" in shown
+    assert "No sender stands where one is looked for." in shown
+    assert "It is no JSON." in client.post(page, gateway_form(do="try", example="<m/>")).content.decode()
+    wrong = client.post(page, gateway_form(do="try", example=body, set_sender_at="a..b"))
+    assert wrong.status_code == 409
+    assert "names no place that we can read" in wrong.content.decode()
+    query = gateway_form(do="try", set_reads="query", example_query="https://us.example/hook?from=%2B4930111&text=Hi")
+    assert "+4930111" in client.post(page, query).content.decode()
+    assert not ChannelAccount.objects.exists()
+    assert not RawItem.objects.exists()
+    assert client.post(page, gateway_form(do="keep")).status_code == 302
+    assert ChannelAccount.objects.get().settings["sender_at"] == "from"
+    assert page_of(Role.AGENT).post(page, gateway_form(do="try", example=body)).status_code == 403

@@ -98,7 +98,8 @@ class Ledger:
 class Sink:
     """A mail server that writes down what it accepts, before it says so, and behaves as badly as it is told.
 
-    Moods, per recipient, used up one by one (then it accepts): "451" and "550" refuse; "421" refuses and hangs up;
+    Moods, per recipient, used up one by one (then it accepts) by what people wrote; what our machine answers by itself is always
+    accepted. "451" and "550" refuse; "421" refuses and hangs up;
     "hang" takes the words and says nothing; "accept and close" and "accept and wait" have accepted, and the sender does
     not hear of it.
     """
@@ -130,12 +131,14 @@ class Sink:
         assert self._holding[recipient].wait(within), f"no mail for {recipient} within {within} s"
 
     def deliveries(self, recipient: str) -> list[dict[str, Any]]:
-        return [line for line in self.ledger.lines() if line["to"] == recipient]
+        """What people of ours wrote to somebody, as often as it was accepted."""
+        return [line for line in self.ledger.lines() if line["to"] == recipient and not line["automatic"]]
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # aiosmtpd's name
         recipient = envelope.rcpt_tos[0]
-        moods = self._moods[recipient]
-        mood = moods.popleft() if moods else "accept"
+        by_a_machine = b"\nauto-submitted:" in envelope.content[:20_000].lower()
+        moods = () if by_a_machine else self._moods[recipient]
+        mood = moods.popleft() if isinstance(moods, deque) and moods else "accept"
         if mood in ("451", "550"):
             return f"{mood} not now" if mood == "451" else "550 nobody here"
         if mood == "421":

@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.channels import Channel, Message, SenderKind
 from crm.channels.providers import (
-    UNREADABLE,
     Account,
     Arrival,
     Deleted,
@@ -39,8 +38,8 @@ from crm.channels.providers import (
     Said,
     Setting,
     Unknown,
-    Unreadable,
     by_status,
+    each_by_itself,
     one_line,
     words_of,
 )
@@ -108,7 +107,9 @@ class StandardWebhooks(Provider):
             raise ValueError("events is not a list")
         if len(events) > BATCH_AT_MOST:
             raise TooMany(f"{len(events)} events in one batch")
-        return [_event(events[0], account)] if len(events) == 1 else [_one_of_several(one, account) for one in events]
+        if "events" not in told:
+            return [_event(told, account)]
+        return each_by_itself(events, lambda one: [_event(one, account)], kind="an event")
 
     def trouble_with(self, account: Account) -> str:
         """An answer address must be one that we can go to, and secrets must read as such."""
@@ -167,14 +168,6 @@ class StandardWebhooks(Provider):
         if not media.reference.startswith(("https://", "http://")):
             raise NotGiven("It is no web address.", is_final=True)
         return HttpRequest("GET", media.reference)
-
-
-def _one_of_several(told: Any, account: Account) -> Event:
-    """A bad one takes no others with it."""
-    try:
-        return _event(told, account)
-    except UNREADABLE:
-        return Unreadable()
 
 
 def _event(told: Any, account: Account) -> Event:

@@ -1,10 +1,10 @@
-"""Accounts at providers: set up, answered through, asked for news; what they keep for us is fetched."""
+"""Accounts at providers: set up, answered through; what they keep for us is fetched."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,33 +14,19 @@ from crm.actions import (
     answers,
     channel_accounts,
     channel_files,
-    channel_polling,
     desk,
     outgoing,
 )
 from crm.admin import composer
-from crm.channels import Channel, Message, provided
-from crm.channels.providers import (
-    Account,
-    Asked,
-    Event,
-    Genuine,
-    HttpAnswer,
-    HttpRequest,
-    NotGenuine,
-    NotGiven,
-    Post,
-    Provider,
-    Said,
-)
-from crm.models import Attachment, ChannelAccount, Conversation, Interaction, OutgoingMessage, RawItem, Source
+from crm.channels import Channel, provided
+from crm.channels.providers import Post
+from crm.models import Attachment, ChannelAccount, Conversation, Interaction, OutgoingMessage
 from crm.policy import OutgoingState
 from tests.conftest import NOON
 from tests.crm.channels.provided import EXAMPLES, NEWER, account_of, say
 from tests.crm.channels.provided import standard_webhooks as generic
 from tests.crm.channels.serving import Server, serving
 from tests.crm.stories import colleague
-from tests.faults.threads import at_once
 
 pytestmark = pytest.mark.django_db
 GENERIC, TWILIO = EXAMPLES["standard_webhooks"], EXAMPLES["twilio_sms"]
@@ -317,100 +303,3 @@ def test_a_file_inside_the_house_is_not_fetched_H12_O01(server: Server, settings
     found.refresh_from_db()
     assert found.state == "refused"
     assert not server.asked
-
-
-# --- asked for news ---------------------------------------------------------------------------------------------------
-
-
-class Board(Provider):
-    """A notice board that is asked: lines "number|who|words", and a cursor that is the last number."""
-
-    name = "board"
-    title = "Board"
-    channels = (Channel.SOCIAL_PUBLIC,)
-    polled_every = timedelta(minutes=1)
-
-    def verify(self, post: Post, account: Account, *, at: datetime) -> Genuine:
-        raise NotGenuine("missing")
-
-    def parse(self, post: Post, account: Account) -> Sequence[Event]:
-        lines = [line.split("|") for line in post.body.decode().splitlines()]
-        eleven = datetime(2026, 3, 2, 11, tzinfo=UTC)
-        return [
-            Said(
-                Message(account.channel, account.source, number, "handle", f"board:{who}", text=words, spoke_at=eleven)
-            )
-            for number, who, words in lines
-        ]
-
-    def ask(self, account: Account, cursor: str) -> HttpRequest:
-        return HttpRequest("GET", f"{account.own_id}?after={cursor or 0}")
-
-    def read_asked(self, answer: HttpAnswer, account: Account, cursor: str) -> Asked:
-        if answer.status != 200:
-            raise NotGiven(f"The board answered {answer.status}.")
-        lines = answer.body.decode().splitlines()
-        return Asked(lines[-1].partition("|")[0] if lines else cursor, has_more=len(lines) == 2)
-
-
-@pytest.fixture
-def board(server: Server, monkeypatch: pytest.MonkeyPatch) -> ChannelAccount:
-    monkeypatch.setitem(provided.all_of_them(), "board", Board())
-    lines = [f"{number}|dan|Words {number}" for number in range(1, 6)]
-
-    def told(asked: Any) -> tuple[int, dict[str, str], bytes]:
-        after = int(asked.path.partition("=")[2])
-        return 200, {}, "\n".join(lines[after : after + 2]).encode()
-
-    server.answers = told
-    draft = channel_accounts.Draft(
-        "board", Channel.SOCIAL_PUBLIC, "Our board", f"http://{server.host}/", is_sandbox=False
-    )
-    return channel_accounts.add(draft, by=None, at=NOON)
-
-
-def test_a_board_is_asked_page_by_page_and_its_cursor_is_kept(board: ChannelAccount, server: Server) -> None:
-    assert channel_polling.poll_batch(at=NOON) == 1
-    assert channel_polling.poll_batch(at=NOON) == 0
-    assert Interaction.objects.count() == 5
-    assert RawItem.objects.count() == 3
-    board.refresh_from_db()
-    assert (board.cursor, board.ask_at, board.error, board.lease_until) == ("5", NOON + timedelta(minutes=1), "", None)
-    assert Source.objects.get(name=board.source).last_good_at == NOON
-    said = Interaction.objects.order_by("pk")[0]
-    assert said.spoke_at == datetime(2026, 3, 2, 11, tzinfo=UTC)
-    assert channel_polling.poll_batch(at=NOON + timedelta(minutes=1)) == 1
-    assert Interaction.objects.count() == 5
-
-
-def test_a_board_that_does_not_answer_shows_and_is_asked_seldom(board: ChannelAccount, server: Server) -> None:
-    server.answers = lambda _asked: (500, {}, b"")
-    channel_polling.poll_batch(at=NOON)
-    board.refresh_from_db()
-    assert (board.error, board.failing_since, board.cursor) == ("The board answered 500.", NOON, "")
-    assert board.ask_at == NOON + timedelta(minutes=1)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_workers_ask_a_board_once(board: ChannelAccount, server: Server) -> None:
-    assert sorted(at_once(*[lambda: channel_polling.poll_batch(at=NOON) for _number in range(2)])) == [0, 1]
-    assert Interaction.objects.count() == 5
-
-
-def test_what_was_read_and_not_noted_is_read_again_and_is_one(board: ChannelAccount) -> None:
-    channel_polling.poll_batch(at=NOON)
-    ChannelAccount.objects.update(cursor="2", ask_at=NOON)
-    channel_polling.poll_batch(at=NOON)
-    assert Interaction.objects.count() == 5
-
-
-@pytest.mark.django_db(transaction=True)
-def test_somebody_who_changed_the_account_is_not_overtaken(board: ChannelAccount, server: Server) -> None:
-    def changed(_asked: Any) -> tuple[int, dict[str, str], bytes]:
-        ChannelAccount.objects.update(attempt=99)
-        return 200, {}, b"1|dan|Hello"
-
-    server.answers = changed
-    channel_polling.poll_batch(at=NOON)
-    board.refresh_from_db()
-    assert board.cursor == ""

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
-from crm.actions import channel_accounts
+from crm.actions import channel_accounts, channel_hooks
 from crm.channels import Channel, providers
 from crm.models import ChannelAccount
 from tests.conftest import NOON
@@ -31,7 +33,7 @@ NEWER, OLDER, SENDING = "EVENHAND_CHANNEL_TEST_NEWER", "EVENHAND_CHANNEL_TEST_OL
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request of a provider. query: without its question mark."""
+    """One request of a provider. query: without its question mark. method: "POLL" for an answer of one that is asked."""
 
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -48,7 +50,8 @@ class Example:
     external_id, at, secret, url and account. reported: the same for what became of a message of ours, called with provider_id,
     arrival ("delivered" or "failed"), key, at, secret, url and account; None where the provider tells nothing. unknown: an event
     of a kind that nobody knows. accepted, refused: what the provider answers to a message. is_signed_over_time: an old post is
-    refused by its own time. has_edits: `changed` and `deleted` make such posts.
+    refused by its own time. is_body_signed: a post with another body is not believed; a secret that is only given along says
+    nothing of it. has_edits: `changed` and `deleted` make such posts.
     """
 
     provider: str
@@ -68,6 +71,7 @@ class Example:
     provider_id: str = ""
     refused: providers.HttpAnswer | None = None
     is_signed_over_time: bool = False
+    is_body_signed: bool = True
 
     @property
     def documented(self) -> list[dict[str, Any]]:
@@ -121,7 +125,12 @@ def url_of(account: ChannelAccount) -> str:
 
 
 def post(account: ChannelAccount, sent: Sent) -> Any:
-    """Send a request to an account's hook as its provider would."""
+    """Send a request to an account's hook as its provider would; what a provider answers that is asked is taken as such."""
+    if sent.method == "POLL":
+        at, headers = timezone.now(), {name.lower(): value for name, value in sent.headers.items()}
+        told = providers.Post("POLL", url_of(account), sent.query, headers, sent.body, at)
+        channel_hooks.take(account, told, providers.Genuine(), at=at)
+        return HttpResponse()
     path = f"/hooks/channel/{account.public_id}/" + (f"?{sent.query}" if sent.query else "")
     kind = sent.headers.get("Content-Type", "application/octet-stream")
     headers = {name: value for name, value in sent.headers.items() if name != "Content-Type"}
