@@ -399,12 +399,13 @@ def _lanes(*, at: datetime) -> list[tuple[str, str, str, str]]:
         Subquery(card[:1]),
         Subquery(post[:1]),
         Subquery(file[:1]),
+        Subquery(ChannelAccount.objects.to_be_asked().values("ask_at")[:1]),
+        Subquery(Feed.objects.to_be_asked().values("next_at")[:1]),
     )
-    for name, moment in zip(("ingest", "send", "gestures", "posts", "awaited_files"), heads[:1][0], strict=True):
+    names = ("ingest", "send", "gestures", "posts", "awaited_files", "accounts", "feeds")
+    for name, moment in zip(names, heads[:1][0], strict=True):
         oldest[name].append(moment)
-    oldest["accounts"].append(ChannelAccount.objects.waiting_since())
     oldest["mailboxes"].append(Mailbox.objects.waiting_since())
-    oldest["feeds"].append(Feed.objects.waiting_since())
     oldest["promises"].append(Promise.objects.overdue(at).aggregate(due=Min("due_at"))["due"])
     found = []
     for name, moments in oldest.items():

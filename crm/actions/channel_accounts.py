@@ -130,7 +130,7 @@ def checked(draft: Draft) -> Draft:
             raise UnusableAccount(_("Please choose one of the values: %(field)s.") % {"field": setting.label})
     _check_secrets(tidy, needs_secret=bool(provider.secret_help))
     found = Draft(**tidy)
-    trouble = provider.trouble_with(_described(ChannelAccount(**_columns(found)), receiving=(), sending=""))
+    trouble = provider.trouble_with(described(ChannelAccount(**_columns(found))))
     if trouble:
         raise UnusableAccount(trouble)
     return found
@@ -161,7 +161,18 @@ def hook_url(account: ChannelAccount) -> str:
 def described(account: ChannelAccount) -> providers.Account:
     """What its provider may know of an account, with its secrets, each where it can be read now."""
     receiving = tuple(filter(None, (_secret(account.secret_from), _secret(account.other_secret_from))))
-    return _described(account, receiving=receiving, sending=_secret(account.credential_from))
+    return providers.Account(
+        provider=account.provider,
+        channel=Channel(account.channel),
+        public_id=str(account.public_id),
+        name=account.name,
+        own_id=account.own_id,
+        settings=dict(account.settings),
+        receiving=receiving,
+        sending=_secret(account.credential_from),
+        hook_url=hook_url(account),
+        source=account.source,
+    )
 
 
 def _secret(place: str) -> str:
@@ -171,21 +182,6 @@ def _secret(place: str) -> str:
         return kept_secrets.read(place, prefix=kept_secrets.CHANNEL_PREFIX)
     except kept_secrets.NoSecret:
         return ""
-
-
-def _described(account: ChannelAccount, *, receiving: tuple[str, ...], sending: str) -> providers.Account:
-    return providers.Account(
-        provider=account.provider,
-        channel=Channel(account.channel),
-        public_id=str(account.public_id),
-        name=account.name,
-        own_id=account.own_id,
-        settings=dict(account.settings),
-        receiving=receiving,
-        sending=sending,
-        hook_url=hook_url(account),
-        source=account.source,
-    )
 
 
 _SOURCE = re.compile(r"^hook:[a-z0-9_]+:([0-9a-f-]{36})$")

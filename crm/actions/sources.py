@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, Max, Min, Q, QuerySet
+from django.db.models import (
+    Aggregate,
+    Count,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    Max,
+    Min,
+    Q,
+    QuerySet,
+    TextField,
+)  # fmt: skip
+from django.db.models.functions import Cast, Right
+from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import alerts, mailboxes
+from crm.actions import alerts, channel_accounts, forms, mailboxes
 from crm.channels import Channel
-from crm.models import Alert, CallEvent, ChannelAccount, Interaction, Mailbox, Source, SourceGap, User
+from crm.models import (
+    Alert,
+    CallEvent,
+    ChannelAccount,
+    Feed,
+    Interaction,
+    Mailbox,
+    Source,
+    SourceGap,
+    User,
+    WebForm,
+)
 from crm.models.sources import LateBecause
 from crm.policy import AlertKind, CallEventKind, Direction, Lag, Role, gap_began, why_late
 
@@ -211,3 +236,22 @@ def _late(source: Source, because: str, *, at: datetime) -> list[Alert]:
 
 def _record(source: Source, verb: str, *, at: datetime, detail: dict[str, Any], by: User | None = None) -> None:
     history.record(None, verb, ref=f"source:{source.public_id}", by=by, at=at, detail=detail)
+
+
+# --- what people call them --------------------------------------------------------------------------------------------
+
+
+def in_words(names: Iterable[str]) -> dict[str, str]:
+    """What people call these sources, by source: the name of an account, a feed or a form; at most three statements for all."""
+    asked = list(dict.fromkeys(names))
+    told = {name: account.name for name, account in channel_accounts.of_sources(asked).items()}
+    marks = {name.rpartition("/")[2]: name for name in asked if name.startswith("feed:")}
+    if marks:
+        found = Feed.objects.annotate(mark=Right(Cast("public_id", TextField()), 10)).filter(mark__in=marks)
+        told |= {marks[mark]: name for mark, name in found.order_by("pk").values_list("mark", "name")}
+    own = forms.source_of(None)
+    ids = [name.removeprefix(f"{own}:") for name in asked if name.startswith(f"{own}:")]
+    if ids:
+        told |= {forms.source_of(form): form.name for form in WebForm.objects.filter(public_id__in=ids).order_by("pk")}
+    written = {"desk:captured": _("noted by colleagues"), own: _("our own contact page")}
+    return {name: told.get(name) or written.get(name, name) for name in asked}

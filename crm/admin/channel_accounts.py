@@ -22,7 +22,7 @@ from crm.admin import pages, words
 from crm.channels import Channel
 from crm.channels.kept_secrets import CHANNEL_PREFIX
 from crm.channels.provided import NoSuchProvider, all_of_them, by_name
-from crm.channels.providers import DeliveryReport, Provider, Said
+from crm.channels.providers import UNREADABLE, DeliveryReport, Provider, Said
 from crm.models import ChannelAccount, RawItem
 from crm.policy import WorkState
 
@@ -34,6 +34,33 @@ _PLACE = gettext_lazy(
     "The secret itself is never typed in here. Name an environment variable that begins with %(prefix)s, or a file in a folder "
     "that the installation keeps for secrets."
 )
+
+NOT_BELIEVED = {
+    "missing": gettext_lazy("They carried no signature: does somebody else post there, or does the provider not sign?"),
+    "wrong": gettext_lazy("The signature was wrong: is the secret here the one that the provider signs with?"),
+    "old": gettext_lazy("They were signed too long ago: is the clock of one side wrong?"),
+}
+"""Why posts were not believed, and what to look at; by `ChannelAccount.refused_because`."""
+_TROUBLE = {
+    "TooMany": gettext_lazy("It holds more events than are taken at once. The sender must make smaller batches."),
+    "JSONDecodeError": gettext_lazy("It is not JSON. The sender must mend it and send it again."),
+    "UnicodeDecodeError": gettext_lazy("It is not written in UTF-8. The sender must mend it and send it again."),
+    "event_not_readable": gettext_lazy("One of its events is not as documented; the others were taken in."),
+    "nothing_said": gettext_lazy("It holds a message without any words or files."),
+    "unusable_address": gettext_lazy("It holds a message from an address that cannot be one."),
+    "idempotency_key_reused": gettext_lazy("It holds other words under the id of an earlier message; those stand."),
+    "report_too_early": gettext_lazy("A report came before our answer was noted; it is looked at again."),
+    **dict.fromkeys(
+        [kind.__name__ for kind in UNREADABLE],
+        gettext_lazy("It is not as the provider documents it: something is missing or of another kind."),
+    ),
+}
+
+
+def in_words(reason: str) -> str:
+    """What went wrong with a post or an answer, for whoever has to mend it; what has words already stays as it is."""
+    code, _colon, words_of_it = reason.partition(": ")
+    return str(_TROUBLE.get(code, words_of_it if words_of_it and " " not in code else reason))
 
 
 class AccountForm(forms.Form):
@@ -66,6 +93,7 @@ class AccountForm(forms.Form):
         place = _PLACE % {"prefix": CHANNEL_PREFIX}
         if provider.secret_help:
             self.fields["secret_from"] = self._secret(_("Where the secret for receiving stands"), provider.secret_help)
+            self.fields["secret_from"].required = True
             self.fields["other_secret_from"] = self._secret(
                 _("Where a second one stands"),
                 _("Only while one secret takes the place of another: both are believed."),
@@ -168,6 +196,8 @@ def _row(account: ChannelAccount, waiting: dict[str, dict[str, int]], *, at: dat
         "event": ago(account.last_event_at),
         "sent": ago(account.last_sent_at),
         "refused": ago(account.refused_at),
+        "refused_why": NOT_BELIEVED.get(account.refused_because, ""),
+        "error": in_words(account.error),
         "error_ago": ago(account.error_at),
         "is_wrong": is_wrong or account.failing_since is not None,
         **waiting.get(account.source, {"parked": 0, "waits": 0}),
@@ -234,7 +264,7 @@ def _set_up(request: HttpRequest, provider: Provider, account: ChannelAccount | 
         account=account,
         provider=provider,
         hook_url=channel_accounts.hook_url(account) if account else "",
-        parked=parked,
+        parked=[{"item": item, "why": in_words(item.reason)} for item in parked],
         can_try=account is not None and channel_trials.can_try(account),
         tried=tried,
         may_retry=request.user.has_perm(CAN_RETRY),

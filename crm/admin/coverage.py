@@ -19,6 +19,7 @@ from django.utils.http import urlencode
 from django.utils.translation import get_language_info
 from django.utils.translation import gettext as _
 
+from crm.actions import sources
 from crm.admin import pages
 from crm.channels import Channel
 from crm.models import PostJudgement, PublicPost
@@ -286,6 +287,8 @@ def coverage(request: HttpRequest) -> HttpResponse:
     if ends["oldest"] is not None:
         days = [ends[name].astimezone(shop_zone()).date().isoformat() for name in ("oldest", "newest")]
         everything = asked.words(**dict(zip(("from", "to"), days, strict=True)))
+    for name, words in sources.in_words(found.by["account"]).items() if asked.by == "account" else ():
+        found.by["account"][name].label = words or label("account", name)
     lines = ordered(asked.by, found.by[asked.by])
     tabs = {"channel": _("By channel"), "hour": _("By hour"), "language": _("By language"), "account": _("By account")}
     return pages.render(

@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.actions import judgements
+from crm.actions import judgements, sources
 from crm.admin import pages, panels, words
 from crm.models import Conversation, PostJudgement, PublicPost
 from crm.policy import ConversationState, NoAnswerReason, PostVerdict, SecondLook
@@ -35,6 +35,9 @@ def post_list(request: HttpRequest) -> HttpResponse:
     tab = request.GET.get("show", "judge")
     tab = tab if tab in tabs else "judge"
     rows, next_key, is_first = _waiting(request) if tab == "judge" else _judged(request, is_drawn=tab == "again")
+    names = sources.in_words([row["post"].account for row in rows])
+    for row in rows:
+        row["account"] = names[row["post"].account]
     return pages.render(
         request,
         "admin/desk/posts.html",

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.actions import channel_accounts, sources
+from crm.actions import sources
 from crm.admin import pages, words
 from crm.models import Source
 
@@ -32,7 +32,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
     rows = list(found[: PAGE_SIZE + 1])
     more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
     gaps = list(sources.gaps(since=at - GAPS_SHOWN_FOR, until=at)[:GAPS_AT_MOST])
-    accounts = channel_accounts.of_sources([one.name for one in (*rows, *(gap.source for gap in gaps))])
+    names = sources.in_words([one.name for one in (*rows, *(gap.source for gap in gaps))])
     return pages.render(
         request,
         "admin/desk/sources.html",
@@ -40,7 +40,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
         rows=[
             {
                 "source": source,
-                "account": accounts.get(source.name),
+                "name": names[source.name],
                 "heard": words.ago(source.last_good_at, at=at) if source.last_good_at else "",
                 "middle": None if source.lag_middle is None else words.clock(source.lag_middle),
                 "slowest": None if source.lag_slowest is None else words.clock(source.lag_slowest),
@@ -52,7 +52,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
         gaps=[
             {
                 "gap": gap,
-                "account": accounts.get(gap.source.name),
+                "name": names[gap.source.name],
                 "length": words.duration((gap.ended_at or at) - gap.began_at),
             }
             for gap in gaps

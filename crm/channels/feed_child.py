@@ -12,6 +12,7 @@ import json
 import re
 import resource
 import sys
+from email.utils import parseaddr
 from typing import Any, Final
 
 CPU_SECONDS: Final = 5
@@ -59,7 +60,7 @@ def _entry(one: Any) -> dict[str, Any]:
         "id": _text(one.get("id"), 4_000),
         "link": _text(one.get("link"), 4_000),
         "title": _text(one.get("title"), 1_000),
-        "author": _text(author.get("name") or one.get("author"), 300),
+        "author": _text(_name_of(str(one.get("author") or ""), author), 300),
         "author_url": _text(author.get("href"), 1_000),
         "body": _text(body.get("value"), LONGEST_TEXT),
         "is_plain": is_plain,
@@ -67,6 +68,17 @@ def _entry(one: Any) -> dict[str, Any]:
         "published": _seconds(one.get("published_parsed")),
         "updated": _seconds(one.get("updated_parsed")),
     }
+
+
+def _name_of(stated: str, read: Any) -> str:
+    """The name of an author. RSS has it as "address (name)" or "address", which feedparser takes apart in the wrong place where the
+    address has a long ending.
+    """
+    name, address = str(read.get("name") or ""), str(read.get("email") or "")
+    if "@" not in stated or stated == f"{name} ({address})":
+        return name or stated
+    name, address = parseaddr(stated)
+    return name or address.partition("@")[0] or stated
 
 
 def _text(value: Any, most: int) -> str:

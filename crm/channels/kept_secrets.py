@@ -33,7 +33,7 @@ def read(place: str, *, prefix: str) -> str:
         if not any(path.is_relative_to(os.path.realpath(folder)) for folder in settings.EVENHAND_SECRET_FOLDERS):
             raise NoSecret(
                 "secret_place",
-                _("Passwords are read only from files in %(folders)s.")
+                _("Secrets are read only from files in %(folders)s.")
                 % {"folders": ", ".join(settings.EVENHAND_SECRET_FOLDERS)},
             )
         try:
@@ -41,20 +41,20 @@ def read(place: str, *, prefix: str) -> str:
                 found = file.read(SECRET_BYTES).decode().strip("\r\n")
         except (OSError, UnicodeDecodeError):
             raise NoSecret(
-                "secret_missing", _("The file with the password cannot be read: %(file)s.") % {"file": place}
+                "secret_missing", _("The file with the secret cannot be read: %(file)s.") % {"file": place}
             ) from None
     else:
         if not place.startswith(prefix):
             raise NoSecret(
                 "secret_place",
-                _("The variable with the password must have a name that begins with %(prefix)s.") % {"prefix": prefix},
+                _("The variable with the secret must have a name that begins with %(prefix)s.") % {"prefix": prefix},
             )
         found = os.environ.get(place, "")
     if not found:
-        raise NoSecret("secret_missing", _("No password stands in %(place)s on this server.") % {"place": place})
+        raise NoSecret("secret_missing", _("No secret stands in %(place)s on this server.") % {"place": place})
     if any(ord(character) < 32 for character in found):
         raise NoSecret(
             "secret_missing",
-            _("What stands in %(place)s is no password: it has several lines.") % {"place": place},
+            _("What stands in %(place)s is no secret: it has several lines.") % {"place": place},
         )
     return found

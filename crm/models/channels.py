@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.db import models
 from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, When
@@ -20,12 +19,11 @@ class ChannelAccountQuerySet(models.QuerySet["ChannelAccount"]):
         free = Q(lease_until=None) | Q(lease_until__lt=Now())
         return self.filter(free, is_active=True, is_sandbox=False, ask_at__lte=at).order_by("ask_at", "pk")
 
-    def waiting_since(self) -> datetime | None:
-        """Since when the first of those that are asked has been due, or will be; None when there is none."""
+    def to_be_asked(self) -> ChannelAccountQuerySet:
+        """Those that are asked for news and are asked by nobody now, due or not; the first to be asked comes first."""
         free = Q(lease_until=None) | Q(lease_until__lt=Now())
-        asked: Any = self.filter(free, is_active=True, is_sandbox=False, ask_at__isnull=False).order_by("ask_at")
-        first: datetime | None = asked.values_list("ask_at", flat=True).first()
-        return first
+        asked = self.filter(free, is_active=True, is_sandbox=False, ask_at__isnull=False)
+        return asked.order_by("ask_at", "pk")
 
     def with_quiet_since(self) -> ChannelAccountQuerySet:
         """Each with `quiet_since`: when something came last, or when the account was set up."""

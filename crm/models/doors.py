@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -61,11 +60,11 @@ class FeedQuerySet(models.QuerySet["Feed"]):
         found: FeedQuerySet = self.filter(free, is_active=True, next_at__lte=at)
         return found.order_by(F("failing_since").asc(nulls_first=True), "next_at", "pk")
 
-    def waiting_since(self) -> datetime | None:
-        """Since when the first of those that are switched on has been due, or will be; None when there is none."""
+    def to_be_asked(self) -> FeedQuerySet:
+        """Those that are switched on and are asked by nobody now, due or not; the first to be asked comes first."""
         free = Q(lease_until=None) | Q(lease_until__lt=Now())
-        first: Any = self.filter(free, is_active=True).order_by("next_at").values_list("next_at", flat=True).first()
-        return first  # type: ignore[no-any-return]
+        found: FeedQuerySet = self.filter(free, is_active=True).order_by("next_at", "pk")
+        return found
 
 
 class Feed(models.Model):

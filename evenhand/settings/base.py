@@ -260,7 +260,9 @@ EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_H
 # Hosts ("name:port") that we may talk to although they are private or speak without encryption; none unless named (O02).
 EVENHAND_OUTBOUND_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_OUTBOUND_HOSTS", list, []))
 # Where files may lie that hold a password; nothing else on the machine is read for one.
-EVENHAND_SECRET_FOLDERS = tuple(_setting("EVENHAND_SECRET_FOLDERS", list, ["/run/secrets"]))
+EVENHAND_SECRET_FOLDERS = tuple(
+    _setting("EVENHAND_SECRET_FOLDERS", list, ["/run/secrets", str(PLACES.data / "secrets")])
+)
 # Servers inside our own network ("name" or "name:port") that may be asked for a feed; every other address there is refused.
 EVENHAND_PRIVATE_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_PRIVATE_HOSTS", list, []))
 # The virus scanner (clamd) that looks at attached files before anybody gets them; without one they are handed out unchecked.

@@ -10,7 +10,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
+from crm.actions import sources
+from crm.channels import Channel
 from crm.channels.provided import by_name
 from crm.models import ChannelAccount, Conversation, HistoryEntry, RawItem
 from crm.policy import Role, WorkState
@@ -115,6 +118,43 @@ def test_what_is_parked_shows_and_can_be_tried_again() -> None:
     raw.refresh_from_db()
     assert raw.state == WorkState.READY
     assert client.post(reverse("admin:channel_post_again", args=[account.public_id, raw.pk])).status_code == 404
+
+
+def test_what_went_wrong_is_said_in_words_with_what_to_look_at() -> None:
+    account, client = account_of(GENERIC), page_of(Role.LEAD)
+    with time_machine.travel(NOON, tick=False):
+        post(account, generic.signed({"events": 7}, secret=generic.SECRET, at=NOON))
+        post(account, generic.signed({"type": "x"}, secret="whsec_c29tZSBvdGhlciBzZWNyZXQ=", at=NOON))
+    RawItem.objects.update(state=WorkState.PARKED)
+    pages = [
+        client.get(reverse("admin:channel_accounts")).content.decode(),
+        client.get(reverse("admin:channel_account", args=[account.public_id])).content.decode(),
+    ]
+    for page in pages:
+        assert "It is not as the provider documents it" in page
+    assert "is the secret here the one that the provider signs with?" in pages[0]
+    assert "ValueError" not in pages[0]
+
+
+def test_a_door_with_a_way_back_needs_what_its_answers_are_signed_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = page_of(Role.LEAD)
+    new = reverse("admin:channel_account_new", args=["standard_webhooks"])
+    form = typed(channel="chat", own_id="shop", set_answer_url="https://chat.example/answers", credential_from="")
+    assert "Our answers are signed" in client.post(new, form).content.decode()
+    monkeypatch.setenv(SENDING, "whsec_*not base64*")
+    assert "goes on in base64" in client.post(new, {**form, "credential_from": SENDING}).content.decode()
+    assert not ChannelAccount.objects.exists()
+    monkeypatch.setenv(SENDING, GENERIC.credential)
+    assert client.post(new, {**form, "credential_from": SENDING}).status_code == 302
+
+
+def test_sources_posts_and_coverage_call_an_account_by_its_name() -> None:
+    account, client = account_of(GENERIC, channel=Channel.SOCIAL_PUBLIC, name="Our square"), page_of(Role.LEAD)
+    now = timezone.now()
+    say(account, GENERIC, "My parcel is broken.", at=now)
+    sources.watch_ingest_lag(timezone.now())
+    for page in ("/admin/sources/", "/admin/posts/", "/admin/coverage/?by=account"):
+        assert "Our square" in client.get(page).content.decode(), page
 
 
 def test_the_list_costs_the_same_for_one_account_and_for_ten() -> None:

@@ -352,6 +352,25 @@ def test_one_bad_event_of_a_batch_takes_no_others_with_it_F24() -> None:
     assert (raw.state, raw.reason.partition(":")[0]) == (WorkState.PARKED, "nothing_said")
 
 
+def test_an_event_of_a_batch_that_cannot_be_read_takes_no_others_with_it_and_waits_for_a_person_F24() -> None:
+    account = account_of(GENERIC)
+    good = [generic.created(f"Number {number}", sender=f"chat:{number}", external_id=f"{number}") for number in (1, 2)]
+    bad = [7, {"type": "message.created", "data": {"id": "3", "text": "From nobody"}}]
+    assert post_generic(account, {"events": [good[0], *bad, good[1]]}).status_code == 200
+    assert set(Interaction.objects.values_list("text", flat=True)) == {"Number 1", "Number 2"}
+    raw = RawItem.objects.get()
+    assert (raw.state, raw.reason.partition(":")[0]) == (WorkState.PARKED, "event_not_readable")
+
+
+@pytest.mark.parametrize("stated", ["yesterday", "2026-03-02T09:00:00", "0001-01-01T00:00:00+14:00", 7])
+def test_a_time_that_says_nothing_keeps_nobody_waiting_H05(stated: Any) -> None:
+    account = account_of(GENERIC)
+    told = generic.created("Hi there", sender="chat:carla", external_id="1")
+    told["data"]["spoke_at"] = stated
+    post_generic(account, told)
+    assert Interaction.objects.get().spoke_at == NOON
+
+
 def test_a_batch_has_at_most_a_hundred_events() -> None:
     account = account_of(GENERIC)
     events = [generic.created("Hi", sender=f"chat:{number}", external_id=f"{number}") for number in range(101)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,8 +12,11 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import get_resolver
 
-from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, Promise, User
+from crm.actions import channel_sending
+from crm.models import ChannelAccount, Conversation, Customer, HistoryEntry, OutgoingMessage, Promise, PublicPost, User
 from evenhand import mailbox
+from evenhand.management import demo_channels
+from evenhand.management.commands import demo
 from recovery.models import Case, Decision
 from tests.conftest import ROOT
 from tests.crm.stories import app_user, colleague
@@ -103,11 +107,16 @@ def test_no_folder_means_no_mails():
     assert mailbox.newest(limit=5) == []
 
 
-@pytest.mark.django_db
-def test_the_demo_shows_the_same_failure_by_mail_and_by_phone_treated_alike(tmp_path, monkeypatch):
-    from evenhand.management.commands import demo
+@pytest.fixture
+def demo_places(tmp_path, monkeypatch, settings):
+    places = type("P", (), {"data": tmp_path})()
+    monkeypatch.setattr(demo, "PLACES", places)
+    monkeypatch.setattr(demo_channels, "PLACES", places)
+    settings.EVENHAND_SECRET_FOLDERS = (str(tmp_path / "secrets"),)
 
-    monkeypatch.setattr(demo, "PLACES", type("P", (), {"data": tmp_path})())
+
+@pytest.mark.django_db
+def test_the_demo_shows_the_same_failure_by_mail_and_by_phone_treated_alike(tmp_path, demo_places):
     call_command("demo", verbosity=0, stdout=io.StringIO())
     guitar, violin = Case.objects.order_by("pk")[:2]
     owed = [Decision.objects.filter(case=case).order_by("-pk")[0].entitlement for case in (guitar, violin)]
@@ -118,6 +127,23 @@ def test_the_demo_shows_the_same_failure_by_mail_and_by_phone_treated_alike(tmp_
     assert OutgoingMessage.objects.filter(state="accepted").exists()
     assert Promise.objects.filter(kind="call_back").count() == 1
     assert "agent@evenhand.example" in (tmp_path / "demo-logins.txt").read_text()
+
+
+@pytest.mark.django_db
+def test_the_demo_shows_channels_at_work_and_lets_nothing_leave(tmp_path, demo_places):
+    call_command("demo", verbosity=0, stdout=io.StringIO())
+    assert {(one.channel, one.is_sandbox) for one in ChannelAccount.objects.all()} == {
+        ("chat", True), ("sms", True), ("social_public", True)
+    }  # fmt: skip
+    assert not ChannelAccount.objects.exclude(error="").exists()
+    live = PublicPost.objects.filter(imported=False)
+    assert live.filter(verdict="none").count() == 1
+    assert live.filter(verdict="", answered_at=None).exists()
+    assert PublicPost.objects.filter(imported=True, answered_at__isnull=False).count() > 50
+    answers = OutgoingMessage.objects.exclude(account=None)
+    assert {one.reason for one in answers} == {channel_sending.SANDBOX}
+    for secret in (tmp_path / "secrets").iterdir():
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
 @pytest.mark.django_db

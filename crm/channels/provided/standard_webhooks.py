@@ -39,6 +39,7 @@ from crm.channels.providers import (
     Setting,
     Unknown,
     by_status,
+    each_by_itself,
     one_line,
     words_of,
 )
@@ -107,20 +108,26 @@ class StandardWebhooks(Provider):
             raise ValueError("events is not a list")
         if len(events) > BATCH_AT_MOST:
             raise TooMany(f"{len(events)} events in one batch")
-        return [_event(one, account) for one in events]
+        if "events" not in told:
+            return [_event(told, account)]
+        return each_by_itself(events, lambda one: [_event(one, account)], kind="an event")
 
     def trouble_with(self, account: Account) -> str:
-        """An answer address must be one that we can go to."""
+        """An answer address must be one that we can go to, and secrets must read as such."""
+        if not all(map(_key, (*account.receiving, *filter(None, [account.sending])))):
+            return str(_("A secret that begins with whsec_ goes on in base64; one of these does not."))
         address, longest = account.settings.get("answer_url", ""), account.settings.get("longest", "")
         if address and not address.startswith(("https://", "http://")):
             return str(_("The address for our answers must begin with https://."))
+        if address and not account.sending:
+            return str(_("Our answers are signed: please say where the credential for sending stands."))
         if longest and not (longest.isascii() and longest.isdigit() and 0 < int(longest) < 1_000_000):
             return str(_("The longest answer is a number of characters."))
         return ""
 
     def can_send(self, account: Account) -> bool:
-        """Where an address for answers is named."""
-        return bool(account.settings.get("answer_url"))
+        """Where an address for answers is named, and what they are signed with."""
+        return bool(account.settings.get("answer_url") and account.sending and _key(account.sending))
 
     def limits(self, account: Account) -> Limits:
         """What the account says; the other side knows."""
@@ -239,11 +246,12 @@ def _mark(about: Mapping[str, Any]) -> str:
 
 
 def _moment(stated: Any) -> datetime | None:
-    """An aware time in ISO 8601; one without a zone says nothing."""
-    if not stated:
+    """An aware time in ISO 8601; one without a zone says nothing, nor does what is no time."""
+    try:
+        moment = datetime.fromisoformat(str(stated))
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    moment = datetime.fromisoformat(str(stated))
-    return moment.astimezone(UTC) if moment.tzinfo is not None else None
 
 
 def _key(secret: str) -> bytes:

@@ -32,6 +32,7 @@ from crm.actions import (
 from crm.channels import Channel, Message
 from crm.models import Conversation, Customer, User
 from crm.policy import CallEventKind, EndedBy, OutOfOrder, Role
+from evenhand.management import demo_channels
 from evenhand.settings.base import PLACES
 from loyalty import actions as loyalty_actions
 from recovery import actions as recovery_actions
@@ -142,6 +143,9 @@ def _fill(now: datetime) -> None:
         text="Dear Amina, what a kind message. I have read it to the whole workshop.",
     )
     _miss_a_call(now - timedelta(minutes=40))
+    demo_channels.tell(
+        now, ada=ada, lead=team["lead@evenhand.example"], administrator=User.objects.get(email=ADMINISTRATOR)
+    )
     _mail_that_needs_an_eye(heard[2], now=now)
     while deadlines.tick(at=now):
         pass

@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 
 from crm.actions import feeds, listening, sources
-from crm.channels import Channel
+from crm.channels import Channel, feed_child
 from crm.channels.email import showing
 from crm.models import (
     ContactPoint,
@@ -215,6 +215,26 @@ def test_the_same_name_is_one_person_there_and_two_people_in_two_places(site):
 
 
 # --- what it may hold -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stated", "name"),
+    [
+        ("bob@forum.example (Bob Lutz)", "Bob Lutz"),
+        ("Bob Lutz &lt;bob@forum.example&gt;", "Bob Lutz"),
+        ("bob@forum.example", "bob"),
+        ("Bob Lutz", "Bob Lutz"),
+    ],
+)
+def test_an_author_is_called_by_name_however_a_feed_writes_it(stated, name):
+    document = rss(entry(1).replace("<dc:creator>Jane</dc:creator>", f"<author>{stated}</author>"))
+    assert feed_child.read(document, content_type="application/rss+xml")["entries"][0]["author"] == name
+
+
+def test_an_author_of_atom_with_an_address_is_called_by_name():
+    atom = b"""<feed xmlns="http://www.w3.org/2005/Atom"><title>t</title><entry><id>1</id><title>x</title>
+        <author><name>Bob</name><email>bob@forum.example</email></author></entry></feed>"""
+    assert feed_child.read(atom, content_type="application/atom+xml")["entries"][0]["author"] == "Bob"
 
 
 def test_what_a_post_brings_is_words_and_what_is_shown_of_it_is_clean_M20(site):

@@ -90,7 +90,7 @@ def test_the_test_of_a_connection_counts_what_waits_and_changes_nothing(db, serv
         ({"ca_file": "/nowhere/ca.pem"}, "authority_file", "cannot be read: /nowhere/ca.pem"),
         ({"folder": "Archive/2020"}, "folder_missing", "There is no folder “Archive/2020” that we may open."),
         ({"after_fetch": AfterFetch.MOVE, "move_to": "Gone"}, "folder_missing", "There is no folder “Gone”"),
-        ({"secret_from": "EVENHAND_MAILBOX_OTHER"}, "secret_missing", "No password stands in EVENHAND_MAILBOX_OTHER"),
+        ({"secret_from": "EVENHAND_MAILBOX_OTHER"}, "secret_missing", "No secret stands in EVENHAND_MAILBOX_OTHER"),
         ({"uses_token": True}, "log_in_refused", "did not accept the log-in name and the access token"),
     ],
 )  # fmt: skip
