@@ -258,6 +258,8 @@ def numbers(user: User, *, at: datetime) -> dict[str, Any]:
         found["tiles"].append(_gestures(at=at))
     if user.has_perm("crm.view_outgoingmessage"):
         found["tiles"] += _outgoing()
+    if user.has_perm("crm.view_rawitem"):
+        found["tiles"] += _unread()
     if talks:
         found["days"] = _days(at=at)
         found["chart_width"], found["chart_height"] = DAYS * DAY_WIDTH, CHART_HEIGHT
@@ -338,6 +340,13 @@ def _outgoing() -> list[Tile]:
     number = OutgoingMessage.objects.filter(state__in=stopped).count()
     link = reverse("admin:outgoing") + "?show=stopped"
     return [Tile(number, _("messages waiting for a person"), link, "late" if number else "good")]
+
+
+def _unread() -> list[Tile]:
+    """What came in and could not be taken in; a customer may stand behind each."""
+    number = RawItem.objects.filter(state=WorkState.PARKED).count()
+    link = reverse("admin:crm_rawitem_changelist") + "?state__exact=parked"
+    return [Tile(number, _("could not be read and wait for a person"), link, "late")] if number else []
 
 
 def _days(*, at: datetime) -> list[Day]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.actions import capture
+from crm.actions import capture, intake
 from crm.admin import pages
 from crm.admin.calls import MOMENT
 from crm.channels import Channel, web_form
@@ -109,9 +109,14 @@ def capture_page(request: HttpRequest) -> HttpResponse:
         given = dict(form.cleaned_data)
         files = [(one.name or "", one.content_type or "", one.read()) for one in request.FILES.getlist("files")]
         noted = capture.Capture(**{**given, "channel": Channel(given["channel"]), "files": web_form.judged(files)})
-        received, refused = pages.tried(
-            lambda: capture.write_down(noted, by=pages.colleague(request), at=timezone.now())
-        )
+        try:
+            received, refused = pages.tried(
+                lambda: capture.write_down(noted, by=pages.colleague(request), at=timezone.now()),
+                refusals=tuple(one for one in pages.REFUSALS if one is not intake.DifferentContent),
+            )
+        except intake.DifferentContent:
+            received, refused = None, _("Your first words are written down. Press again to write these down as well.")
+            form.data = {**request.POST.dict(), "key": pages.fresh_key()}
         if received is not None:
             pages.say(request, "", _("It is written down. Its promise counts from when it was said."))
             return redirect("admin:conversation", public_id=received.conversation.public_id)

@@ -176,15 +176,13 @@ def _calls(request: HttpRequest, form: CallsForm) -> Done:
     if not dry:
         source = call_actions.source_of(given["system"])
         rejections.keep(rejected, source=source, kind="call_record", file_name=given["file"].name or "", at=at)
-    new = _(
-        "%(answered)d answered calls, %(missed)d that nobody answered; %(up)d to follow up, %(old)d only counted"
-    ) % {
+    new = _("calls answered: %(answered)d, not answered: %(missed)d; to follow up: %(up)d, only counted: %(old)d") % {
         "answered": brought.talked,
         "missed": brought.missed,
         "up": brought.followed_up,
         "old": brought.remembered,
     }
-    ours = _("Left out: %(ours)d calls from our own phones, %(known)d known before.") % {
+    ours = _("Left out – from our own phones: %(ours)d, known before: %(known)d.") % {
         "ours": len(every) - len(theirs),
         "known": brought.known,
     }
@@ -214,7 +212,7 @@ def _reviews(request: HttpRequest, form: ReviewsForm) -> Done:
         source = review_actions.source_of(mapping.site)
         rejections.keep(rejected, source=source, kind="review_row", file_name=given["file"].name or "", at=at)
         review_actions.brought(mapping.site, at=at)
-    new = _("%(news)d reviews that open a matter, %(old)d that are only counted") % {
+    new = _("reviews that open a matter: %(news)d, only counted: %(old)d") % {
         "news": brought.news,
         "old": brought.old,
     }
@@ -222,7 +220,7 @@ def _reviews(request: HttpRequest, form: ReviewsForm) -> Done:
 
 
 def _new(what: str, *, dry: bool) -> str:
-    return (_("Would be new: %(what)s. Nothing was written.") if dry else _("New: %(what)s.")) % {"what": what}
+    return (_("Would be new – %(what)s. Nothing was written.") if dry else _("New – %(what)s.")) % {"what": what}
 
 
 def _done(said: list[str], rejected: list[Rejected]) -> Done:

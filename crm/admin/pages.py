@@ -187,6 +187,8 @@ def tried(act: Callable[[], Result], *, refusals: tuple[type[Exception], ...] = 
     try:
         return act(), ""
     except refusals as refusal:
+        if isinstance(refusal, intake.DifferentContent):  # its own words are for programs
+            return None, _("Your first words are written down already. To write down more, please open this page anew.")
         return None, str(refusal)
     except OperationalError:
         return None, _("A colleague is working on this at the same moment. Nothing was changed; please try again.")

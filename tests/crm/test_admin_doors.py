@@ -255,10 +255,10 @@ def test_calls_are_tried_and_then_brought_in_by_the_page() -> None:
         kept = client.post(
             reverse("admin:import_calls"), given | {"file": uploaded(rows), "do": "keep"}
         ).content.decode()
-    assert "Would be new: 0 answered calls, 1 that nobody answered" in tried
+    assert "Would be new – calls answered: 0, not answered: 1" in tried
     assert "another number of cells" in tried
     assert "<script>alert" not in tried
-    assert "New: 0 answered" in kept
+    assert "New – calls answered: 0" in kept
     assert (Call.objects.get().source, RawItem.objects.get().kind) == ("phone:main", "call_record")
     wrong = client.post(
         reverse("admin:import_calls"),
@@ -276,7 +276,7 @@ def test_reviews_are_tried_and_then_brought_in_by_the_page() -> None:
         ).content.decode()
         assert not Interaction.objects.exists()
         client.post(reverse("admin:import_reviews"), {"columns": COLUMNS, "file": uploaded(text), "do": "keep"})
-    assert "1 reviews that open a matter" in tried
+    assert "reviews that open a matter: 1" in tried
     assert Interaction.objects.get().channel == "review"
     bad = client.post(reverse("admin:import_reviews"), {"columns": "nonsense [", "file": uploaded(text), "do": "keep"})
     assert (bad.status_code, b"cannot be read" in bad.content) == (400, True)
@@ -302,3 +302,23 @@ def test_the_lists_cost_the_same_for_one_row_and_for_many() -> None:
     assert max(few) <= 10
     second = client.get(lists[0]).content.decode()
     assert "after=" in second
+
+
+def test_words_that_were_mended_after_the_first_press_are_written_down_by_a_second_one() -> None:
+    client, page = browser(Role.AGENT), reverse("admin:capture")
+    first = {"key": "a-key", "channel": "store", "said": "The bow is warped.", "name": "Zoe"}
+    assert client.post(page, first).status_code == 302
+    answer = client.post(page, {**first, "said": "The bow is warped, and so is its case."})
+    assert answer.status_code == 409
+    shown = answer.content.decode()
+    assert "Press again to write these down as well." in shown
+    assert "so is its case" in shown
+    key = answer.context["form"]["key"].value()
+    assert client.post(page, {**first, "said": "The bow is warped, and so is its case.", "key": key}).status_code == 302
+    assert Interaction.objects.count() == 2
+
+
+def test_what_is_wrong_in_a_field_is_read_out_with_it() -> None:
+    page = browser(Role.LEAD).post(reverse("admin:feed_new"), {"url": "", "channel": "blog"}).content.decode()
+    assert 'id="id_url_error"' in page
+    assert "id_url_error" in page.partition('name="url"')[2].partition(">")[0]

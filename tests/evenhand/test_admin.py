@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from crm.actions import customers, desk
 from crm.admin.base import ReadOnlyAdmin
-from crm.models import Hold
-from crm.policy import OutOfOrder, Role
+from crm.models import Hold, RawItem
+from crm.policy import OutOfOrder, Role, WorkState
 from evenhand import mailbox
 from evenhand.admin_settings import UNFOLD
 from loyalty import actions as loyalty_actions
@@ -104,6 +104,23 @@ def test_today_costs_the_same_with_one_matter_and_with_twenty() -> None:
         )
     assert statements(client, reverse("admin:index")) == one
     assert one <= 2 * STATEMENTS
+
+
+def test_what_came_in_and_could_not_be_read_shows_where_everybody_begins_F24() -> None:
+    client, unread = browser(Role.LEAD), "could not be read"
+    assert unread not in client.get(reverse("admin:index")).content.decode()
+    RawItem.objects.create(
+        source="hook:x",
+        external_id="1",
+        content=b"{",
+        received_at=NOON,
+        state=WorkState.PARKED,
+        reason="JSONDecodeError",
+    )
+    assert unread in client.get(reverse("admin:index")).content.decode()
+    listed = client.get(reverse("admin:crm_rawitem_changelist") + "?state__exact=parked")
+    assert listed.status_code == 200
+    assert "hook:x" in listed.content.decode()
 
 
 def test_looking_at_today_changes_nothing() -> None:
