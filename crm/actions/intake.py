@@ -157,9 +157,10 @@ def _receive(
 
 _MATTER = tuple(field for field in Conversation._meta.concrete_fields)
 _SPEAKS_IN = ("region", "language", "zone")
+COLUMNS = ", ".join([*(f"m.{field.column}" for field in _MATTER), *(f"c.{name}" for name in _SPEAKS_IN)])
+"""Of a matter `m` and its customer `c`, what `joined` makes a locked matter of; the first is the matter's key."""
 _LOCK = f"""
-SELECT {", ".join(f"m.{field.column}" for field in _MATTER)}, {", ".join(f"c.{name}" for name in _SPEAKS_IN)}
-FROM crm_conversation m JOIN crm_customer c ON c.id = m.customer_id WHERE m.id = %(id)s FOR UPDATE OF m
+SELECT {COLUMNS} FROM crm_conversation m JOIN crm_customer c ON c.id = m.customer_id WHERE m.id = %(id)s FOR UPDATE OF m
 """  # noqa: S608  names of our own columns
 _UNMET = """
 SELECT EXISTS (SELECT FROM crm_outgoingmessage WHERE conversation_id = %(id)s AND stops_if_they_write AND state = 'ready'),

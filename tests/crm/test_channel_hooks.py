@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from crm.actions import channel_accounts, channel_effects, channel_hooks, desk, outcomes, outgoing
+from crm.actions import channel_accounts, channel_effects, channel_hooks, desk, intake, outcomes, outgoing
 from crm.channels.provided import by_name
 from crm.models import (
     ChannelAccount,
@@ -314,17 +314,17 @@ def test_when_the_effects_fail_the_bytes_are_kept_and_the_lane_repeats_them_Q1(
     example: Example, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = account_of(example)
-    works = channel_effects.apply
+    works = intake.take
 
     def stumbles(*_given: Any, **_more: Any) -> Any:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(channel_effects, "apply", stumbles)
+    monkeypatch.setattr(intake, "take", stumbles)
     assert post(account, sent(example, account)).status_code == 200
     raw = RawItem.objects.get()
     assert (raw.state, raw.attempt, raw.reason) == (WorkState.CLAIMED, 1, "RuntimeError")
     assert not Interaction.objects.exists()
-    monkeypatch.setattr(channel_effects, "apply", works)
+    monkeypatch.setattr(intake, "take", works)
     RawItem.objects.update(lease_until=NOON - timedelta(days=3650))
     with time_machine.travel(NOON + 2 * MINUTE, tick=False):
         assert channel_hooks.apply_batch(at=NOON + 2 * MINUTE) == 1
