@@ -179,7 +179,7 @@ def _matter(account: ChannelAccount, message: Message) -> Conversation | None:
             .order_by("-id")
             .first()
         )
-        if answered is not None:
+        if answered is not None and answered.conversation_id is not None:
             return matters.filter(pk=answered.conversation_id).first()
     last = prepared(_LAST_HEARD, {"point": point.pk, "source": account.source})
     return matters.filter(pk=last[0][0]).first() if last else None

@@ -7,8 +7,11 @@ matter that was closed) is done by `channel_effects`, one event at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
+
+from django.db import connection, transaction
 
 from crm import dispatch
 from crm.actions import channel_effects, identity, intake
@@ -21,6 +24,7 @@ from crm.together import Statement, run
 AT_MOST = 100
 """Events of one post that are taken in at once."""
 
+_ONE = "(SELECT %(kind)s::text AS kind, %(address)s::text AS address, %(id)s::text AS external_id, 1 AS place) one"
 _EACH = "unnest(%(kinds)s::text[], %(addresses)s::text[], %(ids)s::text[]) WITH ORDINALITY one(kind, address, external_id, place)"
 # The fences (OFFSET 0, LIMIT) keep the planner to the indexes of one person; it knows nothing of an account that is new.
 _LAST = f"""
@@ -35,25 +39,35 @@ SELECT {intake.COLUMNS} FROM crm_conversation m JOIN crm_customer c ON c.id = m.
 WHERE m.id = ANY(ARRAY(SELECT heard.conversation_id FROM {_EACH} {_LAST}))
 ORDER BY m.id FOR UPDATE OF m
 """  # noqa: S608  names of our own columns
-_ASK = f"""
+_KNOWN = """
 SELECT EXISTS (SELECT FROM crm_interaction WHERE source = %(source)s AND external_id = one.external_id),
        p.customer_id, p.id,
        (SELECT owner_id FROM crm_conversation
         WHERE customer_id = p.customer_id AND state IN ('open', 'waiting_customer') AND owner_id IS NOT NULL
         ORDER BY id DESC LIMIT 1),
        c.region, c.language, c.zone, heard.conversation_id,
-       EXISTS (SELECT FROM crm_outgoingmessage
-               WHERE conversation_id = heard.conversation_id AND stops_if_they_write AND state = 'ready'),
-       unmet.kinds, unmet.due_at,
        ARRAY(SELECT id FROM crm_user WHERE is_active AND takes_conversations AND is_available AND NOT is_full ORDER BY id)
-FROM {_EACH} {_LAST}
+"""
+_ITS_CUSTOMER = """
 LEFT JOIN LATERAL (SELECT region, language, zone FROM crm_customer WHERE id = p.customer_id LIMIT 1) c ON true
+"""
+_ASK_ONE = f"{_KNOWN} FROM {_ONE} {_LAST} {_ITS_CUSTOMER}"
+_ASK = f"""
+{_KNOWN}, EXISTS (SELECT FROM crm_outgoingmessage
+                  WHERE conversation_id = heard.conversation_id AND stops_if_they_write AND state = 'ready'),
+       unmet.kinds, unmet.due_at
+FROM {_EACH} {_LAST} {_ITS_CUSTOMER}
 LEFT JOIN LATERAL (
     SELECT array_agg(kind ORDER BY id) AS kinds, array_agg(due_at ORDER BY id) AS due_at FROM crm_promise
     WHERE conversation_id = heard.conversation_id AND state IN ('running', 'breached')
 ) unmet ON true
 ORDER BY one.place
-"""  # noqa: S608  our own text
+"""
+# An edit or a deletion that came before its message lets the whole statement fail: a word is no number.
+_NONE_BEFORE = """
+SELECT ('told before: ' || id)::bigint FROM crm_messagechange
+WHERE source = %(told_source)s AND external_id = %(told_id)s AND interaction_id IS NULL
+"""
 _TOLD_BEFORE = """
 SELECT external_id FROM crm_messagechange
 WHERE source = %(source)s AND external_id = ANY(%(ids)s) AND interaction_id IS NULL
@@ -94,6 +108,55 @@ def plain(
     return several
 
 
+def take_in_alone(message: Message, account: ChannelAccount, item: RawItem, *, at: datetime) -> bool:
+    """Keep a post that says one thing, and take that in. Somebody new opens a matter by one statement, which is a transaction of its
+    own; somebody known goes on with theirs, which is locked.
+
+    False when something else is to be done; then nothing has changed. Raises IntegrityError when the same post is kept already, or
+    somebody wrote the same in this instant, and DataError for an edit that came before.
+    """
+    address = identity.normalised(message.sender_kind, message.sender_address)
+    number = message.external_id[:200]
+    told = {"source": account.source, "kind": str(message.sender_kind), "address": address, "id": number}
+    row = run(Statement(_ASK_ONE, told))[0][0]
+    was_received, customer, point, owner, region, language, zone, matter, colleagues = row
+    if was_received or (point is None) != (matter is None):
+        return False
+    none_before = Statement(_NONE_BEFORE, {"told_source": account.source, "told_id": number})
+    if point is None:
+        speaker = identity.newcomer(
+            message.sender_kind, message.sender_address, name=message.sender_name, language=message.language, at=at
+        )
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
+            _write_alone(message, speaker, None, colleagues, none_before, account=account, item=item, at=at)
+        return True
+    with transaction.atomic():
+        goes_on = intake.joined(run(*intake.joining(matter)))
+        if goes_on.has_planned or goes_on.conversation.state == ConversationState.CLOSED:
+            return False
+        speaker = identity.met(customer, point, owner, region=region, language=language, zone=zone)
+        _write_alone(message, speaker, goes_on, colleagues, none_before, account=account, item=item, at=at)
+    return True
+
+
+def _write_alone(
+    message: Message,
+    speaker: identity.Speaker,
+    goes_on: intake.Joined | None,
+    colleagues: Sequence[int],
+    *also: Statement,
+    account: ChannelAccount,
+    item: RawItem,
+    at: datetime,
+) -> None:
+    taking = intake.take(
+        message, speaker=speaker, goes_on=goes_on, colleagues=colleagues, at=at, origin=account.provider, raw=item
+    )
+    taking.rows.insert(0, item)
+    intake.write_alone(taking, *also)
+    dispatch.after_commit("interaction.received")
+
+
 def asking(messages: Sequence[Message], account: ChannelAccount) -> list[Statement]:
     """What locks the matters that messages of different people go on with, and reads everything known of these people.
 
@@ -124,7 +187,7 @@ def take_in(
     takings = []
     met: set[int] = set()
     for message, row in zip(messages, found[1], strict=True):
-        was_received, customer, point, owner, region, language, zone, matter, has_planned, kinds, due, colleagues = row
+        was_received, customer, point, owner, region, language, zone, matter, colleagues, has_planned, kinds, due = row
         if was_received or has_planned or customer in met:
             raise OneByOne
         goes_on = None

@@ -296,10 +296,8 @@ def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, .
     insertions = [Insertion(*taking.rows) for taking in takings]
     statements = [each.statement for each in insertions]
     for taking in takings:
-        conversation = taking.received.conversation
         if not taking.received.opened:
-            columns = ("id", "state", "due_at", "spoke_at", "last_inbound_at")
-            statements.append(Statement(_CHANGE, {name: getattr(conversation, name) for name in columns}))
+            statements.append(_changing(taking.received.conversation))
     found = run(*statements, *more)
     for insertion, keys in zip(insertions, found, strict=False):
         insertion.written(keys)
@@ -307,6 +305,22 @@ def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, .
         for part in taking.message.attachments:
             _attach(taking.received.interaction, part)
     return found[len(statements) :]
+
+
+def write_alone(taking: Taking, *also: Statement) -> None:
+    """Write one message that brings no file by one statement. In a transaction when it joins a matter.
+
+    also: more of that statement, each with values of its own names. Raises what the database raises.
+    """
+    if not taking.received.opened:
+        also = (*also, _changing(taking.received.conversation))
+    insertion = Insertion(*taking.rows, also=also)
+    insertion.written(run(insertion.statement)[0])
+
+
+def _changing(conversation: Conversation) -> Statement:
+    columns = ("id", "state", "due_at", "spoke_at", "last_inbound_at")
+    return Statement(_CHANGE, {name: getattr(conversation, name) for name in columns})
 
 
 def _opened(
