@@ -51,16 +51,25 @@ SELECT EXISTS (SELECT FROM crm_interaction WHERE source = %(source)s AND externa
 _ITS_CUSTOMER = """
 LEFT JOIN LATERAL (SELECT region, language, zone FROM crm_customer WHERE id = p.customer_id LIMIT 1) c ON true
 """
-_ASK_ONE = f"{_KNOWN} FROM {_ONE} {_LAST} {_ITS_CUSTOMER}"
+_UNMET = """
+SELECT array_agg(kind ORDER BY id) AS kinds, array_agg(due_at ORDER BY id) AS due_at,
+       string_agg(concat_ws(' ', id, kind, extract(epoch FROM due_at)), ',' ORDER BY id) AS told
+FROM crm_promise WHERE conversation_id = heard.conversation_id AND state IN ('running', 'breached')
+"""
+_ASK_ONE = f"""
+{_KNOWN}, EXISTS (SELECT FROM crm_outgoingmessage
+                  WHERE conversation_id = heard.conversation_id AND stops_if_they_write AND state = 'ready'),
+       unmet.kinds, unmet.due_at, coalesce(unmet.told, ''), m.version, {intake.COLUMNS}
+FROM {_ONE} {_LAST} {_ITS_CUSTOMER}
+LEFT JOIN LATERAL ({_UNMET}) unmet ON true
+LEFT JOIN LATERAL (SELECT *, xmin::text AS version FROM crm_conversation WHERE id = heard.conversation_id LIMIT 1) m ON true
+"""  # noqa: S608  our own text
 _ASK = f"""
 {_KNOWN}, EXISTS (SELECT FROM crm_outgoingmessage
                   WHERE conversation_id = heard.conversation_id AND stops_if_they_write AND state = 'ready'),
        unmet.kinds, unmet.due_at
 FROM {_EACH} {_LAST} {_ITS_CUSTOMER}
-LEFT JOIN LATERAL (
-    SELECT array_agg(kind ORDER BY id) AS kinds, array_agg(due_at ORDER BY id) AS due_at FROM crm_promise
-    WHERE conversation_id = heard.conversation_id AND state IN ('running', 'breached')
-) unmet ON true
+LEFT JOIN LATERAL ({_UNMET}) unmet ON true
 ORDER BY one.place
 """
 # An edit or a deletion that came before its message lets the whole statement fail: a word is no number.
@@ -109,52 +118,56 @@ def plain(
 
 
 def take_in_alone(message: Message, account: ChannelAccount, item: RawItem, *, at: datetime) -> bool:
-    """Keep a post that says one thing, and take that in. Somebody new opens a matter by one statement, which is a transaction of its
-    own; somebody known goes on with theirs, which is locked.
+    """Keep a post that says one thing, and take that in: by one question and one statement, which is a transaction of its own.
 
+    Somebody new opens a matter; somebody known goes on with theirs, which the statement locks, and which must still be as it was read.
     False when something else is to be done; then nothing has changed. Raises IntegrityError when the same post is kept already, or
-    somebody wrote the same in this instant, and DataError for an edit that came before.
+    somebody wrote the same in this instant; InternalError when the matter has just changed; DataError for an edit that came before.
     """
-    address = identity.normalised(message.sender_kind, message.sender_address)
     number = message.external_id[:200]
-    told = {"source": account.source, "kind": str(message.sender_kind), "address": address, "id": number}
+    told = {
+        "source": account.source,
+        "kind": str(message.sender_kind),
+        "address": identity.normalised(message.sender_kind, message.sender_address),
+        "id": number,
+    }
     row = run(Statement(_ASK_ONE, told))[0][0]
-    was_received, customer, point, owner, region, language, zone, matter, colleagues = row
-    if was_received or (point is None) != (matter is None):
+    was_received, customer, point, owner, region, language, zone, matter, colleagues, *rest = row
+    has_planned, kinds, due, unmet, version, *columns = rest
+    if was_received or has_planned or (point is None) != (matter is None):
         return False
-    none_before = Statement(_NONE_BEFORE, {"told_source": account.source, "told_id": number})
+    goes_on = None
+    also = [Statement(_NONE_BEFORE, {"told_source": account.source, "told_id": number})]
     if point is None:
         speaker = identity.newcomer(
             message.sender_kind, message.sender_address, name=message.sender_name, language=message.language, at=at
         )
-        with transaction.atomic() if connection.in_atomic_block else nullcontext():
-            _write_alone(message, speaker, None, colleagues, none_before, account=account, item=item, at=at)
-        return True
-    with transaction.atomic():
-        goes_on = intake.joined(run(*intake.joining(matter)))
-        if goes_on.has_planned or goes_on.conversation.state == ConversationState.CLOSED:
+    else:
+        goes_on = intake.joined([[tuple(columns)], _unmet(kinds, due)])
+        found = goes_on.conversation
+        # One that has nothing promised any more is promised something by a statement of its own.
+        if (
+            found.state == ConversationState.CLOSED
+            or found.customer_id != customer
+            or (found.due_at is None and not kinds)
+        ):
             return False
         speaker = identity.met(customer, point, owner, region=region, language=language, zone=zone)
-        _write_alone(message, speaker, goes_on, colleagues, none_before, account=account, item=item, at=at)
+    with transaction.atomic() if connection.in_atomic_block else nullcontext():
+        taking = intake.take(
+            message, speaker=speaker, goes_on=goes_on, colleagues=colleagues, at=at, origin=account.provider, raw=item
+        )
+        taking.rows.insert(0, item)
+        if goes_on is not None:
+            also.append(intake.changing(goes_on.conversation, as_read=(version, unmet)))
+        intake.write_alone(taking, *also)
+        dispatch.after_commit("interaction.received")
     return True
 
 
-def _write_alone(
-    message: Message,
-    speaker: identity.Speaker,
-    goes_on: intake.Joined | None,
-    colleagues: Sequence[int],
-    *also: Statement,
-    account: ChannelAccount,
-    item: RawItem,
-    at: datetime,
-) -> None:
-    taking = intake.take(
-        message, speaker=speaker, goes_on=goes_on, colleagues=colleagues, at=at, origin=account.provider, raw=item
-    )
-    taking.rows.insert(0, item)
-    intake.write_alone(taking, *also)
-    dispatch.after_commit("interaction.received")
+def _unmet(kinds: list[str] | None, due: list[datetime] | None) -> list[tuple[Any, ...]]:
+    """What is promised and not kept, as `intake.joined` takes it; no answer is planned."""
+    return [(False, *one) for one in zip(kinds or (), due or (), strict=True)] or [(False, None, None)]
 
 
 def asking(messages: Sequence[Message], account: ChannelAccount) -> list[Statement]:
@@ -194,8 +207,7 @@ def take_in(
         if matter is not None:
             if matter not in locked:
                 raise OneByOne  # it has just become another one
-            unmet = [(False, *one) for one in zip(kinds or (), due or (), strict=True)] or [(False, None, None)]
-            goes_on = intake.joined([[locked[matter]], unmet])
+            goes_on = intake.joined([[locked[matter]], _unmet(kinds, due)])
             if goes_on.conversation.state == ConversationState.CLOSED:
                 raise OneByOne
         if point is None:

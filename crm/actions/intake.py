@@ -172,6 +172,7 @@ UPDATE crm_conversation
 SET state = %(state)s, due_at = %(due_at)s, spoke_at = %(spoke_at)s, last_inbound_at = %(last_inbound_at)s
 WHERE id = %(id)s RETURNING id
 """
+_CHANGE_AS_READ = _CHANGE.replace("RETURNING", "AND evenhand_matter_is_as_read(id, %(version)s, %(unmet)s) RETURNING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +298,7 @@ def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, .
     statements = [each.statement for each in insertions]
     for taking in takings:
         if not taking.received.opened:
-            statements.append(_changing(taking.received.conversation))
+            statements.append(changing(taking.received.conversation))
     found = run(*statements, *more)
     for insertion, keys in zip(insertions, found, strict=False):
         insertion.written(keys)
@@ -308,19 +309,24 @@ def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, .
 
 
 def write_alone(taking: Taking, *also: Statement) -> None:
-    """Write one message that brings no file by one statement. In a transaction when it joins a matter.
+    """Write one message that brings no file by one statement, which is a transaction of its own unless there is one.
 
-    also: more of that statement, each with values of its own names. Raises what the database raises.
+    also: more of that statement, each with values of its own names; `changing` the matter where one is joined. Raises what the
+    database raises.
     """
-    if not taking.received.opened:
-        also = (*also, _changing(taking.received.conversation))
     insertion = Insertion(*taking.rows, also=also)
     insertion.written(run(insertion.statement)[0])
 
 
-def _changing(conversation: Conversation) -> Statement:
-    columns = ("id", "state", "due_at", "spoke_at", "last_inbound_at")
-    return Statement(_CHANGE, {name: getattr(conversation, name) for name in columns})
+def changing(conversation: Conversation, *, as_read: tuple[str, str] | None = None) -> Statement:
+    """What writes down that a matter goes on. as_read: its row's version (xmin) and what was promised in it when it was read
+    without being locked; it is locked then, and the statement fails (InternalError) unless all of this still stands, and no answer
+    is planned.
+    """
+    values = {name: getattr(conversation, name) for name in ("id", "state", "due_at", "spoke_at", "last_inbound_at")}
+    if as_read is None:
+        return Statement(_CHANGE, values)
+    return Statement(_CHANGE_AS_READ, values | {"version": as_read[0], "unmet": as_read[1]})
 
 
 def _opened(
