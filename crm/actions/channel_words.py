@@ -33,7 +33,7 @@ LEFT JOIN LATERAL (
     WHERE kind = one.kind AND address = one.address AND unlinked_at IS NULL LIMIT 1
 ) p ON true
 LEFT JOIN LATERAL ({channel_effects.LAST_MATTER}) heard ON true
-"""
+"""  # noqa: S608  our own text
 _LOCK = f"""
 SELECT {intake.COLUMNS} FROM crm_conversation m JOIN crm_customer c ON c.id = m.customer_id
 WHERE m.id = ANY(ARRAY(SELECT heard.conversation_id FROM {_EACH} {_LAST}))
@@ -71,7 +71,7 @@ _ASK = f"""
 FROM {_EACH} {_LAST} {_ITS_CUSTOMER}
 LEFT JOIN LATERAL ({_UNMET}) unmet ON true
 ORDER BY one.place
-"""
+"""  # noqa: S608  our own text
 # An edit or a deletion that came before its message lets the whole statement fail: a word is no number.
 _NONE_BEFORE = """
 SELECT ('told before: ' || id)::bigint FROM crm_messagechange
@@ -85,6 +85,8 @@ WHERE source = %(source)s AND external_id = ANY(%(ids)s) AND interaction_id IS N
 
 class OneByOne(Exception):
     """Something about these events is done for one of them at a time only."""
+
+    code = "one_by_one"
 
 
 def plain(
@@ -120,7 +122,7 @@ def plain(
 def take_in_alone(message: Message, account: ChannelAccount, item: RawItem, *, at: datetime) -> bool:
     """Keep a post that says one thing, and take that in: by one question and one statement, which is a transaction of its own.
 
-    Somebody new opens a matter; somebody known goes on with theirs, which the statement locks, and which must still be as it was read.
+    Somebody new opens a matter; somebody known goes on with theirs, which the statement locks; it must still be as it was read.
     False when something else is to be done; then nothing has changed. Raises IntegrityError when the same post is kept already, or
     somebody wrote the same in this instant; InternalError when the matter has just changed; DataError for an edit that came before.
     """
@@ -146,11 +148,8 @@ def take_in_alone(message: Message, account: ChannelAccount, item: RawItem, *, a
         goes_on = intake.joined([[tuple(columns)], _unmet(kinds, due)])
         found = goes_on.conversation
         # One that has nothing promised any more is promised something by a statement of its own.
-        if (
-            found.state == ConversationState.CLOSED
-            or found.customer_id != customer
-            or (found.due_at is None and not kinds)
-        ):
+        has_nothing_due = found.due_at is None and not kinds
+        if found.state == ConversationState.CLOSED or found.customer_id != customer or has_nothing_due:
             return False
         speaker = identity.met(customer, point, owner, region=region, language=language, zone=zone)
     with transaction.atomic() if connection.in_atomic_block else nullcontext():

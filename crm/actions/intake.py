@@ -296,9 +296,7 @@ def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, .
     """
     insertions = [Insertion(*taking.rows) for taking in takings]
     statements = [each.statement for each in insertions]
-    for taking in takings:
-        if not taking.received.opened:
-            statements.append(changing(taking.received.conversation))
+    statements += [changing(taking.received.conversation) for taking in takings if not taking.received.opened]
     found = run(*statements, *more)
     for insertion, keys in zip(insertions, found, strict=False):
         insertion.written(keys)

@@ -399,7 +399,7 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "EvidenceMissing",
     "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NoWayOut", "NotALanguage",
-    "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside", "SameMatter", "StartsTooSoon",
+    "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside", "OneByOne", "SameMatter", "StartsTooSoon",
     "TooEarly", "UnknownLink", "UnusableAccount", "UnusableFeed", "UnusableForm", "UnusableMailbox",
     "UnusableSignature", "WordsMissing", "WrongRating", "WrongReason",
 }  # fmt: skip

@@ -1,10 +1,10 @@
 """The floor of the hook door: the least code that could store what a provider posts, on the same PostgreSQL.
 
-A bare WSGI application with plain psycopg: it checks the same signature and its time, and one statement finds the account, keeps the
-raw bytes unless they came before, finds who wrote and whether they have a matter on this account, and writes the same rows as the
-product (for somebody new a customer, contact point, conversation, interaction, promise, history and follow-up; for somebody known an
-interaction, history and follow-up, and the change of their matter). The statement is its own transaction, so there is one commit. No
-rule, no edit that came before its message, no lock against a second message of the same instant, no bell.
+A bare WSGI application with plain psycopg: it checks the same signature and its time, and one statement finds the account, keeps
+the raw bytes unless they came before, finds who wrote and whether they have a matter on this account, and writes the same rows as
+the product (for somebody new a customer, contact point, conversation, interaction, promise, history and follow-up; for somebody
+known an interaction, history and follow-up, and the change of their matter). The statement is its own transaction, so there is one
+commit. No rule, no edit that came before its message, no look whether the matter changed meanwhile, no bell.
 
 `rows_of` and `Rows` are the floor of batches: rows as the product wrote them, written once more by one INSERT a table.
 """
@@ -135,7 +135,7 @@ def marks(connection: psycopg.Connection[Any]) -> dict[str, int]:
     """The newest key of each table."""
     found = {}
     for table in TABLES:
-        row = connection.execute(f"SELECT coalesce(max(id), 0) FROM crm_{table} WHERE id < {Rows.FIRST}").fetchone()  # noqa: S608
+        row = connection.execute(f"SELECT coalesce(max(id), 0) FROM crm_{table} WHERE id < {Rows.FIRST}").fetchone()
         found[table] = row[0] if row else 0
     return found
 
@@ -145,7 +145,7 @@ def rows_of(connection: psycopg.Connection[Any], since: dict[str, int]) -> list[
     found = []
     for table in TABLES:
         asked = connection.execute(
-            f"SELECT * FROM crm_{table} WHERE id > %s AND id < {Rows.FIRST} ORDER BY id",  # noqa: S608
+            f"SELECT * FROM crm_{table} WHERE id > %s AND id < {Rows.FIRST} ORDER BY id",
             [since[table]],
         )
         types = connection.execute(
@@ -190,11 +190,13 @@ class Rows:
             own = keys[each.table] = {
                 row[each.columns.index("id")]: first + place for place, row in enumerate(each.values)
             }
+            kinds = list(zip(each.columns, each.types, strict=True))
             rows = [
-                [self._value(name, kind, value, own, keys, number) for name, kind, value in zip(each.columns, each.types, row, strict=True)]
+                [self._value(*named, value, own, keys, number) for named, value in zip(kinds, row, strict=True)]
                 for row in each.values
-            ]  # fmt: skip
-            found.append([value for row in rows for value in row] if self.as_values else [list(column) for column in zip(*rows, strict=True)])  # fmt: skip
+            ]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            found.append([value for row in rows for value in row] if self.as_values else columns)
         return found
 
     def _value(

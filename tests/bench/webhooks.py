@@ -86,7 +86,9 @@ def goal_1(run: Any) -> list[Finding]:
     if RawItem.objects.filter(source=account().source).exclude(state="done").exists():
         raise RuntimeError("a post was kept without its effects")
     ratio = median_ratio(rounds, lambda batch: batch["per_second"])
-    ours, floors = ({name: median_of(rounds, lambda pair, n=n, name=name: pair[n][name]) for name in rounds[0][0]} for n in (0, 1))  # fmt: skip
+    ours, floors = (
+        {name: median_of(rounds, lambda pair, n=n, name=name: pair[n][name]) for name in rounds[0][0]} for n in (0, 1)
+    )
     told = [{"product": one, "floor": other} for one, other in rounds]
     statements, commits = max(len(joins), len(opens)), max(joins.commits, opens.commits)
     return [
