@@ -1,4 +1,5 @@
-"""The short way of programs: a request under /api/ by access token goes past everything that only pages need."""
+"""The short way of programs: a request under /api/ by access token, or what a provider posts, goes past everything that only pages
+need."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from django.middleware.security import SecurityMiddleware
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
-from evenhand.viewer import not_a_page
+from evenhand.viewer import NOT_A_PAGE, not_a_page
 
 Answers = Callable[[HttpRequest], Any]
 
@@ -29,8 +30,8 @@ class _Straight(BaseHandler):
 class ProgramsMiddleware:
     """Stands before all others. A program's request goes straight to its view; any other goes on through the pages' ones.
 
-    A program names itself by a token at every request, so nobody else's page can make it ask: it needs no session, form,
-    message or frame. What the others do for programs too is done here: safe headers, a host that is ours, a language,
+    A program names itself by a token or a signature at every request, so nobody else's page can make it ask: it needs no session,
+    form, message or frame. What the others do for programs too is done here: safe headers, a host that is ours, a language,
     the length of the answer, no cache. An address without its last slash is left to the others, which mend it.
     """
 
@@ -43,7 +44,9 @@ class ProgramsMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         path = request.path_info
-        if not (path.startswith("/api/") and path.endswith("/") and _brings_token(request)):
+        by_token = path.startswith("/api/") and _brings_token(request)
+        posts = path.startswith("/hooks/channel/") and request.method == "POST"
+        if not (path.endswith("/") and (by_token or posts)):
             return self._pages(request)
         response = self._security.process_request(request) or self._answer(request)
         return self._security.process_response(request, response)
@@ -56,6 +59,8 @@ class ProgramsMiddleware:
             response: Any = self._viewed(request)
         patch_vary_headers(response, ("Accept-Language",))
         response.headers.setdefault("Content-Language", language)
+        if request.path_info.startswith("/hooks/"):
+            response.headers.setdefault("Content-Security-Policy", NOT_A_PAGE)
         return not_a_page(self._common.process_response(request, response))
 
     def _view(self, request: HttpRequest) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -17,6 +18,7 @@ from crm import history
 from crm.channels import Channel, kept_secrets, providers
 from crm.channels.provided import NoSuchProvider, by_name
 from crm.models import ChannelAccount, User
+from crm.together import columns_of, prepared, read
 
 NOTED_EVERY = timedelta(seconds=5)
 """How often at most a row notes that all is well, so that many events at once do not wait for each other."""
@@ -158,6 +160,15 @@ def hook_url(account: ChannelAccount) -> str:
     return f"{settings.PUBLIC_URL}/hooks/channel/{account.public_id}/"
 
 
+def hooked(public_id: uuid.UUID) -> ChannelAccount | None:
+    """The account whose hook has this id; None when there is none or it is switched off."""
+    found = prepared(_HOOKED.format(columns_of(ChannelAccount, "a")), {"public_id": public_id})
+    return read(ChannelAccount, found[0]) if found else None
+
+
+_HOOKED = "SELECT {} FROM crm_channelaccount a WHERE public_id = %(public_id)s AND is_active"
+
+
 def described(account: ChannelAccount) -> providers.Account:
     """What its provider may know of an account, with its secrets, each where it can be read now."""
     receiving = tuple(filter(None, (_secret(account.secret_from), _secret(account.other_secret_from))))
@@ -201,6 +212,9 @@ def of_sources(sources: list[str]) -> dict[str, ChannelAccount]:
 def went_well(account: ChannelAccount, *, at: datetime, sent: bool = False) -> None:
     """Note that something of this account went well; at most every few seconds."""
     name = "last_sent_at" if sent else "last_good_at"
+    noted_at = getattr(account, name)
+    if noted_at is not None and at - NOTED_EVERY <= noted_at <= at:
+        return
     before = Q(**{name: None}) | Q(**{f"{name}__lt": at - NOTED_EVERY})
     noted: dict[str, Any] = {name: at} if sent else {name: at, "last_event_at": at}
     if not sent and not account.is_asked:

@@ -48,10 +48,19 @@ from crm.models.channels import ChangeKind
 from crm.models.outgoing import UNSETTLED
 from crm.models.talk import AttachmentState
 from crm.policy import ConversationState, Direction, OutgoingState, WorkState
+from crm.together import prepared
 
 BELIEVED_FOR = timedelta(days=7)
 """How long before it reached us a signed source may say that somebody spoke; providers try again for up to three days (H05)."""
 
+LAST_MATTER = """
+SELECT conversation_id FROM (
+    SELECT conversation_id, source, spoke_at, id FROM crm_interaction WHERE contact_point_id = p.id AND direction = 'in' OFFSET 0
+) heard WHERE source = %(source)s ORDER BY spoke_at DESC, id DESC LIMIT 1
+"""
+"""SQL for the newest matter of a contact point `p` on an account. The fence (OFFSET 0) keeps the planner to what one person said;
+of an account that is new it believes that next to nothing came there, and would read all of it."""
+_LAST_HEARD = f"SELECT heard.* FROM (SELECT %(point)s::bigint AS id) p, LATERAL ({LAST_MATTER}) heard"  # noqa: S608  our own text
 
 WITHDRAWN = "withdrawn"
 """What somebody said who had taken it back before it reached us."""
@@ -112,8 +121,9 @@ def apply(
 # --- what a customer said -----------------------------------------------------------------------------------------------
 
 
-def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: bool, at: datetime) -> Effect:
-    message = replace(
+def message_of(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: bool) -> Message:
+    """What was said, as it is taken in."""
+    return replace(
         event.message,
         source=account.source,
         channel=event.message.channel,
@@ -121,7 +131,12 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         held_at=item.received_at,
         is_vouched=is_signed,
     )
-    _one_at_a_time(account, message)
+
+
+def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: bool, at: datetime) -> Effect:
+    message = message_of(event, account, item, is_signed=is_signed)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_of(account, message)])
     known = Interaction.objects.filter(source=message.source, external_id=message.external_id[:200]).first()
     if known is not None:
         _same_words(known, message)
@@ -188,11 +203,10 @@ def _believed(stated: datetime | None, item: RawItem, *, is_signed: bool) -> dat
     return max(min(stated, item.received_at), item.received_at - BELIEVED_FOR)
 
 
-def _one_at_a_time(account: ChannelAccount, message: Message) -> None:
-    """Two messages of one person at the same moment join one matter, whichever comes first."""
+def lock_of(account: ChannelAccount, message: Message) -> int:
+    """The advisory lock that lets two messages of one person at the same moment join one matter, whichever comes first."""
     digest = hashlib.sha256(f"{account.pk}:{message.sender_kind}:{message.sender_address}".encode()).digest()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], signed=True)])
+    return int.from_bytes(digest[:8], signed=True)
 
 
 def _same_words(known: Interaction, message: Message) -> None:
@@ -208,24 +222,26 @@ def _matter(account: ChannelAccount, message: Message) -> Conversation | None:
 
     `intake.receive` begins a new one where that was closed long ago.
     """
-    point = Q(
-        contact_point__kind=message.sender_kind,
-        contact_point__address=identity.normalised(message.sender_kind, message.sender_address),
-        contact_point__unlinked_at=None,
-    )
-    heard = Interaction.objects.filter(point, source=account.source, direction=Direction.INBOUND)
+    point = ContactPoint.objects.filter(
+        kind=message.sender_kind,
+        address=identity.normalised(message.sender_kind, message.sender_address),
+        unlinked_at=None,
+    ).first()
+    if point is None:
+        return None
+    matters = Conversation.objects.select_related("customer")
     if message.in_reply_to:
+        heard = Interaction.objects.filter(contact_point=point, source=account.source, direction=Direction.INBOUND)
         answered = (
             OutgoingMessage.objects.filter(account=account, provider_id__in=message.in_reply_to)
             .filter(conversation__interactions__in=heard)
-            .select_related("conversation__customer")
             .order_by("-id")
             .first()
         )
-        if answered is not None:
-            return answered.conversation
-    last = heard.select_related("conversation__customer").order_by("-spoke_at", "-id").first()
-    return last.conversation if last is not None else None
+        if answered is not None and answered.conversation_id is not None:
+            return matters.filter(pk=answered.conversation_id).first()
+    last = prepared(_LAST_HEARD, {"point": point.pk, "source": account.source})
+    return matters.filter(pk=last[0][0]).first() if last else None
 
 
 def _await_file(media: Media, account: ChannelAccount, interaction: Interaction, *, number: int, at: datetime) -> None:

@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
+from psycopg.types.numeric import Int8
 
 from crm import dispatch
-from crm.actions import channel_accounts, channel_effects, floods, identity, intake, lease
+from crm.actions import channel_accounts, channel_effects, channel_words, floods, identity, intake, lease
 from crm.actions.channel_effects import Effect
-from crm.channels import providers
+from crm.channels import Message, providers
 from crm.channels.provided import by_name
 from crm.channels.providers import Event, Genuine, Post
 from crm.models import ChannelAccount, RawItem
 from crm.models.channels import HOOK
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
-from crm.together import prepared
+from crm.together import Statement, run
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +45,9 @@ SAYS_THE_SAME = (
 
 _KEEP = """
 INSERT INTO crm_rawitem (public_id, source, external_id, content, label, received_at, facts, state, kind, reason, attempt)
-VALUES (%(public_id)s, %(source)s, %(external_id)s, %(content)s, %(label)s, %(at)s, %(facts)s, 'done', '', '', 0)
-ON CONFLICT DO NOTHING RETURNING id
+VALUES (%(public_id)s, %(source)s, %(external_id)s, %(content)s, %(label)s, %(at)s, %(facts)s, 'done', %(kind)s, '', %(attempt)s)
+ON CONFLICT DO NOTHING
+RETURNING id, (SELECT count(pg_advisory_xact_lock(lock)::text) FROM unnest(%(locks)s::bigint[]) lock)
 """
 
 
@@ -74,7 +78,7 @@ def take(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime,
         return kept[0]
     if lease.is_trouble_of_the_database(trouble[0]):
         raise trouble[0]
-    item.attempt, item.state, item.reason = 1, WorkState.CLAIMED, _reason(trouble[0])
+    item.attempt, item.state, item.kind, item.reason = 1, WorkState.CLAIMED, "", _reason(trouble[0])
     with transaction.atomic():
         is_new = _insert(item)
         if is_new:
@@ -158,6 +162,15 @@ def _taken(
     at: datetime,
     later: bool,
 ) -> Kept:
+    several = None if later else _plain(account, told, item, post, genuine)
+    if several:
+        kept: list[Kept] = []
+        ways = [_at_once] if len(several[0]) > 1 or len(several) > 1 else [_alone, _at_once]
+        for way in ways:
+            if lease.guarded(lambda way=way: kept.append(way(account, item, several, at=at)), failed=_one_by_one):  # type: ignore[misc]
+                return kept[0]
+            item.pk, item._state.adding = None, True  # what was begun is undone
+            item.kind, item.attempt, item.state = "", 0, WorkState.READY
     with transaction.atomic():
         if not _insert(item):
             return Kept(is_new=False, waits=False)
@@ -166,6 +179,54 @@ def _taken(
             return Kept(is_new=True, waits=True)
         waits = _effects(item, account, told, post, is_signed=genuine.is_signed, attempt=1, at=at)
     return Kept(is_new=True, waits=waits)
+
+
+def _plain(
+    account: ChannelAccount, told: providers.Account, item: RawItem, post: Post, genuine: Genuine
+) -> list[list[Message]] | None:
+    """The messages of a post that says nothing else, as `channel_words.plain` parts them."""
+    try:
+        events = by_name(account.provider).parse(post, told)
+    except providers.UNREADABLE:
+        return None  # it is read once more when it is kept, and its fault is written down then
+    return channel_words.plain(events, account, item, is_signed=genuine.is_signed)
+
+
+def _alone(account: ChannelAccount, item: RawItem, several: list[list[Message]], *, at: datetime) -> Kept:
+    """Keep a post that says one thing, and take that in, with the fewest statements. Raises what `channel_words` raises."""
+    item.kind, item.attempt, item.state = "said", 1, WorkState.DONE
+    try:
+        if not channel_words.take_in_alone(several[0][0], account, item, at=at):
+            raise channel_words.OneByOne
+    except IntegrityError as collision:
+        if not intake.hit_by(collision, "raw_item_kept_once"):
+            raise
+        return Kept(is_new=False, waits=False)
+    return Kept(is_new=True, waits=False)
+
+
+@transaction.atomic
+def _at_once(account: ChannelAccount, item: RawItem, several: list[list[Message]], *, at: datetime) -> Kept:
+    """Keep a post and take in everything that it says, with few statements. Raises what `channel_words.take_in` raises."""
+    item.kind, item.attempt = "said", 1
+    locks = sorted({channel_effects.lock_of(account, message) for some in several for message in some})
+    kept, *found = run(_keeping(item, locks=locks), *channel_words.asking(several[0], account))
+    if not kept:
+        return Kept(is_new=False, waits=False)
+    _is_kept(item, kept)
+    channel_words.take_in(several[0], found, account, item, at=at)
+    for some in several[1:]:
+        channel_words.take_in(some, run(*channel_words.asking(some, account)), account, item, at=at)
+    item.state = WorkState.DONE
+    return Kept(is_new=True, waits=False)
+
+
+def _one_by_one(trouble: Exception) -> None:
+    """Nothing is lost: each event is tried by itself, and what is wrong with one is written down then."""
+    if lease.is_trouble_of_the_database(trouble):
+        raise trouble
+    if not isinstance(trouble, channel_words.OneByOne):
+        logger.info("What a post says is taken in one by one (%s).", type(trouble).__name__)
 
 
 def _apply(item: RawItem, account: ChannelAccount, *, at: datetime) -> None:
@@ -236,22 +297,35 @@ def _effects(
     return False
 
 
+def _keeping(item: RawItem, *, locks: Sequence[int] = ()) -> Statement:
+    """What keeps the bytes, and then takes advisory locks in this order; no row when the same delivery was kept before.
+
+    Waits for whoever keeps the same at this moment.
+    """
+    columns = {
+        "public_id": item.public_id,
+        "source": item.source,
+        "external_id": item.external_id,
+        "content": bytes(item.content),
+        "label": item.label,
+        "at": item.received_at,
+        "facts": Jsonb(item.facts),
+        "kind": item.kind,
+        "attempt": Int8(item.attempt),
+        "locks": [Int8(lock) for lock in locks],
+    }
+    return Statement(_KEEP, columns)
+
+
+def _is_kept(item: RawItem, kept: list[tuple[Any, ...]]) -> None:
+    item.pk, item._state.adding, item._state.db = kept[0][0], False, connection.alias
+
+
 def _insert(item: RawItem) -> bool:
-    """Keep the bytes; False when the same delivery was kept before. Waits for whoever keeps the same at this moment."""
-    kept = prepared(
-        _KEEP,
-        {
-            "public_id": item.public_id,
-            "source": item.source,
-            "external_id": item.external_id,
-            "content": bytes(item.content),
-            "label": item.label,
-            "at": item.received_at,
-            "facts": Jsonb(item.facts),
-        },
-    )
+    """Keep the bytes; False when the same delivery was kept before."""
+    kept = run(_keeping(item))[0]
     if kept:
-        item.pk, item._state.adding, item._state.db = kept[0][0], False, connection.alias
+        _is_kept(item, kept)
     return bool(kept)
 
 

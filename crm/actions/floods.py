@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from psycopg.types.numeric import Int8
 
 from crm.actions import alerts
 from crm.models import ChannelAccount, Conversation
 from crm.policy import COUNTED_WITHIN, MESSAGES_OF_A_SENDER, AlertKind, is_flood
+from crm.together import prepared
 
 
 class SenderFloods(Exception):
@@ -33,6 +36,15 @@ _OF_SENDER = """
 SELECT count(*) FROM (
   SELECT FROM crm_interaction WHERE conversation_id = %(id)s AND spoke_at > %(since)s AND direction = 'in'
   AND source = %(source)s LIMIT %(most)s) lately
+"""
+
+_OF_SENDERS = """
+SELECT m.id FROM unnest(%(ids)s::bigint[]) m(id)
+CROSS JOIN LATERAL (
+  SELECT count(*) AS said FROM (
+    SELECT FROM crm_interaction WHERE conversation_id = m.id AND spoke_at > %(since)s AND direction = 'in' AND source = %(source)s
+    LIMIT %(most)s) lately) counted
+WHERE counted.said >= %(most)s
 """
 
 
@@ -62,6 +74,17 @@ def of_sender(account: ChannelAccount, matter: Conversation, *, at: datetime) ->
     with connection.cursor() as cursor:
         cursor.execute(_OF_SENDER, asked)
         return is_flood(cursor.fetchone()[0], most=MESSAGES_OF_A_SENDER)
+
+
+def of_senders(account: ChannelAccount, matters: Sequence[int], *, at: datetime) -> bool:
+    """The same for the senders of several matters, by their keys: whether one of them has. One statement."""
+    asked = {
+        "ids": [Int8(matter) for matter in matters],
+        "source": account.source,
+        "since": at - COUNTED_WITHIN,
+        "most": Int8(MESSAGES_OF_A_SENDER),
+    }
+    return bool(prepared(_OF_SENDERS, asked))
 
 
 def tell(account: ChannelAccount, *, at: datetime, sender: str = "") -> None:

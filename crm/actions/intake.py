@@ -157,9 +157,10 @@ def _receive(
 
 _MATTER = tuple(field for field in Conversation._meta.concrete_fields)
 _SPEAKS_IN = ("region", "language", "zone")
+COLUMNS = ", ".join([*(f"m.{field.column}" for field in _MATTER), *(f"c.{name}" for name in _SPEAKS_IN)])
+"""Of a matter `m` and its customer `c`, what `joined` makes a locked matter of; the first is the matter's key."""
 _LOCK = f"""
-SELECT {", ".join(f"m.{field.column}" for field in _MATTER)}, {", ".join(f"c.{name}" for name in _SPEAKS_IN)}
-FROM crm_conversation m JOIN crm_customer c ON c.id = m.customer_id WHERE m.id = %(id)s FOR UPDATE OF m
+SELECT {COLUMNS} FROM crm_conversation m JOIN crm_customer c ON c.id = m.customer_id WHERE m.id = %(id)s FOR UPDATE OF m
 """  # noqa: S608  names of our own columns
 _UNMET = """
 SELECT EXISTS (SELECT FROM crm_outgoingmessage WHERE conversation_id = %(id)s AND stops_if_they_write AND state = 'ready'),
@@ -171,6 +172,7 @@ UPDATE crm_conversation
 SET state = %(state)s, due_at = %(due_at)s, spoke_at = %(spoke_at)s, last_inbound_at = %(last_inbound_at)s
 WHERE id = %(id)s RETURNING id
 """
+_CHANGE_AS_READ = _CHANGE.replace("RETURNING", "AND evenhand_matter_is_as_read(id, %(version)s, %(unmet)s) RETURNING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +297,7 @@ def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, .
     """
     insertions = [Insertion(*taking.rows) for taking in takings]
     statements = [each.statement for each in insertions]
-    for taking in takings:
-        conversation = taking.received.conversation
-        if not taking.received.opened:
-            columns = ("id", "state", "due_at", "spoke_at", "last_inbound_at")
-            statements.append(Statement(_CHANGE, {name: getattr(conversation, name) for name in columns}))
+    statements += [changing(taking.received.conversation) for taking in takings if not taking.received.opened]
     found = run(*statements, *more)
     for insertion, keys in zip(insertions, found, strict=False):
         insertion.written(keys)
@@ -307,6 +305,27 @@ def write(takings: Sequence[Taking], *more: Statement) -> list[list[tuple[Any, .
         for part in taking.message.attachments:
             _attach(taking.received.interaction, part)
     return found[len(statements) :]
+
+
+def write_alone(taking: Taking, *also: Statement) -> None:
+    """Write one message that brings no file by one statement, which is a transaction of its own unless there is one.
+
+    also: more of that statement, each with values of its own names; `changing` the matter where one is joined. Raises what the
+    database raises.
+    """
+    insertion = Insertion(*taking.rows, also=also)
+    insertion.written(run(insertion.statement)[0])
+
+
+def changing(conversation: Conversation, *, as_read: tuple[str, str] | None = None) -> Statement:
+    """What writes down that a matter goes on. as_read: its row's version (xmin) and what was promised in it when it was read
+    without being locked; it is locked then, and the statement fails (InternalError) unless all of this still stands, and no answer
+    is planned.
+    """
+    values = {name: getattr(conversation, name) for name in ("id", "state", "due_at", "spoke_at", "last_inbound_at")}
+    if as_read is None:
+        return Statement(_CHANGE, values)
+    return Statement(_CHANGE_AS_READ, values | {"version": as_read[0], "unmet": as_read[1]})
 
 
 def _opened(

@@ -32,7 +32,7 @@ LARGEST: Final = 3_000_000
 @csrf_exempt  # a program posts here, with a signature instead of a session
 def hook(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Take one post for an account; the account stands in the address, never in what is posted (H07)."""
-    account: ChannelAccount | None = ChannelAccount.objects.filter(public_id=public_id, is_active=True).first()
+    account = channel_accounts.hooked(public_id)
     if account is None:
         raise Http404
     try:

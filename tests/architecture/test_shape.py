@@ -399,10 +399,10 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "EventNotReadable",
     "EvidenceMissing", "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion",
-    "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable",
-    "NotSetAside", "SameMatter", "SenderFloods", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount",
-    "UnusableFeed",
-    "UnusableForm", "UnusableMailbox", "UnusableSignature", "WordsMissing", "WrongRating", "WrongReason",
+    "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside",
+    "OneByOne", "SameMatter", "SenderFloods", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount",
+    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusableSignature", "WordsMissing", "WrongRating",
+    "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 

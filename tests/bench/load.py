@@ -5,7 +5,9 @@ Run as `python -m tests.bench.load` with a JSON description on stdin; prints a J
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hmac
 import json
 import os
 import selectors
@@ -18,19 +20,21 @@ from typing import Any
 class Caller:
     """One connection that sends its next request as soon as it has the whole answer to the last one."""
 
-    def __init__(self, port: int, head: str, body: str, number: int) -> None:
+    def __init__(self, port: int, head: str, body: str, number: int, secret: bytes = b"") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.head, self.body, self.number = head, body, number
+        self.head, self.body, self.number, self.secret = head, body, number, secret
         self.asked = 0
         self.received = b""
         self.since = 0.0
 
     def ask(self, run: str) -> None:
         self.asked += 1
-        body = self.body.replace("KEY", f"{run}-{self.number}-{self.asked}").encode()
+        key, sender = f"{run}-{self.number}-{self.asked}", f"{run}-{self.number}-{(self.asked - 1) // 2}"
+        body = self.body.replace("KEY", key).replace("SENDER", sender).encode()  # everybody speaks twice
+        head = self.head + (signed(key, body, self.secret) if self.secret else "")
         self.since = time.perf_counter()
-        self.socket.sendall(f"{self.head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        self.socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def hear(self) -> int | None:
         """Read what is there; the status once the answer is whole, 0 when the server hung up."""
@@ -48,6 +52,13 @@ class Caller:
         return int(head[9:12])
 
 
+def signed(key: str, body: bytes, secret: bytes) -> str:
+    """The headers of a post that is signed as Standard Webhooks says."""
+    stated = str(int(time.time()))
+    mark = base64.b64encode(hmac.digest(secret, f"{key}.{stated}.".encode() + body, "sha256")).decode()
+    return f"webhook-id: {key}\r\nwebhook-timestamp: {stated}\r\nwebhook-signature: v1,{mark}\r\n"
+
+
 def evenly(told: dict[str, Any]) -> list[Caller]:
     """Open the connections so that every worker (told["workers"], process ids) accepts as many of them.
 
@@ -58,7 +69,8 @@ def evenly(told: dict[str, Any]) -> list[Caller]:
     others: list[Caller] = []
     for _ in range(400):
         one = told["connections"][len(kept)]
-        caller = Caller(told["port"], one["head"], one["body"], len(kept))
+        secret = base64.b64decode(told["secret"].removeprefix("whsec_"))
+        caller = Caller(told["port"], one["head"], one["body"], len(kept), secret)
         worker = _accepted_by(caller.socket, told["workers"])
         if worker is not None and room[worker] == 0:
             others.append(caller)  # kept open until the end, so that the other worker has reason to accept

@@ -17,7 +17,6 @@ from rich.table import Table
 MARKS = {True: "[green]pass[/]", False: "[red]FAIL[/]", None: "[yellow]not measured[/]"}
 
 NOT_YET = {
-    2: "there is no batch endpoint yet",
     8: "its benchmark is not written yet",
     9: "there is no search yet",
     11: "there is no parity audit yet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -12,9 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evenhand.embedded import postgres, processes, valkey
 from evenhand.embedded.places import Places, prepare
@@ -83,6 +86,34 @@ def gunicorn(application: str, places: Places) -> Iterator[Web]:
     finally:
         process.terminate()
         process.wait()
+
+
+def load(
+    web: Web, places: Places, callers: list[dict[str, str]], *, seconds: float, status: int, secret: str = ""
+) -> dict[str, float]:
+    """Keep connections busy (`tests.bench.load`) and say what that cost: requests a second, and CPU ms of each.
+
+    callers: head and body of each connection's requests. status: what every answer has to be. secret: what requests are signed
+    with. Raises RuntimeError when an answer was another one.
+    """
+    told: dict[str, Any] = {"port": web.port, "connections": callers, "seconds": seconds, "status": status}
+    told |= {"run": uuid.uuid4().hex, "workers": children(web.process.pid), "secret": secret}
+    database_pids = postgres.backends(places)
+    python, sql = web.cpu_seconds(), cpu_seconds(database_pids)
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.bench.load"],
+        input=json.dumps(told), capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    result: dict[str, float] = json.loads(said.stdout)
+    if result["errors"] or not result["answers"]:
+        wrong, all_of_them = result["errors"], result["answers"] + result["errors"]
+        raise RuntimeError(f"{wrong:.0f} of {all_of_them:.0f} answers were not {status}")
+    each = 1000 / result["answers"]
+    return result | {
+        "per_second": result["answers"] / result["seconds"],
+        "cpu_ms": (web.cpu_seconds() - python) * each,
+        "database_cpu_ms": (cpu_seconds(database_pids) - sql) * each,
+    }
 
 
 def _wait_until_it_answers(port: int, process: subprocess.Popen[bytes], places: Places) -> None:

@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from crm.actions import channel_accounts, channel_effects, channel_hooks, desk, outcomes, outgoing
+from crm.actions import channel_accounts, channel_effects, channel_hooks, desk, intake, outcomes, outgoing
 from crm.channels.provided import by_name
 from crm.models import (
     ChannelAccount,
@@ -316,17 +316,17 @@ def test_when_the_effects_fail_the_bytes_are_kept_and_the_lane_repeats_them_Q1(
     example: Example, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = account_of(example)
-    works = channel_effects.apply
+    works = intake.take
 
     def stumbles(*_given: Any, **_more: Any) -> Any:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(channel_effects, "apply", stumbles)
+    monkeypatch.setattr(intake, "take", stumbles)
     assert post(account, sent(example, account)).status_code == 200
     raw = RawItem.objects.get()
     assert (raw.state, raw.attempt, raw.reason) == (WorkState.CLAIMED, 1, "RuntimeError")
     assert not Interaction.objects.exists()
-    monkeypatch.setattr(channel_effects, "apply", works)
+    monkeypatch.setattr(intake, "take", works)
     RawItem.objects.update(lease_until=NOON - timedelta(days=3650))
     with time_machine.travel(NOON + 2 * MINUTE, tick=False):
         assert channel_hooks.apply_batch(at=NOON + 2 * MINUTE) == 1
@@ -589,3 +589,67 @@ def test_an_echo_settles_what_nobody_knew_F07() -> None:
     assert post_generic(account, {"type": "message.echoed", "id": "e", "data": about}).status_code == 200
     message.refresh_from_db()
     assert message.state == OutgoingState.ACCEPTED
+
+
+# --- read without a lock, written with one ------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", ["nothing", "matter", "promise", "planned"])
+def test_a_matter_that_changes_between_look_and_write_is_looked_at_again(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E13: what a colleague does in that instant is never overwritten."""
+    account = account_of(GENERIC)
+    say(account, GENERIC, "First")
+    matter = Conversation.objects.get()
+    tried: list[str] = []
+    write = intake.write_alone
+
+    def meanwhile(*given: Any) -> None:
+        if change == "matter":
+            Conversation.objects.filter(pk=matter.pk).update(first_answer_at=NOON)
+        elif change == "promise":
+            Promise.objects.filter(conversation=matter).update(state="met", met_at=NOON)
+        elif change == "planned":
+            OutgoingMessage.objects.create(
+                key="planned", kind="answer", channel="chat", address="chat:carla", conversation=matter, text="Later",
+                customer=matter.customer, stops_if_they_write=True, created_at=NOON, send_after=NOON + MINUTE,
+                account=account,
+            )  # fmt: skip
+        tried.append("alone")
+        write(*given)
+
+    monkeypatch.setattr(intake, "write_alone", meanwhile)
+    say(account, GENERIC, "Second")
+    assert Interaction.objects.filter(conversation=matter, direction="in").count() == 2
+    assert RawItem.objects.filter(state=WorkState.DONE).count() == 2
+    assert tried == ["alone"]
+    matter.refresh_from_db()
+    running = Promise.objects.filter(conversation=matter, state="running")
+    assert set(running.values_list("kind", flat=True)) == (
+        {PromiseKind.FIRST_RESPONSE} if change in ("nothing", "planned") else running_kinds(change)
+    )
+    assert matter.due_at is not None
+    if change == "planned":
+        assert OutgoingMessage.objects.get().state == OutgoingState.CANCELLED
+
+
+def running_kinds(change: str) -> set[str]:
+    return {PromiseKind.FIRST_RESPONSE, PromiseKind.NEXT_UPDATE} if change == "matter" else {PromiseKind.NEXT_UPDATE}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_that_comes_between_look_and_write_is_not_lost_H04(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = account_of(GENERIC)
+    write = intake.write_alone
+    edit = {"type": "message.updated", "id": "e", "data": {"id": "1", "text": "Mended", "updated_at": NOON.isoformat()}}
+
+    def meanwhile(*given: Any) -> None:
+        monkeypatch.setattr(intake, "write_alone", write)
+        assert post_generic(account, edit, delivery="edit").status_code == 200
+        write(*given)
+
+    monkeypatch.setattr(intake, "write_alone", meanwhile)
+    post_generic(account, generic.created("Brokn", sender="chat:carla", external_id="1"))
+    assert Interaction.objects.get().text == "Mended"

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from evenhand.viewer import NOT_A_PAGE
 from tests.crm.api.door import client_for
 from tests.crm.stories import app_user, colleague
 
@@ -74,3 +75,17 @@ def test_a_token_elsewhere_changes_nothing(went):
     Client().get("/contact/", HTTP_AUTHORIZATION="Bearer x")
     Client().get("/admin/", HTTP_AUTHORIZATION="Bearer x")
     assert went == ["/contact/", "/admin/"]
+
+
+def test_what_a_provider_posts_goes_the_short_way_and_is_kept_out_of_caches(went):
+    nobody = "/hooks/channel/018f0000-0000-7000-8000-000000000000/"
+    answer = Client().post(nobody, b"{}", content_type="application/json")
+    assert (answer.status_code, went) == (404, [])
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "no-store" in answer["Cache-Control"]
+    assert answer["Content-Security-Policy"] == NOT_A_PAGE
+    assert Client().get(nobody).status_code == 404
+    assert went == [nobody]
+    assert (
+        Client().post(nobody, b"{}", content_type="application/json", HTTP_HOST="elsewhere.example").status_code == 400
+    )
