@@ -110,7 +110,7 @@ def try_now(draft: Draft) -> Tried:
     """Ask once and read what comes; nothing is written. Raises UnusableFeed."""
     draft = checked(draft)
     try:
-        answer = feed_fetching.fetch(draft.url, private_hosts=settings.EVENHAND_PRIVATE_HOSTS)
+        answer = feed_fetching.fetch(draft.url, private_hosts=settings.EVENHAND_OUTBOUND_HOSTS)
         found = channel.read(answer.content or b"", content_type=answer.content_type, url=draft.url)
     except FeedTrouble as trouble:
         return Tried(trouble.code, str(trouble))

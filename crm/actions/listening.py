@@ -95,7 +95,7 @@ def poll(feed: Feed, *, at: datetime) -> Heard:
     def work() -> None:
         nonlocal heard
         answer = feed_fetching.fetch(
-            feed.url, etag=feed.etag, last_modified=feed.last_modified, private_hosts=settings.EVENHAND_PRIVATE_HOSTS
+            feed.url, etag=feed.etag, last_modified=feed.last_modified, private_hosts=settings.EVENHAND_OUTBOUND_HOSTS
         )
         if answer.content is not None:
             found = channel.read(answer.content, content_type=answer.content_type, url=feed.url)

@@ -1,20 +1,12 @@
 """Asking one address on the web for a feed: bounded in time and size, and never an address inside our own network (O01).
 
-The name is resolved once, every address it stands for is looked at, and the connection goes to that very address, so that a
-name which changes its mind between the check and the connection gains nothing. A redirect is a new address and goes through
-the same gate.
+Every request goes out by the one client (crm/channels/http.py). A redirect is a new address and goes through the same gate.
 """
 
 from __future__ import annotations
 
-import http.client
-import ipaddress
-import socket
-import ssl
-import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -22,10 +14,10 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from django.utils.translation import gettext as _
-from urllib3 import HTTPResponse, exceptions
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
-CONNECTS_WITHIN: Final = 5.0
+from crm.channels import http
+from crm.channels.providers import HttpAnswer, HttpRequest
+
 ANSWERS_WITHIN: Final = 15.0  # from the first redirect to the last byte
 LARGEST: Final = 2 * 1024 * 1024
 MOST_REDIRECTS: Final = 3
@@ -35,13 +27,6 @@ _WANTED: Final = (
     "application/atom+xml, application/rss+xml, application/rdf+xml, application/xml;q=0.9, text/xml;q=0.8, */*;q=0.1"
 )
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
-# RFC 6052 and RFC 3056: an IPv4 address in the clothes of an IPv6 one.
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_NOT_OUTSIDE: Final = tuple(
-    ipaddress.ip_network(block)
-    for block in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")
-)
-"""Blocks of the registries of special addresses (RFC 6890) that Python 3.11 does not know as such."""
 
 
 class FeedTrouble(Exception):
@@ -67,24 +52,21 @@ class Answer:
 def fetch(url: str, *, etag: str = "", last_modified: str = "", private_hosts: Collection[str] = ()) -> Answer:
     """Ask for one address, at most 15 seconds and 2 MB. Raises FeedTrouble.
 
-    etag, last_modified: as the last answer stated them; then the answer may be that nothing changed. private_hosts: names
-    or "name:port" inside our own network that somebody allowed; nothing else there is ever asked.
+    etag, last_modified: as the last answer stated them; then the answer may be that nothing changed. private_hosts: "host:port"
+    inside our own network that somebody allowed; nothing else there is ever asked.
     """
     ends = time.monotonic() + ANSWERS_WITHIN
-    headers = {"User-Agent": AGENT, "Accept": _WANTED, "Accept-Encoding": "gzip, deflate"}
+    headers = {"User-Agent": AGENT, "Accept": _WANTED}
     if etag:
         headers["If-None-Match"] = etag
     if last_modified:
         headers["If-Modified-Since"] = last_modified
     for _hop in range(MOST_REDIRECTS + 1):
-        try:
-            with _asked(url, headers, ends=ends, private_hosts=private_hosts) as response:
-                if response.status not in _MOVED:
-                    return _read(response, url=url, ends=ends)
-                onward = urljoin(url, response.headers.get("Location", ""))
-        except (exceptions.HTTPError, http.client.HTTPException, OSError) as trouble:
-            raise _broken(trouble, is_over=time.monotonic() >= ends) from trouble
-        if urlsplit(url).scheme == "https" and urlsplit(onward).scheme != "https":
+        answer = _asked(url, headers, ends=ends, private_hosts=private_hosts)
+        if answer.status not in _MOVED:
+            return _read(answer, url=url)
+        onward = _onward(url, answer.headers.get("location", ""))
+        if _is_safe(url) and not _is_safe(onward):
             raise FeedTrouble("redirect_unsafe", _("It sends us on to an address without encryption."))
         url = onward
     raise FeedTrouble("redirects", _("It sends us on from address to address."))
@@ -110,90 +92,41 @@ def _unusable() -> FeedTrouble:
     return FeedTrouble("unusable_url", _("Please give a whole address that begins with https:// or http://."))
 
 
-@contextmanager
-def _asked(url: str, headers: dict[str, str], *, ends: float, private_hosts: Collection[str]) -> Iterator[HTTPResponse]:
-    """Ask one address. The line is cut when the time is over, whatever it does: a server that sends a byte now and then is
-    never silent.
-    """
-    parts = urlsplit(checked(url))
-    host = parts.hostname or ""
-    is_safe = parts.scheme == "https"
-    port = parts.port or (443 if is_safe else 80)
-    address = _resolved(host, port, private_hosts=private_hosts)
-    within = min(CONNECTS_WITHIN, max(0.5, ends - time.monotonic()))
-    connection = (
-        HTTPSConnection(address, port, timeout=within, server_hostname=host, cert_reqs="CERT_REQUIRED")
-        if is_safe
-        else HTTPConnection(address, port, timeout=within)
-    )
-    with closing(connection):
-        connection.connect()
-        cut = threading.Timer(max(0.1, ends - time.monotonic()), _cut, args=(connection.sock,))
-        cut.daemon = True
-        cut.start()
-        try:
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            sent = {**headers, "Host": parts.netloc}
-            connection.request("GET", target, headers=sent, preload_content=False, decode_content=False)
-            with closing(connection.getresponse()) as response:
-                yield response
-        finally:
-            cut.cancel()
+def _is_safe(url: str) -> bool:
+    return url.partition(":")[0].lower() == "https"
 
 
-def _cut(line: socket.socket) -> None:
-    with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
-
-
-def _resolved(host: str, port: int, *, private_hosts: Collection[str]) -> str:
-    """The address to connect to. Raises FeedTrouble when any that the name stands for lies inside."""
+def _onward(url: str, location: str) -> str:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as trouble:
-        raise FeedTrouble("no_such_host", _("There is no server of this name.")) from trouble
-    addresses = [str(one[4][0]) for one in found]
-    is_allowed = bool({host.lower(), f"{host.lower()}:{port}"} & {name.lower() for name in private_hosts})
-    if not is_allowed and not all(is_outside(one) for one in addresses):
-        raise FeedTrouble("address_inside", _("This address lies in a network of our own, which is never asked."))
-    return addresses[0]
+        return urljoin(url, location)
+    except ValueError as nonsense:
+        raise _unusable() from nonsense
 
 
-def is_outside(address: str) -> bool:
-    """Whether an IP address belongs to the public internet, also when it wears the clothes of another one."""
+def _asked(url: str, headers: dict[str, str], *, ends: float, private_hosts: Collection[str]) -> HttpAnswer:
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise _broken("over")
+    ask = HttpRequest("GET", checked(url), headers, most=LARGEST, within=left, unpacks=True, body_of=frozenset({200}))
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if inner is None and found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)
-        if inner is not None:
-            return is_outside(str(inner))
-    if any(found in block for block in _NOT_OUTSIDE if block.version == found.version):
-        return False
-    return found.is_global and not found.is_multicast
+        return http.send(ask, may_be_plain=True, private_hosts=private_hosts)
+    except (http.NotReached, http.Broken) as trouble:
+        raise _broken(trouble.kind) from trouble
 
 
-def _read(response: HTTPResponse, *, url: str, ends: float) -> Answer:
-    status = int(response.status)
-    told = {name: _line(response.headers.get(name, "")) for name in ("Content-Type", "ETag", "Last-Modified")}
+def _read(answer: HttpAnswer, *, url: str) -> Answer:
+    status = answer.status
+    told = {name: _line(answer.headers.get(name, "")) for name in ("content-type", "etag", "last-modified")}
     if status == 304:
-        return Answer(None, "", told["ETag"][:300], told["Last-Modified"][:100], url)
+        return Answer(None, "", told["etag"][:300], told["last-modified"][:100], url)
     if status != 200:
-        again = _again_after(response.headers.get("Retry-After", "")) if status in (429, 503) else None
+        again = _again_after(answer.headers.get("retry-after", "")) if status in (429, 503) else None
         raise FeedTrouble(f"http_{status}", _refused(status), again_after=again)
-    content = bytearray()
-    while chunk := response.read(65_536, decode_content=True):
-        content += chunk
-        if len(content) > LARGEST:
-            raise FeedTrouble("too_large", _("It is larger than 2 MB."))
-    if time.monotonic() >= ends:  # perhaps the line was cut before its end
-        raise _broken(TimeoutError(), is_over=True)
+    if answer.is_cut:
+        raise FeedTrouble("too_large", _("It is larger than 2 MB."))
     # A tag that is too long to keep is not sent back cut in two.
-    etag = told["ETag"] if len(told["ETag"]) <= 300 else ""
-    return Answer(bytes(content), told["Content-Type"][:200], etag, told["Last-Modified"][:100], url)
+    etag = told["etag"] if len(told["etag"]) <= 300 else ""
+    return Answer(answer.body, told["content-type"][:200], etag, told["last-modified"][:100], url)
 
 
 def _line(value: str) -> str:
@@ -223,15 +156,21 @@ def _again_after(stated: str) -> timedelta | None:
     return max(moment - datetime.now(UTC), timedelta(0))
 
 
-def _broken(trouble: Exception, *, is_over: bool) -> FeedTrouble:
-    if is_over:
-        return FeedTrouble("too_slow", _("It took longer than 15 seconds to answer."))
-    if isinstance(trouble, exceptions.TimeoutError | TimeoutError) and not isinstance(
-        trouble, exceptions.NewConnectionError
-    ):
-        return FeedTrouble("no_answer", _("The server does not answer in time."))
-    if isinstance(trouble, exceptions.SSLError | ssl.SSLError):
-        return FeedTrouble("certificate", _("The certificate of the server cannot be trusted."))
-    if isinstance(trouble, exceptions.DecodeError):
-        return FeedTrouble("unreadable", _("What it sent cannot be unpacked."))
-    return FeedTrouble("no_connection", _("No connection to the server could be made, or it broke off."))
+def _broken(kind: http.Kind) -> FeedTrouble:
+    match kind:
+        case "over":
+            return FeedTrouble("too_slow", _("It took longer than 15 seconds to answer."))
+        case "silent":
+            return FeedTrouble("no_answer", _("The server does not answer in time."))
+        case "no_name":
+            return FeedTrouble("no_such_host", _("There is no server of this name."))
+        case "inside":
+            return FeedTrouble("address_inside", _("This address lies in a network of our own, which is never asked."))
+        case "certificate":
+            return FeedTrouble("certificate", _("The certificate of the server cannot be trusted."))
+        case "packed":
+            return FeedTrouble("unreadable", _("What it sent cannot be unpacked."))
+        case "no_address" | "plain":
+            return _unusable()
+        case "broken":
+            return FeedTrouble("no_connection", _("No connection to the server could be made, or it broke off."))

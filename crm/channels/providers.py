@@ -170,7 +170,11 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request to make. url: https. most: bytes of the answer that are read; within: seconds for all of it."""
+    """One request to make. url: https. most: bytes of the answer that are read; within: seconds for all of it.
+
+    unpacks: the answer may come packed (gzip, deflate) and is unpacked; `most` counts what is unpacked. body_of: the statuses whose
+    body is read, None for all.
+    """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     url: str = field(repr=False)
@@ -178,6 +182,8 @@ class HttpRequest:
     body: bytes = field(default=b"", repr=False)
     most: int = 2_000_000
     within: float = 20.0
+    unpacks: bool = False
+    body_of: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,17 @@ def _setting(name: str, cast: Any, default: Any) -> Any:
         raise ImproperlyConfigured(f"the environment variable {name} cannot be read: {mistake}.") from mistake
 
 
+def _hosts_with_ports(text: str | frozenset[str]) -> frozenset[str]:
+    if isinstance(text, frozenset):
+        return text
+    hosts = frozenset(host.strip().lower() for host in text.split(",") if host.strip())
+    for host in hosts:
+        name, _colon, port = host.rpartition(":")
+        if not name or "/" in name or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+            raise ValueError(f"{host!r} is not of the form host:port")
+    return hosts
+
+
 def _yes_or_no(text: str | bool) -> bool:
     words = {
         "yes": True,
@@ -257,14 +268,13 @@ EVENHAND_INBOUND_DOMAIN = env.str(
 EVENHAND_UNDO_FOR = timedelta(seconds=_setting("EVENHAND_UNDO_SECONDS", int, 15))
 # Names of our own border mail servers: only a Received stamp of theirs says when a mail reached us.
 EVENHAND_BORDER_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_BORDER_HOSTS", list, []))
-# Hosts ("name:port") that we may talk to although they are private or speak without encryption; none unless named (O02).
-EVENHAND_OUTBOUND_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_OUTBOUND_HOSTS", list, []))
+# Hosts ("name:port") that we may talk to although they are private or speak without encryption, also for a feed; none unless named
+# (O02).
+EVENHAND_OUTBOUND_HOSTS = _setting("EVENHAND_OUTBOUND_HOSTS", _hosts_with_ports, frozenset())
 # Where files may lie that hold a password; nothing else on the machine is read for one.
 EVENHAND_SECRET_FOLDERS = tuple(
     _setting("EVENHAND_SECRET_FOLDERS", list, ["/run/secrets", str(PLACES.data / "secrets")])
 )
-# Servers inside our own network ("name" or "name:port") that may be asked for a feed; every other address there is refused.
-EVENHAND_PRIVATE_HOSTS = frozenset(h.lower() for h in _setting("EVENHAND_PRIVATE_HOSTS", list, []))
 # The virus scanner (clamd) that looks at attached files before anybody gets them; without one they are handed out unchecked.
 EVENHAND_CLAMD = _setting("EVENHAND_CLAMD", _scanner, None)
 # Processes that read mail, for each of ours that needs one. 0 reads in our own, without limits on time and memory.

@@ -420,6 +420,7 @@ NOT_AT_THE_API = {
         ("EVENHAND_MAIL_PROVIDER_SETTINGS", '{"DEBUG_API_REQUESTS": true}'), ("EVENHAND_MAIL_WEBHOOK_SECRET", "short:secret"),
         ("EVENHAND_MAIL_WEBHOOK_SECRET", "a" * 40), ("EVENHAND_TRUSTED_PROXIES", "many"),
         ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_KEEP_REACH", "perhaps"),
+        ("EVENHAND_OUTBOUND_HOSTS", "chat.intern"), ("EVENHAND_OUTBOUND_HOSTS", "https://chat.intern:8443"),
     ],
 )  # fmt: skip
 def test_a_settings_mistake_stops_start_up_with_a_sentence_that_names_it_S16(variable, value, tmp_path):

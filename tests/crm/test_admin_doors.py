@@ -89,7 +89,7 @@ def test_who_notes_what_was_said_and_who_brings_files_in(who: str) -> None:
 @pytest.fixture
 def site(settings) -> Iterator[Site]:
     with serving() as found:
-        settings.EVENHAND_PRIVATE_HOSTS = frozenset({found.host})
+        settings.EVENHAND_OUTBOUND_HOSTS = frozenset({found.host})
         yield found
 
 

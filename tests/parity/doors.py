@@ -111,7 +111,7 @@ def by_review_file(words: str, address: str) -> None:
 def by_feed(words: str, address: str) -> None:
     """A blog's feed, asked in the moment of its publication."""
     now = format_datetime(timezone.now())
-    with serving() as site, override_settings(EVENHAND_PRIVATE_HOSTS=frozenset({site.host})):
+    with serving() as site, override_settings(EVENHAND_OUTBOUND_HOSTS=frozenset({site.host})):
         site.pages["/feed"] = Page(rss(entry(uuid.uuid4().int, said=escape(words), author=address, at=now)))
         draft = feeds.Draft(site.url(), "A blog", Channel.BLOG)
         feeds.add(draft, by=_somebody(Role.ADMINISTRATOR), at=timezone.now())

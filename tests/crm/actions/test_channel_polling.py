@@ -228,7 +228,7 @@ def test_a_server_that_hangs_holds_up_no_other_F34(board: ChannelAccount, server
     ends = time.monotonic() + 10
     while hanging.filter(lease_until__isnull=False).exists() and time.monotonic() < ends:
         time.sleep(0.05)
-    assert set(hanging.values_list("error", flat=True)) == {"the line broke before the answer (ProtocolError)"}
+    assert set(hanging.values_list("error", flat=True)) == {"the line broke before the answer (RemoteDisconnected)"}
 
 
 @pytest.mark.django_db(transaction=True)

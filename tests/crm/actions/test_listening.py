@@ -38,7 +38,7 @@ XML = {"Content-Type": "application/rss+xml"}
 @pytest.fixture
 def site(settings) -> Iterator[Site]:
     with serving() as found:
-        settings.EVENHAND_PRIVATE_HOSTS = frozenset({found.host})
+        settings.EVENHAND_OUTBOUND_HOSTS = frozenset({found.host})
         yield found
 
 

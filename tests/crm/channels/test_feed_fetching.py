@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from crm.channels import feed_fetching
+from crm.channels import feed_fetching, http
 from crm.channels.feed_fetching import FeedTrouble
 from tests.crm.channels.web_server import Page, Site, rss, serving
 
@@ -106,7 +106,7 @@ def test_a_name_that_changes_its_mind_gains_nothing_for_it_is_resolved_once_O01(
         return real("127.0.0.1" if len(asked) == 1 else "10.1.2.3", port, *arguments, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    answer = feed_fetching.fetch(f"http://moves.example:{site.port}/feed", private_hosts=["moves.example"])
+    answer = feed_fetching.fetch(f"http://moves.example:{site.port}/feed", private_hosts=[f"moves.example:{site.port}"])
     assert (answer.content, asked) == (rss(), ["moves.example"])
     assert site.asked[-1][1]["host"] == f"moves.example:{site.port}"
 
@@ -128,28 +128,30 @@ def safe(tmp_path: Path) -> Iterator[tuple[Site, Path]]:
 def test_a_certificate_is_believed_for_the_name_that_was_asked_and_only_when_vouched_for(safe, monkeypatch) -> None:
     site, certificate = safe
     with pytest.raises(FeedTrouble) as refusal:
-        feed_fetching.fetch(f"https://localhost:{site.port}/feed", private_hosts=["localhost"])
+        feed_fetching.fetch(f"https://localhost:{site.port}/feed", private_hosts=[f"localhost:{site.port}"])
     assert (refusal.value.code, site.asked) == ("certificate", [])
 
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    answer = feed_fetching.fetch(f"https://localhost:{site.port}/feed", private_hosts=["localhost"])
+    answer = feed_fetching.fetch(f"https://localhost:{site.port}/feed", private_hosts=[f"localhost:{site.port}"])
     assert answer.content == rss()
 
     with pytest.raises(FeedTrouble) as refusal:  # the same server under another name
-        feed_fetching.fetch(f"https://127.0.0.1:{site.port}/feed", private_hosts=["127.0.0.1"])
+        feed_fetching.fetch(f"https://127.0.0.1:{site.port}/feed", private_hosts=[site.host])
     assert refusal.value.code == "certificate"
 
     site.pages["/down"] = Page(status=302, headers={"Location": f"http://localhost:{site.port}/feed"})
     with pytest.raises(FeedTrouble) as refusal:
-        feed_fetching.fetch(f"https://localhost:{site.port}/down", private_hosts=["localhost"])
+        feed_fetching.fetch(f"https://localhost:{site.port}/down", private_hosts=[f"localhost:{site.port}"])
     assert refusal.value.code == "redirect_unsafe"
 
 
 def test_an_inner_server_that_somebody_allowed_is_asked_O02(site: Site) -> None:
     answer = feed_fetching.fetch(site.url(), private_hosts=[site.host])
     assert (answer.content, answer.etag) == (rss(), '"one"')
-    with pytest.raises(FeedTrouble):
-        feed_fetching.fetch(site.url(), private_hosts=[f"127.0.0.1:{site.port + 1}"])
+    for other in (f"127.0.0.1:{site.port + 1}", "127.0.0.1"):  # a name without its port names no server
+        with pytest.raises(FeedTrouble) as refusal:
+            feed_fetching.fetch(site.url(), private_hosts=[other])
+        assert refusal.value.code == "address_inside"
 
 
 def test_a_redirect_goes_through_the_same_gate_O01(site: Site) -> None:
@@ -169,6 +171,10 @@ def test_a_redirect_goes_through_the_same_gate_O01(site: Site) -> None:
         "/file": "unusable_url",
         "/round": "redirects",
     }
+    site.pages["/nowhere"] = Page(status=302, headers={"Location": "http://[::1"})
+    with pytest.raises(FeedTrouble) as refusal:
+        feed_fetching.fetch(site.url("/nowhere"), private_hosts=[site.host])
+    assert refusal.value.code == "unusable_url"
     assert feed_fetching.fetch(site.url("/moved"), private_hosts=[site.host]).content == rss()
 
 
@@ -191,7 +197,7 @@ def test_what_is_too_large_is_given_up_also_when_it_is_packed(site: Site) -> Non
 
 def test_a_server_that_hangs_or_drips_is_given_up(site: Site, monkeypatch) -> None:
     monkeypatch.setattr(feed_fetching, "ANSWERS_WITHIN", 1.0)
-    monkeypatch.setattr(feed_fetching, "CONNECTS_WITHIN", 0.4)
+    monkeypatch.setattr(http, "READS_WITHIN", 0.4)
     site.pages["/hangs"] = Page(rss(), wait=3.0)
     site.pages["/drips"] = Page(b"x" * 100, drip=0.05)
     for path, code in (("/hangs", "no_answer"), ("/drips", "too_slow")):
@@ -200,6 +206,25 @@ def test_a_server_that_hangs_or_drips_is_given_up(site: Site, monkeypatch) -> No
             feed_fetching.fetch(site.url(path), private_hosts=[site.host])
         assert refusal.value.code == code
         assert time.monotonic() - began < 3
+
+
+def test_a_refusal_is_told_as_such_whatever_its_page_is_like(site: Site, monkeypatch) -> None:
+    monkeypatch.setattr(feed_fetching, "ANSWERS_WITHIN", 1.0)
+    site.pages["/gone"] = Page(b"x" * 100, status=404, drip=0.05)
+    site.pages["/odd"] = Page(b"not packed", status=500, headers={"Content-Encoding": "gzip"})
+    for path, code in (("/gone", "http_404"), ("/odd", "http_500")):
+        with pytest.raises(FeedTrouble) as refusal:
+            feed_fetching.fetch(site.url(path), private_hosts=[site.host])
+        assert refusal.value.code == code
+
+
+def test_what_came_packed_is_unpacked_or_said_to_be_unreadable(site: Site) -> None:
+    site.pages["/packed"] = Page(gzip.compress(rss()), headers={"Content-Encoding": "gzip"})
+    site.pages["/odd"] = Page(b"not packed", headers={"Content-Encoding": "gzip"})
+    assert feed_fetching.fetch(site.url("/packed"), private_hosts=[site.host]).content == rss()
+    with pytest.raises(FeedTrouble) as refusal:
+        feed_fetching.fetch(site.url("/odd"), private_hosts=[site.host])
+    assert refusal.value.code == "unreadable"
 
 
 @pytest.mark.parametrize(
@@ -220,5 +245,5 @@ def test_a_port_where_nobody_listens_is_said_so() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(FeedTrouble) as refusal:
-        feed_fetching.fetch(f"http://127.0.0.1:{port}/", private_hosts=["127.0.0.1"])
+        feed_fetching.fetch(f"http://127.0.0.1:{port}/", private_hosts=[f"127.0.0.1:{port}"])
     assert refusal.value.code == "no_connection"

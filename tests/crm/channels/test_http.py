@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -53,7 +57,7 @@ def test_no_name_of_the_inside_is_connected_to_O01_H12(host: str, server: Server
     [
         "file:///etc/passwd", "ftp://example.org/", "gopher://127.0.0.1/", "https://", "https:///x", "https://user:pass@example.org/",
         "https://example.org:99999/", "https://exa mple.org/", "https://example.org/\r\nX: 1", "//example.org/", "", "https://[::1",
-        "http://example.org/",
+        "http://example.org/", "https://example.org:0/",
     ],
 )  # fmt: skip
 def test_what_is_no_web_address_or_not_encrypted_is_not_gone_to_O01(url: str) -> None:
@@ -64,7 +68,10 @@ def test_what_is_no_web_address_or_not_encrypted_is_not_gone_to_O01(url: str) ->
 
 @pytest.mark.parametrize(
     ("address", "public"),
-    [("1.1.1.1", True), ("2606:4700:4700::1111", True), ("64:ff9b::101:101", True), ("::ffff:1.1.1.1", True), ("127.0.0.1", False)],
+    [("1.1.1.1", True), ("2606:4700:4700::1111", True), ("64:ff9b::101:101", True), ("::ffff:1.1.1.1", True), ("127.0.0.1", False),
+     ("2002:101:101::1", True), ("192.0.0.8", False), ("192.88.99.1", False), ("64:ff9b::a00:1", False), ("64:ff9b:1::1", False),
+     ("2001:0:101:101::1", False), ("2001:20::1", False), ("3fff::1", False), ("5f00::1", False), ("fec0::1", False),
+     ("::7f00:1", False), ("fe80::1%eth0", False), ("no address", False)],
 )  # fmt: skip
 def test_what_is_public(address: str, public: bool) -> None:
     assert http.is_public(address) is public
@@ -142,13 +149,85 @@ def test_a_server_that_drips_or_is_silent_is_left_in_time_F35(allowed: Server, m
     monkeypatch.setattr(http, "READS_WITHIN", 0.2)
 
     def silent(_asked: Any) -> None:
-        import time
-
         time.sleep(1)
 
     allowed.answers = silent
     with pytest.raises(Broken):
         get(f"http://{allowed.host}/")
+
+
+@contextmanager
+def dripping(first: bytes, then: bytes) -> Iterator[str]:
+    """A server that says the first at once, and the other again and again, ten times a second, until it is left; its host."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            with listening.accept()[0] as line, suppress(OSError):
+                line.recv(65_536)
+                line.sendall(first)
+                while True:
+                    time.sleep(0.1)
+                    line.sendall(then)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(5)
+        assert not thread.is_alive(), "the line was not cut"
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", b"x"),
+        (b"HTTP/1.0 200 OK\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["status", "headers", "body", "body without a length", "chunks"],
+)
+def test_the_line_is_cut_when_all_the_time_is_over_whatever_drips_F35(first: bytes, then: bytes) -> None:
+    began = time.monotonic()
+    with dripping(first, then) as host, pytest.raises(Broken) as trouble:
+        http.send(HttpRequest("GET", f"http://{host}/", within=0.5), private_hosts=[host])
+    assert trouble.value.kind == "over"
+    assert time.monotonic() - began < 2
+
+
+def test_a_handshake_that_drips_is_cut_and_nothing_has_left_F35() -> None:
+    with dripping(b"\x16\x03\x03\x40\x00", b"\x02") as host, pytest.raises(NotReached) as trouble:
+        http.send(HttpRequest("GET", f"https://{host}/", within=0.5), private_hosts=[host])
+    assert (trouble.value.kind, trouble.value.code) == ("over", "unreachable")
+
+
+def test_what_is_packed_is_unpacked_up_to_the_limit_only_and_only_where_that_was_asked_for_O01(allowed: Server) -> None:
+    packing = zlib.compressobj(9, zlib.DEFLATED, 31)
+    packed = b"".join(packing.compress(b"x" * 1_000_000) for _million in range(100)) + packing.flush()
+    allowed.answers = lambda _asked: (200, {"Content-Encoding": "gzip"}, packed)
+    answer = get(f"http://{allowed.host}/", most=1_000, unpacks=True)
+    assert (answer.body, answer.is_cut) == (b"x" * 1_000, True)
+    assert get(f"http://{allowed.host}/").body == packed
+    assert [asked.headers["accept-encoding"] for asked in allowed.asked] == ["gzip, deflate", "identity"]
+
+    allowed.answers = lambda _asked: (200, {"Content-Encoding": "gzip"}, b"not packed at all")
+    with pytest.raises(Broken) as trouble:
+        get(f"http://{allowed.host}/", unpacks=True)
+    assert trouble.value.kind == "packed"
+
+
+def test_only_public_addresses_may_be_spoken_to_without_encryption_where_that_is_allowed_O01(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for host in INSIDE:
+        with pytest.raises(NotReached):
+            http.send(HttpRequest("GET", f"http://{host}:{server.port}/"), may_be_plain=True)
+    assert not server.asked
+    looks = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, port, **more: looks("127.0.0.1", server.port, **more))
+    monkeypatch.setattr(http, "is_public", lambda address: address == "127.0.0.1")
+    assert http.send(HttpRequest("GET", "http://public.example/"), may_be_plain=True).status == 200
+    assert server.asked[-1].headers["host"] == "public.example"
 
 
 def test_no_secret_shows_in_an_error_O04(allowed: Server) -> None:
