@@ -131,12 +131,12 @@ class Sink:
         assert self._holding[recipient].wait(within), f"no mail for {recipient} within {within} s"
 
     def deliveries(self, recipient: str) -> list[dict[str, Any]]:
-        """What people of ours wrote to somebody, as often as it was accepted."""
-        return [line for line in self.ledger.lines() if line["to"] == recipient and not line["automatic"]]
+        """What was accepted for somebody, as often as it was, but for what our machine answers by itself."""
+        return [line for line in self.ledger.lines() if line["to"] == recipient and line["automatic"] != "auto-replied"]
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # aiosmtpd's name
         recipient = envelope.rcpt_tos[0]
-        by_a_machine = b"\nauto-submitted:" in envelope.content[:20_000].lower()
+        by_a_machine = b"\nauto-submitted: auto-replied" in envelope.content[:20_000].lower()
         moods = () if by_a_machine else self._moods[recipient]
         mood = moods.popleft() if isinstance(moods, deque) and moods else "accept"
         if mood in ("451", "550"):
