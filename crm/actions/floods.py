@@ -22,10 +22,12 @@ class SenderFloods(Exception):
     code = "sender_floods"
 
 
-# As numbers are given in order, fewer came within the minute than asked for when the row that far back is older than it.
+# As numbers are given in order, fewer came within the minute than asked for when the row that far back is older than it, or when
+# there are not so many at all.
 _IS_BUSY = """
 SELECT received_at > %(since)s FROM crm_rawitem
-WHERE id >= (SELECT max(id) FROM crm_rawitem) - %(most)s ORDER BY id LIMIT 1
+WHERE id >= (SELECT max(id) FROM crm_rawitem) - %(most)s
+AND (SELECT min(id) FROM crm_rawitem) <= (SELECT max(id) FROM crm_rawitem) - %(most)s + 1 ORDER BY id LIMIT 1
 """
 _OF_ACCOUNT = """
 SELECT count(*) FROM (
