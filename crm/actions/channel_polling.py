@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import connections, transaction
-from django.db.models import F
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import alerts, channel_accounts, channel_hooks, lease, sources
+from crm.actions import alerts, channel_accounts, channel_hooks, lease, rounds, sources
 from crm.channels import Channel, http
 from crm.channels.provided import NoSuchProvider, by_name
 from crm.channels.providers import Genuine, NotGiven, Post
@@ -25,18 +23,12 @@ from crm.policy.mailboxes import ASKED_AT_LEAST_EVERY, asked_again_after, is_tol
 
 logger = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 8
-"""Accounts one worker asks at the same time."""
-AT_ONCE = 16
-"""Accounts all workers together ask at the same time."""
 PAGES_AT_MOST = 10
 """Answers of one account that are read in one round; more are asked for in the next, at once."""
 ROUND_FOR = 20.0
 """Seconds after which a round asks for no further page; what is left is due at once."""
 LEASED_FOR = timedelta(minutes=2)
 """One answer of at most twenty seconds, a name server that hangs, and time to take in what was said; begun anew with every page."""
-HELD_FOR = 10.0
-"""Seconds that a worker waits for its rounds; slower ones go on beside its other work, under their leases."""
 
 
 class AccountTaken(Exception):
@@ -45,45 +37,14 @@ class AccountTaken(Exception):
     code = "account_taken"
 
 
-def poll_due(*, at: datetime, held_for: float = HELD_FOR) -> int:
-    """Ask the accounts that are due, side by side, so that a server that hangs holds up no other. Returns how many.
-
-    A round that takes longer than `held_for` seconds goes on by itself; its lease keeps others away until it ends or is lost.
-    """
-    rounds = [
-        threading.Thread(
-            target=_in_thread, args=(account,), kwargs={"at": at}, name=f"account-{account.pk}", daemon=True
-        )
-        for account in claim(at=at)
-    ]
-    for each in rounds:
-        each.start()
-    ends = time.monotonic() + held_for
-    for each in rounds:
-        each.join(max(0.0, ends - time.monotonic()))
-    return len(rounds)
+def poll_due(*, at: datetime, held_for: float = rounds.HELD_FOR) -> int:
+    """Ask the accounts that are due, side by side, so that a server that hangs holds up no other. Returns how many."""
+    return rounds.side_by_side(claim(at=at), partial(poll, at=at), held_for=held_for)
 
 
-def _in_thread(account: ChannelAccount, *, at: datetime) -> None:
-    try:
-        poll(account, at=at)
-    finally:
-        connections.close_all()
-
-
-@transaction.atomic
 def claim(*, at: datetime) -> list[ChannelAccount]:
-    """Lease up to 8 accounts that are due, while all workers together ask fewer than 16. Each carries its new `attempt`."""
-    asked_now = ChannelAccount.objects.filter(lease_until__gte=Now()).count()
-    size = min(SIDE_BY_SIDE, AT_ONCE - asked_now)
-    found = list(ChannelAccount.objects.due(at).select_for_update(skip_locked=True)[: max(size, 0)])
-    if found:
-        ChannelAccount.objects.filter(pk__in=[account.pk for account in found]).update(
-            attempt=F("attempt") + 1, lease_until=Now() + LEASED_FOR
-        )
-    for account in found:
-        account.attempt += 1
-    return found
+    """Lease accounts that are due, as `rounds.claim` does."""
+    return rounds.claim(ChannelAccount.objects.due(at), leased_for=LEASED_FOR)
 
 
 def poll(account: ChannelAccount, *, at: datetime) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,13 +11,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import alerts, lease, mailboxes, sources
+from crm.actions import alerts, lease, mailboxes, rounds, sources
 from crm.channels import Channel, imap
 from crm.channels.email import parts
 from crm.channels.imap import Fetched, Listed, MailboxTrouble
@@ -28,17 +27,11 @@ from crm.policy.mailboxes import is_told
 
 logger = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 8
-"""Mailboxes one worker asks at the same time."""
-AT_ONCE = 16
-"""Mailboxes all workers together ask at the same time."""
 ROUND_FOR = 20.0
 """Seconds after which a round begins nothing new; what is left is due at once."""
 ROUND_ENDS = 90.0
 """Seconds after which the connection is cut whatever it is doing."""
 LEASED_FOR = timedelta(seconds=ROUND_ENDS + 10)
-HELD_FOR = 10.0
-"""Seconds that a worker waits for its rounds; slower ones go on beside its other work, under their leases."""
 CONNECTS_AGAIN = 3
 """Times a round that was cut off in the middle of a mail connects again."""
 
@@ -79,46 +72,14 @@ class _Round:
         return self.mailbox.after_fetch != AfterFetch.LEAVE
 
 
-def poll_due(*, at: datetime, held_for: float = HELD_FOR) -> int:
-    """Ask the mailboxes that are due, side by side, so that a server that hangs holds up no other. Returns how many.
-
-    A round that takes longer than `held_for` seconds goes on by itself; its lease keeps others away until it ends or is lost.
-    """
-    rounds = [
-        threading.Thread(
-            target=_in_thread, args=(mailbox,), kwargs={"at": at}, name=f"mailbox-{mailbox.pk}", daemon=True
-        )
-        for mailbox in claim(at=at)
-    ]
-    for each in rounds:
-        each.start()
-    ends = time.monotonic() + held_for
-    for each in rounds:
-        each.join(max(0.0, ends - time.monotonic()))
-    return len(rounds)
+def poll_due(*, at: datetime, held_for: float = rounds.HELD_FOR) -> int:
+    """Ask the mailboxes that are due, side by side, so that a server that hangs holds up no other. Returns how many."""
+    return rounds.side_by_side(claim(at=at), partial(poll, at=at), held_for=held_for)
 
 
-def _in_thread(mailbox: Mailbox, *, at: datetime) -> None:
-    try:
-        poll(mailbox, at=at)
-    finally:
-        connections.close_all()
-
-
-@transaction.atomic
 def claim(*, at: datetime) -> list[Mailbox]:
-    """Lease up to 8 mailboxes that are due, while all workers together ask fewer than 16. Each carries its new `attempt`."""
-    asked_now = Mailbox.objects.filter(lease_until__gte=Now()).count()
-    size = min(SIDE_BY_SIDE, AT_ONCE - asked_now)
-    found = list(Mailbox.objects.due(at).select_for_update(skip_locked=True)[: max(size, 0)])
-    if found:
-        Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in found]).update(
-            attempt=F("attempt") + 1, lease_until=Now() + LEASED_FOR, last_tried_at=at
-        )
-    for mailbox in found:
-        mailbox.attempt += 1
-        mailbox.last_tried_at = at
-    return found
+    """Lease mailboxes that are due, as `rounds.claim` does."""
+    return rounds.claim(Mailbox.objects.due(at), leased_for=LEASED_FOR, last_tried_at=at)
 
 
 def poll(mailbox: Mailbox, *, at: datetime) -> None:

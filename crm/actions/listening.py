@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db import connections, transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db import transaction
 from django.utils.translation import gettext as _
 
-from crm.actions import feeds, lease, past, publications, sources
+from crm.actions import feeds, lease, past, publications, rounds, sources
 from crm.channels import Channel, Message, feed_fetching
 from crm.channels import feeds as channel
 from crm.channels.feed_fetching import FeedTrouble
@@ -27,13 +23,7 @@ from crm.policy import WorkState, asked_again_after, heard_as
 
 logger = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 8
-"""Feeds one worker asks at the same time."""
-AT_ONCE = 16
-"""Feeds all workers together ask at the same time."""
 LEASED_FOR = timedelta(seconds=120)
-HELD_FOR = 10.0
-"""Seconds that a worker waits for its rounds; slower ones go on beside its other work, under their leases."""
 EXPECTED_WITHIN = 6
 """A feed is expected to answer well within this many rounds; then leads and administrators are told, once an incident."""
 
@@ -47,41 +37,14 @@ class Heard:
     parked: int = 0
 
 
-def poll_due(*, at: datetime, held_for: float = HELD_FOR) -> int:
+def poll_due(*, at: datetime, held_for: float = rounds.HELD_FOR) -> int:
     """Ask the feeds that are due, side by side, so that a server that hangs holds up no other. Returns how many."""
-    rounds = [
-        threading.Thread(target=_in_thread, args=(feed,), kwargs={"at": at}, name=f"feed-{feed.pk}", daemon=True)
-        for feed in claim(at=at)
-    ]
-    for each in rounds:
-        each.start()
-    ends = time.monotonic() + held_for
-    for each in rounds:
-        each.join(max(0.0, ends - time.monotonic()))
-    return len(rounds)
+    return rounds.side_by_side(claim(at=at), partial(poll, at=at), held_for=held_for)
 
 
-def _in_thread(feed: Feed, *, at: datetime) -> None:
-    try:
-        poll(feed, at=at)
-    finally:
-        connections.close_all()
-
-
-@transaction.atomic
 def claim(*, at: datetime) -> list[Feed]:
-    """Lease up to 8 feeds that are due, while all workers together ask fewer than 16. Each carries its new `attempt`."""
-    asked_now = Feed.objects.filter(lease_until__gte=Now()).count()
-    size = min(SIDE_BY_SIDE, AT_ONCE - asked_now)
-    found = list(Feed.objects.due(at).select_for_update(skip_locked=True)[: max(size, 0)])
-    if found:
-        Feed.objects.filter(pk__in=[feed.pk for feed in found]).update(
-            attempt=F("attempt") + 1, lease_until=Now() + LEASED_FOR, last_tried_at=at
-        )
-    for feed in found:
-        feed.attempt += 1
-        feed.last_tried_at = at
-    return found
+    """Lease feeds that are due, as `rounds.claim` does."""
+    return rounds.claim(Feed.objects.due(at), leased_for=LEASED_FOR, last_tried_at=at)
 
 
 def poll(feed: Feed, *, at: datetime) -> Heard:
