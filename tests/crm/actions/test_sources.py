@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from crm.actions import calls, channel_accounts, channel_effects, intake, sources
+from crm.actions import calls, channel_accounts, intake, sources
 from crm.channels.provided import by_name
 from crm.channels.providers import Genuine
 from crm.models import Alert, ChannelAccount, HistoryEntry, Interaction, Promise, Source, SourceGap
@@ -190,8 +190,8 @@ def test_posts_that_all_fail_are_a_gap_and_one_bad_post_is_none_R045(monkeypatch
     def stumbles(*_given: Any, **_more: Any) -> Any:
         raise RuntimeError("a mistake of ours")
 
-    works = channel_effects.apply
-    monkeypatch.setattr(channel_effects, "apply", stumbles)
+    works = intake.take
+    monkeypatch.setattr(intake, "take", stumbles)
     posted(account, number="0", spoke_at=NOON, at=NOON + MINUTE)
     sources.watch_ingest_lag(NOON + 10 * MINUTE)
     assert not SourceGap.objects.exists()
@@ -202,7 +202,7 @@ def test_posts_that_all_fail_are_a_gap_and_one_bad_post_is_none_R045(monkeypatch
     assert (gap.because, gap.began_at, gap.ended_at) == ("failing", NOON + MINUTE, None)
     assert Alert.objects.filter(kind="source_late", to=None).count() == 1
 
-    monkeypatch.setattr(channel_effects, "apply", works)
+    monkeypatch.setattr(intake, "take", works)
     posted(account, number="well", spoke_at=NOON + 12 * MINUTE, at=NOON + 12 * MINUTE)
     sources.watch_ingest_lag(NOON + 15 * MINUTE)
     gap.refresh_from_db()
