@@ -161,7 +161,7 @@ def test_the_same_bytes_twice_in_a_mailbox_are_one_item_M18_X7(db, server, user)
 def test_a_thousand_mails_come_in_several_rounds_with_the_same_memory_F34(db, server, user, monkeypatch):
     server.deliver(user, *some_mails(1000))
     mailbox = added(server, user)
-    monkeypatch.setattr(fetching, "ROUND_FOR", 0.5)
+    monkeypatch.setattr(fetching, "ROUND_FOR", 0.05)
     seen: list[int] = []
 
     for _round in range(200):
