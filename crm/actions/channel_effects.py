@@ -10,11 +10,10 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from django.db import connection, transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from crm import dispatch, history
-from crm.actions import channel_calls, deliveries, floods, identity, intake, outcomes, stop_words
+from crm import dispatch
+from crm.actions import changes, channel_calls, deliveries, floods, identity, intake, outcomes, stop_words
 from crm.channels import PUBLIC, Message
 from crm.channels.email.files import safe_name
 from crm.channels.providers import (
@@ -47,7 +46,7 @@ from crm.models import (
 from crm.models.channels import ChangeKind
 from crm.models.outgoing import UNSETTLED
 from crm.models.talk import AttachmentState
-from crm.policy import ConversationState, Direction, OutgoingState, WorkState
+from crm.policy import ConversationState, Direction, OutgoingState
 from crm.together import prepared
 
 BELIEVED_FOR = timedelta(days=7)
@@ -153,7 +152,7 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         _await_file(one, account, received.interaction, number=number, at=at)
     if event.media:
         dispatch.after_commit("file.awaited")
-    _catch_up(received.interaction, at=at)
+    changes.catch_up(received.interaction, at=at)
     return Effect("said" if received.interaction.withdrawn_at is None else WITHDRAWN)
 
 
@@ -286,58 +285,10 @@ def _changed(
             .first()
         )
         if said is not None:
-            _apply_change(change, said, at=at)
+            changes.apply(change, said, at=at, origin="provider")
         elif isinstance(event, Edited) and event.whole is not None:  # the change waits for it, and is applied to it
             return _said(event.whole, account, item, is_signed=is_signed, at=at)
     return Effect(str(kind))
-
-
-def _catch_up(said: Interaction, *, at: datetime) -> None:
-    """Apply what was told about a message before the message itself."""
-    waiting = MessageChange.objects.filter(source=said.source, external_id=said.external_id, interaction=None)
-    for change in waiting.order_by("event_at", "id"):
-        _apply_change(change, said, at=at)
-
-
-def _apply_change(change: MessageChange, said: Interaction, *, at: datetime) -> None:
-    change.interaction = said
-    if change.kind == ChangeKind.DELETION:
-        change.save(update_fields=["interaction"])
-        _withdraw(said, withdrawn_at=change.event_at)
-    elif said.withdrawn_at is not None:
-        change.text = ""
-        change.save(update_fields=["interaction", "text"])
-    elif said.edited_at is None or said.edited_at <= change.event_at:
-        change.text_before, said.text, said.edited_at = said.text, change.text, change.event_at
-        change.save(update_fields=["interaction", "text_before"])
-        said.save(update_fields=["text", "edited_at"])
-    else:  # overtaken by a later one, whose words stand
-        change.save(update_fields=["interaction"])
-    history.record(
-        said.conversation.customer,
-        f"interaction.{'edited' if change.kind == ChangeKind.EDIT else 'withdrawn'}",
-        ref=f"conversation:{said.conversation.public_id}",
-        by=None,
-        at=at,
-        origin="provider",
-        detail={"interaction": str(said.public_id), "event_at": change.event_at.isoformat()},
-    )
-
-
-def _withdraw(said: Interaction, *, withdrawn_at: datetime) -> None:
-    """Let the words go, here, in what was changed, and in the raw bytes; the row, its promises and its clocks stay."""
-    said.text = said.full_text = said.html = said.subject = ""
-    said.withdrawn_at = said.withdrawn_at or withdrawn_at
-    said.save(update_fields=["text", "full_text", "html", "subject", "withdrawn_at"])
-    MessageChange.objects.filter(interaction=said).update(text="", text_before="")
-    changes = MessageChange.objects.filter(interaction=said).exclude(raw=None).values("raw_id")
-    alone = RawItem.objects.filter(Q(pk=said.raw_id) | Q(pk__in=changes), state=WorkState.DONE).exclude(kind="batch")
-    alone.update(content=b"")
-    for attachment in Attachment.objects.filter(interaction=said).exclude(state=AttachmentState.REFUSED):
-        if attachment.file:
-            attachment.file.delete(save=False)
-        attachment.state, attachment.reason = AttachmentState.REFUSED, _("The customer took it back.")
-        attachment.save(update_fields=["state", "reason", "file"])
 
 
 # --- what became of ours --------------------------------------------------------------------------------------------------
