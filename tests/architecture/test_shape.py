@@ -400,8 +400,8 @@ NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "EventNotReadable",
     "EvidenceMissing", "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion",
     "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside",
-    "OneByOne", "SameMatter", "SenderFloods", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount",
-    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusableSignature", "WordsMissing", "WrongRating",
+    "OneByOne", "PlaceKnown", "SameMatter", "SenderFloods", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount",
+    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WrongRating",
     "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
