@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.actions import answers, desk, undo
+from crm.actions import answers, desk, joining, undo
 from crm.admin import composer, elsewhere, files, pages, panels, promises, queue, words
 from crm.models import (
     AnswerElsewhere,
@@ -80,6 +80,9 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     )
     if found is None:
         raise Http404
+    gone_on = joining.standing_of(found) if found.state == ConversationState.CLOSED else None
+    if gone_on is not None:
+        return redirect("admin:conversation", public_id=gone_on.into.public_id)
     draft = composer.Draft()
     if request.method == "POST":
         pages.require(request, CAN_ANSWER)

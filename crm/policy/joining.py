@@ -19,6 +19,8 @@ REFERENCES_AT_MOST = 5
 
 # Letters, digits and hyphens with at least four digits in a row, as order and invoice numbers are; no plain year.
 _REFERENCE = re.compile(r"(?<![\w-])(?=[\w-]*\d{4})[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?![\w-])", re.ASCII)
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
+LONGEST = 20_000
 _YEAR = re.compile(r"(?:19|20)\d\d|\d{4}-\d\d-\d\d")
 
 
@@ -44,8 +46,15 @@ class Match:
 
 def references(text: str) -> list[str]:
     """The order and invoice numbers that a text names, in upper case, each once, the first few."""
-    found = [word.upper() for word in _REFERENCE.findall(text) if len(word) >= 5 and not _YEAR.fullmatch(word)]
+    found = [
+        word.upper() for word in _REFERENCE.findall(text[:LONGEST]) if len(word) >= 5 and not _YEAR.fullmatch(word)
+    ]
     return list(dict.fromkeys(found))[:REFERENCES_AT_MOST]
+
+
+def mail_addresses(text: str) -> list[str]:
+    """The mail addresses that stand in a text, in lower case, the first few."""
+    return list(dict.fromkeys(found.lower() for found in _MAIL.findall(text[:LONGEST])))[:REFERENCES_AT_MOST]
 
 
 def may_tell_of(visited_at: datetime, *, posted_at: datetime) -> bool:

@@ -39,6 +39,7 @@ from recovery.actions.grants import (
     propose_exception,
     refuse_exception,
 )
+from recovery.actions.joining import CaseTakenOn
 from recovery.actions.lanes import (
     work_batch,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "REPLAYED_AT_ONCE",
     "AlreadyDecided",
     "BeyondEntitlement",
+    "CaseTakenOn",
     "DifferentGrant",
     "DraftChangedSinceCheck",
     "DraftFailedChecks",

@@ -1,11 +1,12 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, effort, given, ledger, policies, queue, reviews, rules
+from recovery.admin import cases, effort, given, joining, ledger, policies, queue, reviews, rules
 
 urlpatterns = [
     *cases.urlpatterns,
     *given.urlpatterns,
     *effort.urlpatterns,
+    *joining.urlpatterns,
     *ledger.urlpatterns,
     *reviews.urlpatterns,
     *policies.urlpatterns,
