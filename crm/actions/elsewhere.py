@@ -29,6 +29,7 @@ from crm.actions import (
     statements,
     talks,
 )
+from crm.actions.intake import SPOKEN
 from crm.channels import PUBLIC, Channel, feeds
 from crm.models import AnswerElsewhere, Conversation, Interaction, OutgoingMessage, Promise, User
 from crm.policy import (
@@ -46,6 +47,10 @@ from crm.policy import (
 
 SOURCE = "desk:elsewhere"
 """The source of what we say where no account of ours says it."""
+
+
+NOT_IN_A_PLACE = SPOKEN | {Channel.LETTER}
+"""What was said in person or by letter stands nowhere where it could be answered by hand; such a talk is logged as one."""
 
 
 class AnswerHere(Exception):
@@ -175,6 +180,8 @@ def _asked(conversation: Conversation, *, answered_at: datetime) -> Interaction:
     found = said.filter(channel__in=sorted(PUBLIC)).first() or said.first()
     if found is None:
         raise AnswerHere(_("The customer has said nothing here that this could answer."))
+    if found.channel in NOT_IN_A_PLACE:
+        raise AnswerHere(_("They said this to us in person. Please call them back, and write down that talk."))
     return found
 
 

@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 
 from crm.actions import elsewhere, talks
 from crm.admin import pages, queue
-from crm.channels import PUBLIC
+from crm.channels import PUBLIC, Channel
 from crm.models import Conversation, Interaction, OutgoingMessage, User
+from crm.policy import ConversationState
 
 
 @dataclass(slots=True)
@@ -49,11 +50,15 @@ def offered(
     """
     if not heard or (way is not None and way.account is not None):
         return None
-    if way is not None and not any(said.channel in PUBLIC for said in heard):
+    places = PUBLIC if way is not None else set(Channel) - elsewhere.NOT_IN_A_PLACE
+    if not any(said.channel in places for said in heard):
         return None
     form = request.POST if refused and request.POST.get("do") == "elsewhere" else None
+    waits = conversation.state == ConversationState.OPEN
     signers = [one for one in elsewhere.may_sign_off() if one.pk != request.user.pk]
-    return Shown(_typed(form) if form is not None else Typed(), signers, is_open=way is None or form is not None)
+    return Shown(
+        _typed(form) if form is not None else Typed(), signers, is_open=form is not None or (way is None and waits)
+    )
 
 
 def _typed(form: Any) -> Typed:

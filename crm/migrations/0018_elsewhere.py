@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=120, verbose_name='name')),
                 ('channel', models.CharField(choices=[('phone', 'Phone'), ('email', 'Email'), ('chat', 'Chat'), ('web_form', 'Web form'), ('app', 'App'), ('sms', 'Text message'), ('social_public', 'Social media, public'), ('social_direct', 'Social media, direct message'), ('review', 'Review'), ('store', 'Store'), ('letter', 'Letter'), ('blog', 'Blog'), ('video', 'Video'), ('field', 'Field visit')], max_length=16, verbose_name='medium')),
                 ('url', models.CharField(blank=True, max_length=2000, verbose_name='link')),
-                ('cover', models.CharField(choices=[('by_hand', 'by hand, every week'), ('account', 'an account of ours'), ('feed', 'a feed'), ('mailbox', 'a mailbox')], default='by_hand', max_length=8, verbose_name='how we listen')),
+                ('cover', models.CharField(choices=[('by_hand', 'by hand'), ('account', 'an account of ours'), ('feed', 'a feed'), ('mailbox', 'a mailbox')], default='by_hand', max_length=8, verbose_name='how we listen')),
                 ('is_active', models.BooleanField(default=True, verbose_name='listed')),
                 ('checked_at', models.DateTimeField(editable=False, null=True, verbose_name='looked at by hand')),
                 ('created_at', models.DateTimeField(verbose_name='since')),

@@ -14,7 +14,7 @@ CHECKED_AT_LEAST_EVERY = timedelta(days=7)
 class Cover(TextChoices):
     """What listens at a place."""
 
-    BY_HAND = "by_hand", _("by hand, every week")
+    BY_HAND = "by_hand", _("by hand")
     ACCOUNT = "account", _("an account of ours")
     FEED = "feed", _("a feed")
     MAILBOX = "mailbox", _("a mailbox")

@@ -51,10 +51,12 @@ def join(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
             if not refused:
                 pages.say(request, "", _("They are one matter now; the earliest promise counts."))
                 return redirect("admin:conversation", public_id=into.public_id)
+    suggested = matters.suggest(found)
+    may_see = set(visible.filter(pk__in=[one.conversation.pk for one in suggested]).values_list("pk", flat=True))
     shown = [
         {"found": one, "because": "; ".join(str(reason.label) for reason in one.reasons)}
-        for one in matters.suggest(found)
-        if visible.filter(pk=one.conversation.pk).exists()
+        for one in suggested
+        if one.conversation.pk in may_see
     ]
     return pages.render(
         request,

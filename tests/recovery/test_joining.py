@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from crm.actions import capture, deadlines, desk, elsewhere, endings, intake, joining, outgoing
 from crm.channels import Channel
@@ -28,6 +30,7 @@ from recovery.models import Case
 from tests.conftest import NOON
 from tests.crm.stories import app_user, colleague, message
 from tests.crm.test_admin_mail import client_of
+from tests.faults.threads import at_once
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -222,6 +225,32 @@ def test_what_cannot_be_joined_is_refused_and_nothing_has_changed_R108():
     other = visited("Something else.", phone="030 5555555")
     with pytest.raises(joining.NotJoinable):
         joined(visit, other)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_presses_at_once_join_once_X4():
+    visit, post, by = visited(), posted(), colleague(takes=False)
+    found = at_once(*[lambda: joined(post, visit, by=by).pk] * 2)
+    assert sorted(type(one).__name__ for one in found) == ["NotJoinable", "int"]
+    assert Joining.objects.count() == 1
+    assert Promise.objects.filter(given_by__startswith="joining:").count() == 1
+
+
+def test_the_page_costs_the_same_for_one_suggestion_and_for_ten_R108():
+    visited()
+    post, client = posted(), client_of(colleague())
+    page = f"/admin/conversation/{post.public_id}/join/"
+    client.get(page)
+
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as told:
+            client.get(page)
+        return len(told)
+
+    one = statements()
+    for number in range(9):
+        visited(f"Order RX-204815, the {number}. time.", phone=f"030 20000{number}0", at=NOON + number * MINUTE)
+    assert statements() == one
 
 
 # --- taking it back -----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from crm.channels import Channel
 from crm.models import (
     Alert,
     AnswerElsewhere,
+    ChannelAccount,
     Conversation,
     HistoryEntry,
     Interaction,
@@ -198,6 +199,28 @@ def test_who_can_be_answered_from_here_is_answered_from_here_R028():
     mail = intake.receive(message(), at=NOON, origin="test").conversation
     with pytest.raises(elsewhere.AnswerHere):
         elsewhere.log(mail.pk, given(), by=ada, at=NOON + HOUR)
+
+
+def test_what_was_said_in_person_is_no_place_to_answer_at_R028():
+    ada = colleague()
+    noted = capture.Capture(key="k", channel=Channel.STORE, said="It broke.", name="Carla", phone="030 1234567")
+    matter = capture.write_down(noted, by=ada, at=NOON).conversation
+    with pytest.raises(elsewhere.AnswerHere):
+        elsewhere.log(matter.pk, given(), by=ada, at=NOON + HOUR)
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_an_account_without_a_way_back_is_answered_by_hand_R028(is_active):
+    account = ChannelAccount.objects.create(
+        provider="mastodon", channel=Channel.SOCIAL_PUBLIC, name="Shop", created_at=NOON, is_active=is_active
+    )
+    post, ada = mentioned(source=account.source), colleague()
+    if is_active:  # a sandbox answers: nothing leaves, but it is the way
+        with pytest.raises(elsewhere.AnswerHere):
+            log(post, by=ada)
+        return
+    log(post, by=ada)
+    assert now(post).answered_at == NOON + HOUR
 
 
 def test_order_is_asked_as_for_every_other_answer_E09():
