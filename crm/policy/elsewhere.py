@@ -12,7 +12,7 @@ def needs_another_to_sign_off(*, may_write_publicly: bool, answered_at: datetime
     """Say whether somebody else than its author has to sign off an answer that was given elsewhere.
 
     Its author may do so alone when they may write where everybody can read it (R113) and write it down at once; an answer
-    that is told later could keep a promise that nobody saw kept. Both times aware. Source: R028; docs/adr/0025.
+    that is told later could keep a promise that nobody saw kept. Both times aware. Source: R028; docs/adr/0026.
     """
     return not may_write_publicly or at - answered_at > WRITTEN_DOWN_WITHIN
 
