@@ -210,13 +210,13 @@ def _at_once(account: ChannelAccount, item: RawItem, several: list[list[Message]
     """Keep a post and take in everything that it says, with few statements. Raises what `channel_words.take_in` raises."""
     item.kind, item.attempt = "said", 1
     locks = sorted({channel_effects.lock_of(account, message) for some in several for message in some})
-    kept, *found = run(_keeping(item, locks=locks), *channel_words.asking(several[0], account))
+    kept, *found = run(_keeping(item, locks=locks), *channel_words.asking(several[0], account, at=at))
     if not kept:
         return Kept(is_new=False, waits=False)
     _is_kept(item, kept)
     channel_words.take_in(several[0], found, account, item, at=at)
     for some in several[1:]:
-        channel_words.take_in(some, run(*channel_words.asking(some, account)), account, item, at=at)
+        channel_words.take_in(some, run(*channel_words.asking(some, account, at=at)), account, item, at=at)
     item.state = WorkState.DONE
     return Kept(is_new=True, waits=False)
 
