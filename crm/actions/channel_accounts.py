@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -160,10 +161,48 @@ def hook_url(account: ChannelAccount) -> str:
     return f"{settings.PUBLIC_URL}/hooks/channel/{account.public_id}/"
 
 
-def hooked(public_id: uuid.UUID) -> ChannelAccount | None:
-    """The account whose hook has this id; None when there is none or it is switched off."""
+KNOWN_FOR = 1.0
+"""Seconds for which a process goes on with what it has read of an account whose hook is posted to again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooked:
+    """An account whose hook is posted to, what its provider may know of it, and when this was read (by `time.monotonic`)."""
+
+    account: ChannelAccount
+    told: providers.Account
+    read_at: float
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it has been read within this moment, so that reading it again would tell nothing new."""
+        return time.monotonic() - self.read_at < 0.01
+
+
+_known: dict[uuid.UUID, Hooked] = {}
+
+
+def hooked(public_id: uuid.UUID, *, again: bool = False) -> Hooked | None:
+    """The account whose hook has this id; None when there is none or it is switched off.
+
+    What was read up to KNOWN_FOR before is taken; another process's change is seen after that. again: read it now.
+    """
+    known = _known.get(public_id)
+    if known is not None and not again and 0 <= time.monotonic() - known.read_at < KNOWN_FOR:
+        return known
+    read_at = time.monotonic()
     found = prepared(_HOOKED.format(columns_of(ChannelAccount, "a")), {"public_id": public_id})
-    return read(ChannelAccount, found[0]) if found else None
+    if not found:
+        _known.pop(public_id, None)
+        return None
+    account = read(ChannelAccount, found[0])
+    known = _known[public_id] = Hooked(account, described(account), read_at)
+    return known
+
+
+def forget() -> None:
+    """Let what this process knows of accounts be read again."""
+    _known.clear()
 
 
 _HOOKED = "SELECT {} FROM crm_channelaccount a WHERE public_id = %(public_id)s AND is_active"
@@ -220,6 +259,8 @@ def went_well(account: ChannelAccount, *, at: datetime, sent: bool = False) -> N
     if not sent and not account.is_asked:
         before, noted["failing_since"] = before | Q(failing_since__isnull=False), None
     ChannelAccount.objects.filter(before, pk=account.pk).update(**noted)
+    for each, value in noted.items():
+        setattr(account, each, value)
 
 
 def went_wrong(account: ChannelAccount, error: str, *, at: datetime, sent: bool = False) -> None:
@@ -260,6 +301,8 @@ def _save(account: ChannelAccount, *, adding: bool = False) -> None:
         if constraint != "channel_account_once":
             raise
         raise AccountKnown(_("This number or account is set up already.")) from collision
+    forget()
+    transaction.on_commit(forget)
 
 
 def _record(account: ChannelAccount, verb: str, *, by: User | None, at: datetime, detail: dict[str, Any]) -> None:

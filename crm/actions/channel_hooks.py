@@ -29,7 +29,7 @@ from crm.channels.providers import Event, Genuine, Post
 from crm.models import ChannelAccount, RawItem
 from crm.models.channels import HOOK
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
-from crm.together import Statement, run
+from crm.together import Statement, new, run
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +59,22 @@ class Kept:
     waits: bool
 
 
-def take(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime, later: bool = False) -> Kept:
+def take(
+    account: ChannelAccount,
+    post: Post,
+    genuine: Genuine,
+    *,
+    at: datetime,
+    later: bool = False,
+    told: providers.Account | None = None,
+) -> Kept:
     """Keep a post that is believed, and let it have its effects, in one transaction; when they fail, only keep it.
 
-    The same post twice is one. later: only keep it now, since many come at once; the lane takes it in.
+    The same post twice is one. later: only keep it now, since many come at once; the lane takes it in. told: what the provider may
+    know of the account, where the caller has read it already.
     Raises what the database raises when it cannot be reached; then nothing is kept.
     """
-    told = channel_accounts.described(account)
+    told = told or channel_accounts.described(account)
     item = _item(account, post, genuine, at=at)
     kept: list[Kept] = []
     trouble: list[Exception] = []
@@ -137,7 +146,8 @@ def _item(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime
         part for part in post.query.split("&") if part and part.partition("=")[0] not in provider.secret_query
     )
     digest = hashlib.sha256(query.encode() + b"\n" + post.body).hexdigest()
-    return RawItem(
+    return new(
+        RawItem,
         source=account.source,
         external_id=(provider.delivery_id(post) or digest)[:200],
         content=post.body,

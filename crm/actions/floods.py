@@ -39,10 +39,13 @@ STANDS_FOR = timedelta(seconds=1)
 
 OF_SENDER = """
 SELECT count(*) FROM (
-  SELECT FROM crm_interaction WHERE conversation_id = heard.conversation_id AND spoke_at > %(since)s AND direction = 'in'
-  AND source = %(source)s LIMIT %(most)s) lately
+  SELECT FROM (
+    SELECT source FROM crm_interaction
+    WHERE conversation_id = heard.conversation_id AND spoke_at > %(since)s AND direction = 'in' OFFSET 0
+  ) lately WHERE source = %(source)s LIMIT %(most)s) counted
 """
-"""SQL for what one person said in the matter `heard.conversation_id` through an account; its values are `counting`."""
+"""SQL for what one person said in the matter `heard.conversation_id` through an account; its values are `counting`. The fence
+(OFFSET 0) keeps the planner to this matter; of an account that is new it believes that next to nothing came there."""
 
 
 @dataclass(slots=True)
