@@ -264,7 +264,7 @@ class Provider(ABC):
     secret_query: ClassVar[tuple[str, ...]] = ()
     """Names in the query that hold a secret and are not kept."""
     tries_again: ClassVar[bool] = False
-    """Whether it posts again what was answered with 429; where it does not, a flood is kept and taken in later."""
+    """Whether it documents that it posts again, for hours, what was answered with 429; else a flood is kept and taken in later."""
     polled_every: ClassVar[timedelta | None] = None
     """How often it is asked for news; None when it posts them itself."""
 
@@ -301,6 +301,10 @@ class Provider(ABC):
     def trouble_with(self, account: Account) -> str:
         """What is wrong with how an account is set up, in a sentence; "" when nothing is."""
         return ""
+
+    def addresses(self, account: Account) -> Sequence[str]:
+        """Addresses of the account's own choosing that we shall go to; each is looked at when the account is set up."""
+        return ()
 
     def can_send(self, account: Account) -> bool:
         """Whether there is a way back."""

@@ -107,6 +107,10 @@ class Mastodon(Provider):
             return str(_("The longest post is a number of characters from 100 to 100,000."))
         return ""
 
+    def addresses(self, account: Account) -> Sequence[str]:
+        """The server's."""
+        return (_server(account),)
+
     # --- asked --------------------------------------------------------------------------------------------------------
 
     def ask(self, account: Account, cursor: str) -> HttpRequest:

@@ -1,7 +1,9 @@
 """X: posts that name us and direct messages, posted by its Account Activity API, answered through its API v2.
 
 Written from X's documentation: "Account Activity API" (securing webhooks, data objects), "Webhooks: quickstart", "Edit Posts",
-"Counting characters", "Create Post", "Manage Direct Messages", "Download DM media", "Rate limits", "Response codes".
+"Counting characters", "Create Post", "Manage Direct Messages", "Download DM media", "Rate limits", "Response codes", "Activity
+retries". X posts again what was not answered with 200 three times within five minutes, and that for its Enterprise customers alone;
+then it is gone. So a flood is kept and not answered with 429 (`tries_again` stays off).
 """
 
 from __future__ import annotations
