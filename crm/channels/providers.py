@@ -34,6 +34,7 @@ from crm.channels.events import NotForUs as NotForUs
 from crm.channels.events import NotReadable as NotReadable
 from crm.channels.events import Said as Said
 from crm.channels.events import Unknown as Unknown
+from crm.channels.profiles import Told
 from crm.channels.sending import Handed, Outcome
 
 Words = str | Promise
@@ -281,6 +282,12 @@ class Provider(ABC):
 
         Raises one of UNREADABLE when it is not what the provider documents.
         """
+
+    def part_reach(self, post: Post, account: Account) -> tuple[Post, Sequence[Told]]:
+        """Part what a post states about people's reach (followers, badges, pictures) from all else: the post without it, which
+        alone is kept and read by `parse`, and it by itself. Never raises; the same for a post that was parted before.
+        """
+        return post, ()
 
     def handshake(self, post: Post, account: Account) -> Reply | None:
         """Answer a question whether we are there; None when this post is none. GET is asked before anything is verified."""
