@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -16,7 +17,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.channels import Channel, kept_secrets, providers
+from crm.channels import Channel, http, kept_secrets, providers
 from crm.channels.provided import NoSuchProvider, by_name
 from crm.models import ChannelAccount, User
 from crm.together import columns_of, prepared, read
@@ -133,10 +134,39 @@ def checked(draft: Draft) -> Draft:
             raise UnusableAccount(_("Please choose one of the values: %(field)s.") % {"field": setting.label})
     _check_secrets(tidy, needs_secret=bool(provider.secret_help))
     found = Draft(**tidy)
-    trouble = provider.trouble_with(described(ChannelAccount(**_columns(found))))
+    told = described(ChannelAccount(**_columns(found)))
+    trouble = provider.trouble_with(told) or next(filter(None, map(_trouble_at, provider.addresses(told))), "")
     if trouble:
         raise UnusableAccount(trouble)
     return found
+
+
+def _trouble_at(address: str) -> str:
+    """Why we do not go to an address, in a sentence for whoever named it; "" when we may (O01, O02)."""
+    why = http.forbidden(address)
+    if not why:
+        return ""
+    parts = urlsplit(address) if why != "no_address" else None
+    host = parts.hostname if parts else address[:100]
+    if parts is None:
+        return _("“%(host)s” is no web address.") % {"host": host}
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    told = {"host": host, "allowed": f"{host}:{port}"}
+    if why == "plain":
+        return (
+            _(
+                "“%(host)s” is not encrypted: please write https://. Who runs this installation may allow it by naming "
+                "“%(allowed)s” in EVENHAND_OUTBOUND_HOSTS."
+            )
+            % told
+        )
+    return (
+        _(
+            "“%(host)s” is inside a private network. Who runs this installation may allow it by naming “%(allowed)s” in "
+            "EVENHAND_OUTBOUND_HOSTS."
+        )
+        % told
+    )
 
 
 def _check_secrets(tidy: dict[str, Any], *, needs_secret: bool) -> None:

@@ -10,11 +10,20 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from django.db import connection, transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import channel_calls, deliveries, floods, identity, intake, outcomes, stop_words
+from crm.actions import (
+    channel_accounts,
+    channel_calls,
+    channel_raw,
+    deliveries,
+    floods,
+    identity,
+    intake,
+    outcomes,
+    stop_words,
+)
 from crm.channels import PUBLIC, Message
 from crm.channels.email.files import safe_name
 from crm.channels.providers import (
@@ -47,7 +56,7 @@ from crm.models import (
 from crm.models.channels import ChangeKind
 from crm.models.outgoing import UNSETTLED
 from crm.models.talk import AttachmentState
-from crm.policy import ConversationState, Direction, OutgoingState, WorkState
+from crm.policy import ConversationState, Direction, OutgoingState
 from crm.together import prepared
 
 BELIEVED_FOR = timedelta(days=7)
@@ -61,9 +70,6 @@ SELECT conversation_id FROM (
 """SQL for the newest matter of a contact point `p` on an account. The fence (OFFSET 0) keeps the planner to what one person said;
 of an account that is new it believes that next to nothing came there, and would read all of it."""
 _LAST_HEARD = f"SELECT heard.* FROM (SELECT %(point)s::bigint AS id) p, LATERAL ({LAST_MATTER}) heard"  # noqa: S608  our own text
-
-WITHDRAWN = "withdrawn"
-"""What somebody said who had taken it back before it reached us."""
 
 
 class TooEarly(Exception):
@@ -82,10 +88,13 @@ class EventNotReadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an event was, in a word, and what a person may want to know of it."""
+    """What an event was, in a word, and what a person may want to know of it. lets_go: the id of a message whose words must not,
+    or need not, stay in the bytes of this post: they were taken back, or are kept with the post that brought them first.
+    """
 
     kind: str
     note: str = ""
+    lets_go: str = ""
 
 
 def apply(
@@ -140,7 +149,9 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
     known = Interaction.objects.filter(source=message.source, external_id=message.external_id[:200]).first()
     if known is not None:
         _same_words(known, message)
-        return Effect("again" if known.withdrawn_at is None else WITHDRAWN)
+        if known.withdrawn_at is not None:
+            return Effect(channel_raw.WITHDRAWN, lets_go=message.external_id)
+        return Effect("again", lets_go=message.external_id if known.raw_id != item.pk else "")
     matter = _matter(account, message)
     if _was_a_wish(event, account, message, matter, at=at):
         return Effect("wish")
@@ -153,8 +164,10 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         _await_file(one, account, received.interaction, number=number, at=at)
     if event.media:
         dispatch.after_commit("file.awaited")
-    _catch_up(received.interaction, at=at)
-    return Effect("said" if received.interaction.withdrawn_at is None else WITHDRAWN)
+    _catch_up(received.interaction, account, at=at)
+    if received.interaction.withdrawn_at is not None:
+        return Effect(channel_raw.WITHDRAWN, lets_go=message.external_id)
+    return Effect("said")
 
 
 def _was_a_wish(
@@ -286,27 +299,30 @@ def _changed(
             .first()
         )
         if said is not None:
-            _apply_change(change, said, at=at)
+            _apply_change(change, said, account, at=at)
+            if said.withdrawn_at is not None:
+                return Effect(str(kind), lets_go=event.external_id)
         elif isinstance(event, Edited) and event.whole is not None:  # the change waits for it, and is applied to it
             return _said(event.whole, account, item, is_signed=is_signed, at=at)
     return Effect(str(kind))
 
 
-def _catch_up(said: Interaction, *, at: datetime) -> None:
+def _catch_up(said: Interaction, account: ChannelAccount, *, at: datetime) -> None:
     """Apply what was told about a message before the message itself."""
     waiting = MessageChange.objects.filter(source=said.source, external_id=said.external_id, interaction=None)
     for change in waiting.order_by("event_at", "id"):
-        _apply_change(change, said, at=at)
+        _apply_change(change, said, account, at=at)
 
 
-def _apply_change(change: MessageChange, said: Interaction, *, at: datetime) -> None:
+def _apply_change(change: MessageChange, said: Interaction, account: ChannelAccount, *, at: datetime) -> None:
     change.interaction = said
     if change.kind == ChangeKind.DELETION:
         change.save(update_fields=["interaction"])
-        _withdraw(said, withdrawn_at=change.event_at)
+        _withdraw(said, account, withdrawn_at=change.event_at)
     elif said.withdrawn_at is not None:
         change.text = ""
         change.save(update_fields=["interaction", "text"])
+        _let_go(said, account)
     elif said.edited_at is None or said.edited_at <= change.event_at:
         change.text_before, said.text, said.edited_at = said.text, change.text, change.event_at
         change.save(update_fields=["interaction", "text_before"])
@@ -324,20 +340,25 @@ def _apply_change(change: MessageChange, said: Interaction, *, at: datetime) -> 
     )
 
 
-def _withdraw(said: Interaction, *, withdrawn_at: datetime) -> None:
+def _withdraw(said: Interaction, account: ChannelAccount, *, withdrawn_at: datetime) -> None:
     """Let the words go, here, in what was changed, and in the raw bytes; the row, its promises and its clocks stay."""
     said.text = said.full_text = said.html = said.subject = ""
     said.withdrawn_at = said.withdrawn_at or withdrawn_at
     said.save(update_fields=["text", "full_text", "html", "subject", "withdrawn_at"])
     MessageChange.objects.filter(interaction=said).update(text="", text_before="")
-    changes = MessageChange.objects.filter(interaction=said).exclude(raw=None).values("raw_id")
-    alone = RawItem.objects.filter(Q(pk=said.raw_id) | Q(pk__in=changes), state=WorkState.DONE).exclude(kind="batch")
-    alone.update(content=b"")
+    _let_go(said, account)
     for attachment in Attachment.objects.filter(interaction=said).exclude(state=AttachmentState.REFUSED):
         if attachment.file:
             attachment.file.delete(save=False)
         attachment.state, attachment.reason = AttachmentState.REFUSED, _("The customer took it back.")
         attachment.save(update_fields=["state", "reason", "file"])
+
+
+def _let_go(said: Interaction, account: ChannelAccount) -> None:
+    """Let the words go from the bytes of every post that brought them, alone or with what others said."""
+    changes = MessageChange.objects.filter(interaction=said).exclude(raw=None).values_list("raw_id", flat=True)
+    raw_ids = {number for number in (said.raw_id, *changes) if number is not None}
+    channel_raw.let_go_everywhere(account, channel_accounts.described(account), said.external_id, raw_ids)
 
 
 # --- what became of ours --------------------------------------------------------------------------------------------------
