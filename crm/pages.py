@@ -110,11 +110,11 @@ def _posted(request: HttpRequest, found: WebForm | None) -> HttpResponse:
     except CANNOT_BE_READ:
         return _too_large(request, found)
     if not form.is_valid():
-        return _page(request, found, form, status=400, asks=_asks(request, found))
+        return _page(request, found, form, status=400, code="invalid", asks=_asks(request, found))
     key = _key(form.cleaned_data["key"], found)
     if key is None and not _is_from_their_site(request, found):
         note = _("Please look through your message and press Send.")
-        return _page(request, found, form, note=note, asks=_asks(request, found))
+        return _page(request, found, form, note=note, status=400, code="page_unknown", asks=_asks(request, found))
     try:
         return _sent(request, found, form, files, key or "")
     except (OperationalError, InterfaceError):
@@ -125,7 +125,7 @@ def _posted(request: HttpRequest, found: WebForm | None) -> HttpResponse:
                 "We cannot take your message this minute. Please press Send again in a moment; your words are still here."
             ),
         )
-        answer = _page(request, found, form, status=503, keeps_key=True)
+        answer = _page(request, found, form, status=503, code="busy", keeps_key=True)
         answer["Retry-After"] = "5"
         return answer
 
@@ -138,7 +138,8 @@ def _sent(
         is_right = key and web_form.is_right(given["answer"], web_form.question(key, secret=settings.SECRET_KEY))
         if not is_right and not form_actions.is_received(source, key=key):
             note = _("Many messages come from where you are. Please answer the short question below, and press Send.")
-            return _page(request, found, form, note=note, status=429, asks=True, keeps_key=True)
+            code = "question_unanswered"
+            return _page(request, found, form, note=note, status=429, code=code, asks=True, keeps_key=True)
     sent = web_form.Sent(
         source=source,
         key=key,
@@ -156,15 +157,17 @@ def _sent(
     try:
         received = form_actions.receive(sent, at=at)
     except identity.UnusableAddress as refusal:
+        code = refusal.code
         form.add_error("email" if given["email"] else "phone", str(refusal))
     except intake.NothingSaid as refusal:
+        code = refusal.code
         form.add_error("text", str(refusal))
-    except intake.DifferentContent:
+    except intake.DifferentContent as refusal:
         note = _("Your first message is with us. Press Send again to send this one as well.")
-        return _page(request, found, form, note=note, status=409)
+        return _page(request, found, form, note=note, status=409, code=refusal.code)
     else:
         return _thanks(request, found, form_actions.promised_by(received.interaction.spoke_at))
-    return _page(request, found, form, status=400)
+    return _page(request, found, form, status=400, code=code)
 
 
 def _files(given: list[UploadedFile[Any]]) -> tuple[Part, ...]:
@@ -176,7 +179,7 @@ def _too_large(request: HttpRequest, found: WebForm | None) -> HttpResponse:
         "That was more than we can take at once: 25 MB of files, and words. Please go back, where your words still are, and "
         "leave out some of the files; you can send them in a second message."
     )
-    return _page(request, found, note=note, status=413)
+    return _page(request, found, note=note, status=413, code="too_large")
 
 
 def _page(
@@ -186,10 +189,14 @@ def _page(
     *,
     note: Any = "",
     status: int = 200,
+    code: str = "",
     asks: bool = False,
     keeps_key: bool = False,
 ) -> HttpResponse:
-    """Show the form. keeps_key: the same press of Send may still come to its end."""
+    """Show the form. code: why what was sent was not taken, stable, for programs (in `X-Refusal`); people read it in words.
+
+    keeps_key: the same press of Send may still come to its end.
+    """
     source = form_actions.source_of(found)
     key = _key(form.data.get("key", ""), found) if form is not None and keeps_key else None
     key = key or str(uuid.uuid4())
@@ -203,7 +210,10 @@ def _page(
         "lost_files": bool(request.FILES) if form is not None else False,
         "is_framed": request.GET.get("frame") == "1",
     }
-    return render(request, "crm/contact.html", context, status=status)
+    page = render(request, "crm/contact.html", context, status=status)
+    if code:
+        page["X-Refusal"] = code
+    return page
 
 
 def _key(given: str, found: WebForm | None) -> str | None:

@@ -282,30 +282,40 @@ class Insertion:
             holds, points_at = row.__dict__, row._state.fields_cache
             for field, name, is_relation, changes in _columns(type(row))[0]:
                 value = field.pre_save(row, True) if changes else holds[name]
-                if value is None and is_relation:
-                    target: Model | None = points_at.get(field.name)
-                    if target is not None:  # the row that this one points at, as far as it is known in memory
-                        named.append((row, name, target))
-                        if target.pk is None:
-                            places.append(numbers[id(target)])
-                            continue
-                        value = target.pk
+                if value is None:
+                    # The row that this one points at, as far as it is known in memory.
+                    target: Model | None = points_at.get(field.name) if is_relation else None
+                    if target is None:
+                        places.append("NULL")
+                        continue
+                    named.append((row, name, target))
+                    if target.pk is None:
+                        places.append(numbers[id(target)])
+                        continue
+                    value = target.pk
                 kind: Any = type(value)
                 if kind is datetime:
                     place = times.get(value)
                     if place is not None:
                         places.append(place)
                         continue
-                    times[value] = f"%(v{len(values)})s"
+                    place = times[value] = f"%(v{len(values)})s"
+                elif kind is str:
+                    if not value:
+                        places.append("''")
+                        continue
+                    place = f"%(v{len(values)})s"
+                elif kind is int:
+                    value = Int8(value)  # not smaller for smaller numbers, which would be a statement of its own
+                    place = f"%(v{len(values)})s"
                 elif _is_word(kind) or value == "":
                     places.append(_word(kind, value))
                     continue
-                elif kind is int:
-                    value = Int8(value)  # not smaller for smaller numbers, which would be a statement of its own
-                elif kind not in _AS_THEY_ARE:
-                    value = str(value) if isinstance(value, str) else field.get_db_prep_save(value, database)
-                place = f"%(v{len(values)})s"
-                values[place[2:-2]] = value
+                else:
+                    if kind not in _AS_THEY_ARE:
+                        value = str(value) if isinstance(value, str) else field.get_db_prep_save(value, database)
+                    place = f"%(v{len(values)})s"
+                values[f"v{len(values)}"] = value
                 places.append(place)
             numbers[id(row)] = len(shape)
             shape.append((type(row), tuple(places)))

@@ -21,6 +21,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 urlpatterns = [
     # First what is asked most: addresses are tried from the top.
     path("api/v1/", include([*crm_api.urlpatterns, *recovery_api.urlpatterns])),
+    *crm_hooks.urlpatterns,
     path("", RedirectView.as_view(url="/admin/")),
     path("livez", health.livez),
     path("readyz", health.readyz),
@@ -29,7 +30,6 @@ urlpatterns = [
     path("_allauth/", include("allauth.headless.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    *crm_hooks.urlpatterns,
     *crm_pages.urlpatterns,
     *loyalty_pages.urlpatterns,
     path("admin/", admin.site.urls),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -15,7 +17,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.channels import Channel, kept_secrets, providers
+from crm.channels import Channel, http, kept_secrets, providers
 from crm.channels.provided import NoSuchProvider, by_name
 from crm.models import ChannelAccount, User
 from crm.together import columns_of, prepared, read
@@ -132,10 +134,39 @@ def checked(draft: Draft) -> Draft:
             raise UnusableAccount(_("Please choose one of the values: %(field)s.") % {"field": setting.label})
     _check_secrets(tidy, needs_secret=bool(provider.secret_help))
     found = Draft(**tidy)
-    trouble = provider.trouble_with(described(ChannelAccount(**_columns(found))))
+    told = described(ChannelAccount(**_columns(found)))
+    trouble = provider.trouble_with(told) or next(filter(None, map(_trouble_at, provider.addresses(told))), "")
     if trouble:
         raise UnusableAccount(trouble)
     return found
+
+
+def _trouble_at(address: str) -> str:
+    """Why we do not go to an address, in a sentence for whoever named it; "" when we may (O01, O02)."""
+    why = http.forbidden(address)
+    if not why:
+        return ""
+    parts = urlsplit(address) if why != "no_address" else None
+    host = parts.hostname if parts else address[:100]
+    if parts is None:
+        return _("“%(host)s” is no web address.") % {"host": host}
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    told = {"host": host, "allowed": f"{host}:{port}"}
+    if why == "plain":
+        return (
+            _(
+                "“%(host)s” is not encrypted: please write https://. Who runs this installation may allow it by naming "
+                "“%(allowed)s” in EVENHAND_OUTBOUND_HOSTS."
+            )
+            % told
+        )
+    return (
+        _(
+            "“%(host)s” is inside a private network. Who runs this installation may allow it by naming “%(allowed)s” in "
+            "EVENHAND_OUTBOUND_HOSTS."
+        )
+        % told
+    )
 
 
 def _check_secrets(tidy: dict[str, Any], *, needs_secret: bool) -> None:
@@ -160,10 +191,48 @@ def hook_url(account: ChannelAccount) -> str:
     return f"{settings.PUBLIC_URL}/hooks/channel/{account.public_id}/"
 
 
-def hooked(public_id: uuid.UUID) -> ChannelAccount | None:
-    """The account whose hook has this id; None when there is none or it is switched off."""
+KNOWN_FOR = 1.0
+"""Seconds for which a process goes on with what it has read of an account whose hook is posted to again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooked:
+    """An account whose hook is posted to, what its provider may know of it, and when this was read (by `time.monotonic`)."""
+
+    account: ChannelAccount
+    told: providers.Account
+    read_at: float
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it has been read within this moment, so that reading it again would tell nothing new."""
+        return time.monotonic() - self.read_at < 0.01
+
+
+_known: dict[uuid.UUID, Hooked] = {}
+
+
+def hooked(public_id: uuid.UUID, *, again: bool = False) -> Hooked | None:
+    """The account whose hook has this id; None when there is none or it is switched off.
+
+    What was read up to KNOWN_FOR before is taken; another process's change is seen after that. again: read it now.
+    """
+    known = _known.get(public_id)
+    if known is not None and not again and 0 <= time.monotonic() - known.read_at < KNOWN_FOR:
+        return known
+    read_at = time.monotonic()
     found = prepared(_HOOKED.format(columns_of(ChannelAccount, "a")), {"public_id": public_id})
-    return read(ChannelAccount, found[0]) if found else None
+    if not found:
+        _known.pop(public_id, None)
+        return None
+    account = read(ChannelAccount, found[0])
+    known = _known[public_id] = Hooked(account, described(account), read_at)
+    return known
+
+
+def forget() -> None:
+    """Let what this process knows of accounts be read again."""
+    _known.clear()
 
 
 _HOOKED = "SELECT {} FROM crm_channelaccount a WHERE public_id = %(public_id)s AND is_active"
@@ -220,6 +289,8 @@ def went_well(account: ChannelAccount, *, at: datetime, sent: bool = False) -> N
     if not sent and not account.is_asked:
         before, noted["failing_since"] = before | Q(failing_since__isnull=False), None
     ChannelAccount.objects.filter(before, pk=account.pk).update(**noted)
+    for each, value in noted.items():
+        setattr(account, each, value)
 
 
 def went_wrong(account: ChannelAccount, error: str, *, at: datetime, sent: bool = False) -> None:
@@ -260,6 +331,8 @@ def _save(account: ChannelAccount, *, adding: bool = False) -> None:
         if constraint != "channel_account_once":
             raise
         raise AccountKnown(_("This number or account is set up already.")) from collision
+    forget()
+    transaction.on_commit(forget)
 
 
 def _record(account: ChannelAccount, verb: str, *, by: User | None, at: datetime, detail: dict[str, Any]) -> None:

@@ -13,7 +13,17 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from crm import dispatch
-from crm.actions import changes, channel_calls, deliveries, floods, identity, intake, outcomes, stop_words
+from crm.actions import (
+    changes,
+    channel_calls,
+    channel_raw,
+    deliveries,
+    floods,
+    identity,
+    intake,
+    outcomes,
+    stop_words,
+)
 from crm.channels import PUBLIC, Message
 from crm.channels.email.files import safe_name
 from crm.channels.providers import (
@@ -61,9 +71,6 @@ SELECT conversation_id FROM (
 of an account that is new it believes that next to nothing came there, and would read all of it."""
 _LAST_HEARD = f"SELECT heard.* FROM (SELECT %(point)s::bigint AS id) p, LATERAL ({LAST_MATTER}) heard"  # noqa: S608  our own text
 
-WITHDRAWN = "withdrawn"
-"""What somebody said who had taken it back before it reached us."""
-
 
 class TooEarly(Exception):
     """It is about a message that is being handed over at this moment, or a call of which we do not know yet; it is looked at
@@ -81,10 +88,13 @@ class EventNotReadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an event was, in a word, and what a person may want to know of it."""
+    """What an event was, in a word, and what a person may want to know of it. lets_go: the id of a message whose words must not,
+    or need not, stay in the bytes of this post: they were taken back, or are kept with the post that brought them first.
+    """
 
     kind: str
     note: str = ""
+    lets_go: str = ""
 
 
 def apply(
@@ -139,7 +149,9 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
     known = Interaction.objects.filter(source=message.source, external_id=message.external_id[:200]).first()
     if known is not None:
         _same_words(known, message)
-        return Effect("again" if known.withdrawn_at is None else WITHDRAWN)
+        if known.withdrawn_at is not None:
+            return Effect(channel_raw.WITHDRAWN, lets_go=message.external_id)
+        return Effect("again", lets_go=message.external_id if known.raw_id != item.pk else "")
     matter = _matter(account, message)
     if _was_a_wish(event, account, message, matter, at=at):
         return Effect("wish")
@@ -152,8 +164,10 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         _await_file(one, account, received.interaction, number=number, at=at)
     if event.media:
         dispatch.after_commit("file.awaited")
-    changes.catch_up(received.interaction, at=at)
-    return Effect("said" if received.interaction.withdrawn_at is None else WITHDRAWN)
+    changes.catch_up(received.interaction, account, at=at)
+    if received.interaction.withdrawn_at is not None:
+        return Effect(channel_raw.WITHDRAWN, lets_go=message.external_id)
+    return Effect("said")
 
 
 def _was_a_wish(
@@ -285,7 +299,9 @@ def _changed(
             .first()
         )
         if said is not None:
-            changes.apply(change, said, at=at, origin="provider")
+            changes.apply(change, said, account=account, at=at, origin="provider")
+            if said.withdrawn_at is not None:
+                return Effect(str(kind), lets_go=event.external_id)
         elif isinstance(event, Edited) and event.whole is not None:  # the change waits for it, and is applied to it
             return _said(event.whole, account, item, is_signed=is_signed, at=at)
     return Effect(str(kind))

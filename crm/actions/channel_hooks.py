@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -21,15 +21,26 @@ from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int8
 
 from crm import dispatch
-from crm.actions import channel_accounts, channel_effects, channel_words, floods, identity, intake, lease
+from crm.actions import (
+    channel_accounts,
+    channel_effects,
+    channel_raw,
+    channel_reach,
+    channel_words,
+    floods,
+    identity,
+    intake,
+    lease,
+)
 from crm.actions.channel_effects import Effect
 from crm.channels import Message, providers
+from crm.channels.profiles import Told
 from crm.channels.provided import by_name
 from crm.channels.providers import Event, Genuine, Post
 from crm.models import ChannelAccount, RawItem
 from crm.models.channels import HOOK
 from crm.policy import ATTEMPTS_BEFORE_PARKING, WorkState, after_failure
-from crm.together import Statement, run
+from crm.together import Statement, new, run
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +70,31 @@ class Kept:
     waits: bool
 
 
-def take(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime, later: bool = False) -> Kept:
+def take(
+    account: ChannelAccount,
+    post: Post,
+    genuine: Genuine,
+    *,
+    at: datetime,
+    later: bool = False,
+    told: providers.Account | None = None,
+) -> Kept:
     """Keep a post that is believed, and let it have its effects, in one transaction; when they fail, only keep it.
 
-    The same post twice is one. later: only keep it now, since many come at once; the lane takes it in.
+    The same post twice is one. later: only keep it now, since many come at once; the lane takes it in. told: what the provider may
+    know of the account, where the caller has read it already.
     Raises what the database raises when it cannot be reached; then nothing is kept.
     """
-    told = channel_accounts.described(account)
+    told = told or channel_accounts.described(account)
+    came, (post, reach) = post, by_name(account.provider).part_reach(post, told)
     item = _item(account, post, genuine, at=at)
+    # What waits for the lane waits with what it tells about reach, where the house keeps that; it is parted from it then.
+    whole = came.body if settings.EVENHAND_KEEP_REACH else post.body
     kept: list[Kept] = []
     trouble: list[Exception] = []
     lease.guarded(
-        lambda: kept.append(_taken(account, told, item, post, genuine, at=at, later=later)), failed=trouble.append
+        lambda: kept.append(_taken(account, told, item, post, genuine, reach, whole=whole, at=at, later=later)),
+        failed=trouble.append,
     )
     if kept:
         if kept[0].is_new:
@@ -79,6 +103,7 @@ def take(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime,
     if lease.is_trouble_of_the_database(trouble[0]):
         raise trouble[0]
     item.attempt, item.state, item.kind, item.reason = 1, WorkState.CLAIMED, "", _reason(trouble[0])
+    item.content = whole
     with transaction.atomic():
         is_new = _insert(item)
         if is_new:
@@ -114,20 +139,6 @@ def try_again(raw_id: int) -> None:
     dispatch.after_commit("post.kept")
 
 
-def post_of(item: RawItem, account: providers.Account) -> Post:
-    """The post as it was, but for what is not kept of it."""
-    facts = item.facts
-    query = str(facts.get("query", ""))
-    return Post(
-        method=str(facts.get("method", "POST")),
-        url=account.hook_url + (f"?{query}" if query else ""),
-        query=query,
-        headers=dict(facts.get("headers", {})),
-        body=bytes(item.content),
-        received_at=item.received_at,
-    )
-
-
 # --- one post -----------------------------------------------------------------------------------------------------------
 
 
@@ -137,7 +148,8 @@ def _item(account: ChannelAccount, post: Post, genuine: Genuine, *, at: datetime
         part for part in post.query.split("&") if part and part.partition("=")[0] not in provider.secret_query
     )
     digest = hashlib.sha256(query.encode() + b"\n" + post.body).hexdigest()
-    return RawItem(
+    return new(
+        RawItem,
         source=account.source,
         external_id=(provider.delivery_id(post) or digest)[:200],
         content=post.body,
@@ -158,7 +170,9 @@ def _taken(
     item: RawItem,
     post: Post,
     genuine: Genuine,
+    reach: Sequence[Told],
     *,
+    whole: bytes,
     at: datetime,
     later: bool,
 ) -> Kept:
@@ -168,16 +182,19 @@ def _taken(
         ways = [_at_once] if len(several[0]) > 1 or len(several) > 1 else [_alone, _at_once]
         for way in ways:
             if lease.guarded(lambda way=way: kept.append(way(account, item, several, at=at)), failed=_one_by_one):  # type: ignore[misc]
+                if kept[0].is_new:
+                    channel_reach.keep(reach, {one.sender_address for some in several for one in some}, at=at)
                 return kept[0]
             item.pk, item._state.adding = None, True  # what was begun is undone
             item.kind, item.attempt, item.state = "", 0, WorkState.READY
+    item.content = whole
     with transaction.atomic():
         if not _insert(item):
             return Kept(is_new=False, waits=False)
         if later:
             _leave_to_the_lane(item, kind="flood")
             return Kept(is_new=True, waits=True)
-        waits = _effects(item, account, told, post, is_signed=genuine.is_signed, attempt=1, at=at)
+        waits = _effects(item, account, told, replace(post, body=whole), is_signed=genuine.is_signed, attempt=1, at=at)
     return Kept(is_new=True, waits=waits)
 
 
@@ -210,13 +227,13 @@ def _at_once(account: ChannelAccount, item: RawItem, several: list[list[Message]
     """Keep a post and take in everything that it says, with few statements. Raises what `channel_words.take_in` raises."""
     item.kind, item.attempt = "said", 1
     locks = sorted({channel_effects.lock_of(account, message) for some in several for message in some})
-    kept, *found = run(_keeping(item, locks=locks), *channel_words.asking(several[0], account))
+    kept, *found = run(_keeping(item, locks=locks), *channel_words.asking(several[0], account, at=at))
     if not kept:
         return Kept(is_new=False, waits=False)
     _is_kept(item, kept)
     channel_words.take_in(several[0], found, account, item, at=at)
     for some in several[1:]:
-        channel_words.take_in(some, run(*channel_words.asking(some, account)), account, item, at=at)
+        channel_words.take_in(some, run(*channel_words.asking(some, account, at=at)), account, item, at=at)
     item.state = WorkState.DONE
     return Kept(is_new=True, waits=False)
 
@@ -236,7 +253,7 @@ def _apply(item: RawItem, account: ChannelAccount, *, at: datetime) -> None:
         if not mine.exists():
             return
         is_signed = item.facts.get("is_signed") is True
-        _effects(item, account, told, post_of(item, told), is_signed=is_signed, attempt=item.attempt, at=at)
+        _effects(item, account, told, channel_raw.post_of(item, told), is_signed=is_signed, attempt=item.attempt, at=at)
     _note(account, item, at=at)
 
 
@@ -254,7 +271,9 @@ def _effects(
 
     Raises what reading the post raises.
     """
-    events = by_name(account.provider).parse(post, told)
+    provider = by_name(account.provider)
+    post, reach = provider.part_reach(post, told)
+    events = provider.parse(post, told)
     if not item.attempt and len(events) > AT_ONCE:
         _leave_to_the_lane(item, kind="batch")
         return True
@@ -276,6 +295,7 @@ def _effects(
 
     for event in events:
         lease.guarded(partial(work, event), failed=failed)
+    channel_reach.keep(reach, channel_reach.speakers_of(events), at=at)
     kinds = {effect.kind for effect in effects}
     several = "batch" if kinds else "refused" if final or again else "nothing"
     item.kind = kinds.pop() if len(kinds) == 1 else several
@@ -287,13 +307,14 @@ def _effects(
         )
         _again_later(item)
         return True
-    state = WorkState.PARKED if again or final else WorkState.DONE
-    item.state = state
-    if item.kind == channel_effects.WITHDRAWN:
-        RawItem.objects.filter(pk=item.pk).update(content=b"")
-    RawItem.objects.filter(pk=item.pk).update(
-        attempt=attempt, kind=item.kind, reason=item.reason, state=state, lease_until=None
-    )
+    item.state = WorkState.PARKED if again or final else WorkState.DONE
+    changed: dict[str, Any] = {"kind": item.kind, "reason": item.reason, "state": item.state, "lease_until": None}
+    if bytes(item.content) != post.body:
+        item.content = changed["content"] = post.body
+    RawItem.objects.filter(pk=item.pk).update(attempt=attempt, **changed)
+    gone = {effect.lets_go for effect in effects} - {""}
+    if gone:
+        channel_raw.let_go(item, account, told, gone)
     return False
 
 
@@ -352,6 +373,10 @@ def _failed(item: RawItem, account: ChannelAccount, trouble: Exception, *, at: d
     item.reason = _reason(trouble)
     channel_accounts.went_wrong(account, _code(item.reason), at=at)
     if after_failure(item.attempt) == WorkState.PARKED:
+        told = channel_accounts.described(account)
+        parted, _reach = by_name(account.provider).part_reach(channel_raw.post_of(item, told), told)
+        if parted.body != bytes(item.content):
+            RawItem.objects.filter(pk=item.pk, attempt=item.attempt).update(content=parted.body)
         _settle(item, WorkState.PARKED, item.reason)
     else:
         _again_later(item)

@@ -19,7 +19,7 @@ from crm.channels import Message
 from crm.channels.providers import Event, Said
 from crm.language import stop_words
 from crm.models import ChannelAccount, RawItem
-from crm.policy import ConversationState
+from crm.policy import MESSAGES_OF_A_SENDER, ConversationState, is_flood
 from crm.together import Statement, run
 
 AT_MOST = 100
@@ -60,7 +60,7 @@ FROM crm_promise WHERE conversation_id = heard.conversation_id AND state IN ('ru
 _ASK_ONE = f"""
 {_KNOWN}, EXISTS (SELECT FROM crm_outgoingmessage
                   WHERE conversation_id = heard.conversation_id AND stops_if_they_write AND state = 'ready'),
-       unmet.kinds, unmet.due_at, coalesce(unmet.told, ''), m.version, {intake.COLUMNS}
+       unmet.kinds, unmet.due_at, ({floods.OF_SENDER}), coalesce(unmet.told, ''), m.version, {intake.COLUMNS}
 FROM {_ONE} {_LAST} {_ITS_CUSTOMER}
 LEFT JOIN LATERAL ({_UNMET}) unmet ON true
 LEFT JOIN LATERAL (SELECT *, xmin::text AS version FROM crm_conversation WHERE id = heard.conversation_id LIMIT 1) m ON true
@@ -68,7 +68,7 @@ LEFT JOIN LATERAL (SELECT *, xmin::text AS version FROM crm_conversation WHERE i
 _ASK = f"""
 {_KNOWN}, EXISTS (SELECT FROM crm_outgoingmessage
                   WHERE conversation_id = heard.conversation_id AND stops_if_they_write AND state = 'ready'),
-       unmet.kinds, unmet.due_at
+       unmet.kinds, unmet.due_at, ({floods.OF_SENDER})
 FROM {_EACH} {_LAST} {_ITS_CUSTOMER}
 LEFT JOIN LATERAL ({_UNMET}) unmet ON true
 ORDER BY one.place
@@ -130,16 +130,15 @@ def take_in_alone(message: Message, account: ChannelAccount, item: RawItem, *, a
     somebody wrote the same in this instant; InternalError when the matter has just changed; DataError for an edit that came before.
     """
     number = message.external_id[:200]
-    told = {
-        "source": account.source,
+    told = floods.counting(account, at=at) | {
         "kind": str(message.sender_kind),
         "address": identity.normalised(message.sender_kind, message.sender_address),
         "id": number,
     }
     row = run(Statement(_ASK_ONE, told))[0][0]
     was_received, customer, point, owner, region, language, zone, matter, colleagues, *rest = row
-    has_planned, kinds, due, unmet, version, *columns = rest
-    if was_received or has_planned or (point is None) != (matter is None):
+    has_planned, kinds, due, said, unmet, version, *columns = rest
+    if was_received or has_planned or (point is None) != (matter is None) or _is_too_much(said):
         return False
     goes_on = None
     also = [Statement(_NONE_BEFORE, {"told_source": account.source, "told_id": number})]
@@ -155,8 +154,6 @@ def take_in_alone(message: Message, account: ChannelAccount, item: RawItem, *, a
         if found.state == ConversationState.CLOSED or found.customer_id != customer or has_nothing_due:
             return False
         speaker = identity.met(customer, point, owner, region=region, language=language, zone=zone)
-    if goes_on is not None and floods.of_senders(account, [goes_on.conversation.pk], at=at):
-        return False
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
         taking = intake.take(
             message, speaker=speaker, goes_on=goes_on, colleagues=colleagues, at=at, origin=account.provider, raw=item
@@ -174,13 +171,16 @@ def _unmet(kinds: list[str] | None, due: list[datetime] | None) -> list[tuple[An
     return [(False, *one) for one in zip(kinds or (), due or (), strict=True)] or [(False, None, None)]
 
 
-def asking(messages: Sequence[Message], account: ChannelAccount) -> list[Statement]:
+def _is_too_much(said: int) -> bool:
+    return is_flood(said, most=MESSAGES_OF_A_SENDER)
+
+
+def asking(messages: Sequence[Message], account: ChannelAccount, *, at: datetime) -> list[Statement]:
     """What locks the matters that messages of different people go on with, and reads everything known of these people.
 
     To be run in a transaction that holds `channel_effects.lock_of` each of them.
     """
-    told = {
-        "source": account.source,
+    told = floods.counting(account, at=at) | {
         "kinds": [str(message.sender_kind) for message in messages],
         "addresses": [identity.normalised(message.sender_kind, message.sender_address) for message in messages],
         "ids": [message.external_id[:200] for message in messages],
@@ -201,13 +201,25 @@ def take_in(
     Raises OneByOne, and IntegrityError when somebody else wrote the same in this instant.
     """
     locked = {row[0]: row for row in found[0]}
-    if locked and floods.of_senders(account, list(locked), at=at):
-        raise OneByOne
     takings = []
     met: set[int] = set()
     for message, row in zip(messages, found[1], strict=True):
-        was_received, customer, point, owner, region, language, zone, matter, colleagues, has_planned, kinds, due = row
-        if was_received or has_planned or customer in met:
+        (
+            was_received,
+            customer,
+            point,
+            owner,
+            region,
+            language,
+            zone,
+            matter,
+            colleagues,
+            has_planned,
+            kinds,
+            due,
+            said,
+        ) = row
+        if was_received or has_planned or customer in met or _is_too_much(said):
             raise OneByOne
         goes_on = None
         if matter is not None:

@@ -101,6 +101,12 @@ def reveal(conversation_id: int, *, reason: RevealReason, words: str, by: User, 
     ]
 
 
+def looks_at(customer_id: int, *, since: datetime, until: datetime) -> list[ReachLook]:
+    """Who looked at the reach of a customer in a time, in whichever matter; oldest first. What they saw is not told."""
+    looked = ReachLook.objects.filter(conversation__customer=customer_id, at__gt=since, at__lte=until)
+    return list(looked.order_by("at", "pk"))
+
+
 def is_taken(conversation: Conversation) -> bool:
     """Whether the owner of a matter has taken it: from the queue, or from the colleague who handed it over."""
     if conversation.owner_id is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ def watch_ingest_lag(at: datetime) -> int:
         [Source(name=name, channel=channel) for name, channel in {**heard, **waited_for}], ignore_conflicts=True
     )
     sources = list(Source.objects.select_for_update().order_by("id"))
-    told: list[Alert] = []
+    late: list[Source] = []
     gaps: list[SourceGap] = []
     for source in sources:
         lag, last_at = heard.get((source.name, source.channel), (Lag(0, None, None), None))
@@ -85,7 +85,7 @@ def watch_ingest_lag(at: datetime) -> int:
         if because and source.late_since is None:
             source.late_since = at
             if because != LateBecause.FAILING or not fares.is_told:
-                told += _late(source, because, at=at)
+                late.append(source)
             _record(source, "source.late", at=at, detail={"because": because})
         elif not because and source.late_since is not None:
             _record(source, "source.well_again", at=at, detail={"since": source.late_since.isoformat()})
@@ -96,7 +96,7 @@ def watch_ingest_lag(at: datetime) -> int:
         ["heard_count", "lag_middle", "lag_slowest", "last_good_at", "watched_at", "late_since", "late_because"],
     )
     _keep_gaps(gaps, {source.pk: source for source in sources}, at=at)
-    alerts.write(told)
+    alerts.write(_told(late, at=at))
     return sum(source.late_since is not None for source in sources)
 
 
@@ -219,8 +219,14 @@ def _measured(
     return {(name, medium): (Lag(count, middle, slow), last) for name, medium, count, middle, slow, last in found}
 
 
-def _late(source: Source, because: str, *, at: datetime) -> list[Alert]:
-    """One alert for every lead together and one for each administrator, once per incident."""
+def _told(late: Sequence[Source], *, at: datetime) -> list[Alert]:
+    """One alert for every lead together and one for each administrator, once per incident of a source.
+
+    A source is called what people named it when they set it up, else by its id: what stands in the source itself may be a sender's.
+    """
+    if not late:
+        return []
+    names = _set_up([source.name for source in late])
     people = User.objects.filter(is_active=True, groups__name=Role.ADMINISTRATOR.value).order_by("pk")
     return [
         alerts.told(
@@ -228,8 +234,14 @@ def _late(source: Source, because: str, *, at: datetime) -> list[Alert]:
             key=f"{source.public_id}:{at.isoformat()}:{person.pk if person else 'leads'}",
             at=at,
             to=person,
-            detail={"source": source.name, "channel": source.channel, "because": because},
+            detail={
+                "source": str(source.public_id),
+                "name": names.get(source.name) or str(source.public_id),
+                "channel": source.channel,
+                "because": source.late_because,
+            },
         )
+        for source in late
         for person in (None, *people)
     ]
 
@@ -242,8 +254,15 @@ def _record(source: Source, verb: str, *, at: datetime, detail: dict[str, Any], 
 
 
 def in_words(names: Iterable[str]) -> dict[str, str]:
-    """What people call these sources, by source: the name of an account, a feed or a form; at most three statements for all."""
+    """What people call these sources, by source: the name of an account, a feed, a form or a mailbox; at most four statements."""
     asked = list(dict.fromkeys(names))
+    told = _set_up(asked)
+    written = {"desk:captured": _("noted by colleagues"), forms.source_of(None): _("our own contact page")}
+    return {name: told.get(name) or written.get(name, name) for name in asked}
+
+
+def _set_up(asked: list[str]) -> dict[str, str]:
+    """The names of those of these sources that people have set up."""
     told = {name: account.name for name, account in channel_accounts.of_sources(asked).items()}
     marks = {name.rpartition("/")[2]: name for name in asked if name.startswith("feed:")}
     if marks:
@@ -253,5 +272,8 @@ def in_words(names: Iterable[str]) -> dict[str, str]:
     ids = [name.removeprefix(f"{own}:") for name in asked if name.startswith(f"{own}:")]
     if ids:
         told |= {forms.source_of(form): form.name for form in WebForm.objects.filter(public_id__in=ids).order_by("pk")}
-    written = {"desk:captured": _("noted by colleagues"), own: _("our own contact page")}
-    return {name: told.get(name) or written.get(name, name) for name in asked}
+    addresses = [name.removeprefix("mail:") for name in asked if name.startswith("mail:")]
+    if addresses:
+        found_mail = Mailbox.objects.filter(address__in=addresses).order_by("pk").values_list("address", flat=True)
+        told |= {mailboxes.source_of(address): address for address in found_mail}
+    return told

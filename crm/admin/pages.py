@@ -12,6 +12,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.db.models import BooleanField, F, Func, Value
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
@@ -182,12 +183,18 @@ def require(request: HttpRequest, permission: str) -> None:
 
 
 def render(request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any) -> TemplateResponse:
-    """Show a page inside the admin's frame."""
+    """Show a page inside the admin's frame. A form that was sent and has mistakes is a refusal (400), as at the API."""
+    if status == 200 and request.method == "POST" and any(map(_has_mistakes, context.values())):
+        status = 400
     request.current_app = admin.site.name
     surroundings = admin.site.each_context(request)
     return TemplateResponse(
         request, template, {**surroundings, "title": title, "is_fullwidth": "1", **context}, status=status
     )
+
+
+def _has_mistakes(shown: Any) -> bool:
+    return isinstance(shown, BaseForm) and shown.is_bound and not shown.is_valid()
 
 
 def tried(act: Callable[[], Result], *, refusals: tuple[type[Exception], ...] = REFUSALS) -> tuple[Result | None, str]:

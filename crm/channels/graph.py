@@ -2,6 +2,10 @@
 
 Written from Meta's documentation: "Webhooks: getting started" (verification requests, validating payloads), "Graph API: handling
 errors", "Messenger Platform: common error codes", "WhatsApp Business Platform: error codes", "Messenger Platform: webhook events".
+
+What is not answered with 200 is posted again, at once and then ever more rarely: for 36 hours ("Webhooks: getting started", event
+notifications; Instagram, too), "until successfully completed" ("Messenger Platform: FAQ, webhooks"), for seven days ("WhatsApp
+Business Platform: webhooks, webhook delivery failure"). An app whose address fails for an hour on end may be unsubscribed.
 """
 
 from __future__ import annotations
@@ -84,6 +88,7 @@ class GraphProvider(Provider):
         ),
     )
     secret_help = _("The app secret, with which Meta signs; in the app's basic settings.")
+    tries_again = True
 
     def verify(self, post: Post, account: Account, *, at: datetime) -> Genuine:
         """HMAC-SHA256 over the bytes, in hex behind "sha256=". There is no time in it: a repeat is known by its ids."""

@@ -72,7 +72,7 @@ def send(
     allowed = settings.EVENHAND_OUTBOUND_HOSTS if private_hosts is None else private_hosts
     parts = _checked(request.url)
     host, port = str(parts.hostname), _port(parts)
-    is_private_allowed = f"{host.lower()}:{port}" in {name.lower() for name in allowed}
+    is_private_allowed = _is_allowed(host, port, allowed)
     if parts.scheme == "http" and not may_be_plain and not is_private_allowed:
         raise NotReached("plain", "it is not encrypted")
     clock = _Clock(time.monotonic() + request.within)
@@ -84,6 +84,27 @@ def send(
     finally:
         connection.close()
         clock.stop()
+
+
+def forbidden(url: str) -> Literal["", "no_address", "plain", "inside"]:
+    """Why we would never go to an address that somebody names for us; "" when nothing is known against it (O01, O02).
+
+    Asked when it is named, so that whoever does so is told. `send` looks again when it connects: names change. A name that is not
+    found now is left to that.
+    """
+    try:
+        parts = _checked(url)
+        host, port = str(parts.hostname), _port(parts)
+        if _is_allowed(host, port, settings.EVENHAND_OUTBOUND_HOSTS):
+            return ""
+        if parts.scheme == "http":
+            return "plain"
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except NotReached:
+        return "no_address"
+    except (OSError, UnicodeError):
+        return ""
+    return "" if all(is_public(str(address[0])) for *_kind, address in found) else "inside"
 
 
 def is_public(address: str) -> bool:
@@ -116,6 +137,10 @@ def _checked(url: str) -> SplitResult:
     if any(ord(character) < 33 or ord(character) > 126 for character in url):
         raise no_address
     return parts
+
+
+def _is_allowed(host: str, port: int, allowed: Collection[str]) -> bool:
+    return f"{host.lower()}:{port}" in {name.lower() for name in allowed}
 
 
 def _port(parts: SplitResult) -> int:

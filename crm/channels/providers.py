@@ -34,6 +34,7 @@ from crm.channels.events import NotForUs as NotForUs
 from crm.channels.events import NotReadable as NotReadable
 from crm.channels.events import Said as Said
 from crm.channels.events import Unknown as Unknown
+from crm.channels.profiles import Told
 from crm.channels.sending import Handed, Outcome
 
 Words = str | Promise
@@ -264,7 +265,7 @@ class Provider(ABC):
     secret_query: ClassVar[tuple[str, ...]] = ()
     """Names in the query that hold a secret and are not kept."""
     tries_again: ClassVar[bool] = False
-    """Whether it posts again what was answered with 429; where it does not, a flood is kept and taken in later."""
+    """Whether it documents that it posts again, for hours, what was answered with 429; else a flood is kept and taken in later."""
     polled_every: ClassVar[timedelta | None] = None
     """How often it is asked for news; None when it posts them itself."""
 
@@ -281,6 +282,12 @@ class Provider(ABC):
 
         Raises one of UNREADABLE when it is not what the provider documents.
         """
+
+    def part_reach(self, post: Post, account: Account) -> tuple[Post, Sequence[Told]]:
+        """Part what a post states about people's reach (followers, badges, pictures) from all else: the post without it, which
+        alone is kept and read by `parse`, and it by itself. Never raises; the same for a post that was parted before.
+        """
+        return post, ()
 
     def handshake(self, post: Post, account: Account) -> Reply | None:
         """Answer a question whether we are there; None when this post is none. GET is asked before anything is verified."""
@@ -301,6 +308,10 @@ class Provider(ABC):
     def trouble_with(self, account: Account) -> str:
         """What is wrong with how an account is set up, in a sentence; "" when nothing is."""
         return ""
+
+    def addresses(self, account: Account) -> Sequence[str]:
+        """Addresses of the account's own choosing that we shall go to; each is looked at when the account is set up."""
+        return ()
 
     def can_send(self, account: Account) -> bool:
         """Whether there is a way back."""

@@ -106,6 +106,8 @@ REFUSALS: dict[type[Exception], int] = {
     recovery_actions.NotForPublic: 409,
     recovery_actions.OtherPersonWrote: 409,
     recovery_actions.SameApprover: 409,
+    recovery_actions.HeldForSecondPerson: 409,
+    recovery_actions.SawReach: 409,
     recovery_actions.AlreadyDecided: 409,
     recovery_actions.DifferentGrant: 422,
     recovery_actions.UnusableAmount: 400,

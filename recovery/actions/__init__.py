@@ -39,6 +39,7 @@ from recovery.actions.grants import (
     propose_exception,
     refuse_exception,
 )
+from recovery.actions.held import HeldForSecondPerson, SawReach
 from recovery.actions.joining import CaseTakenOn
 from recovery.actions.lanes import (
     work_batch,
@@ -76,6 +77,7 @@ from recovery.actions.reviews import (
     judge,
     take_review,
 )
+from recovery.actions.second_persons import approve_held, refuse_held
 from recovery.actions.shadow import (
     channel_swap_shadow,
 )
@@ -92,6 +94,7 @@ __all__ = [
     "ExplanationMissing",
     "FellSilent",
     "HadAPart",
+    "HeldForSecondPerson",
     "InsideEntitlement",
     "MustStartInFuture",
     "NeedsSecondPerson",
@@ -100,6 +103,7 @@ __all__ = [
     "OtherPersonWrote",
     "ReasonMissing",
     "SameApprover",
+    "SawReach",
     "SettledBySame",
     "UnusableAmount",
     "UnusableFacts",
@@ -109,6 +113,7 @@ __all__ = [
     "WrongVersionState",
     "approve",
     "approve_exception",
+    "approve_held",
     "ask_for_review",
     "begin_draft",
     "came_back",
@@ -137,6 +142,7 @@ __all__ = [
     "ref_of",
     "refresh_ledger",
     "refuse_exception",
+    "refuse_held",
     "remove_rule",
     "reopen",
     "replay_decisions",

@@ -16,8 +16,9 @@ from crm.language import complaints
 from crm.models import Conversation, Interaction, User
 from crm.policy import DismissalReason, OutOfOrder, OwnerChangeReason, PromiseKind, is_the_same_matter
 from recovery import policy
+from recovery.actions import held
 from recovery.models import LIVE, Case, Decision, PolicyVersion, Settlement
-from recovery.policy import NEXT, ComplaintType, Facts, Outcome, Severity, Status
+from recovery.policy import NEXT, ComplaintType, Facts, HeldKind, Outcome, Severity, Status
 
 CAME_BACK = "its confirmation came back"
 """Why a settlement ended whose confirmation did not reach the customer: nobody judged it wrong."""
@@ -155,27 +156,53 @@ def _taken_on(case: Case, *, by: User, at: datetime) -> int:
     return conversation.owner_id or by.pk
 
 
-@transaction.atomic
 def decide(case_id: int, *, facts: Facts, by: User, at: datetime) -> Decision:
     """Note the facts of a case and let the policy decide on them; earlier decisions stay on record.
 
     Taking a case on comes first: it gets the owner whom the customer knows, else whoever decides on it.
-    Raises Case.DoesNotExist, WrongStatus; then nothing has changed.
+    Raises Case.DoesNotExist, WrongStatus; then nothing has changed. Raises held.HeldForSecondPerson when the facts are others and
+    reach was looked at within a day; then they are kept for a second person, and nothing else has changed (E01).
     """
-    case = locked(case_id)
+    with transaction.atomic():
+        case = locked(case_id)
+        if not _is_held(case, facts, by=by, at=at):
+            return decide_by_two(case, facts=facts, by=by, at=at)
+    raise held.HeldForSecondPerson
+
+
+def _is_held(case: Case, facts: Facts, *, by: User, at: datetime) -> bool:
+    """Whether other facts have to wait for a second person; what cannot be decided at all waits for nobody."""
+    known = facts.as_data()
+    if known == held.newest_of(case).facts:
+        return False
+    if case.status != Status.DETECTED and Status.DECIDED not in NEXT[Status(case.status)]:
+        return False
+    would_be = policy.entitlement_for(facts, PolicyVersion.objects.in_force(at).as_policy()).as_data()
+    key = f"facts:{policy.fingerprint(known)}"
+    return held.place(case, kind=HeldKind.FACTS, key=key, wanted=known, would_be=would_be, by=by, at=at) is not None
+
+
+def decide_by_two(case: Case, *, facts: Facts, by: User, at: datetime, taken_on_by: User | None = None) -> Decision:
+    """Decide in a case that the caller has locked, where nothing has to wait for a second person, or one has agreed."""
     if case.status == Status.DETECTED:
-        _taken_on(case, by=by, at=at)
+        _taken_on(case, by=taken_on_by or by, at=at)
     _move(case, Status.DECIDED)
     case.save(update_fields=["status"])
     return _decide(case, facts, by=by, at=at)
 
 
 def decide_anew(case_id: int, *, facts: Facts, by: User, at: datetime) -> Decision:
-    """Decide on other facts after a second look; a case that had ended is open again. Raises as `decide` does."""
+    """Decide on other facts after a second look; a case that had ended is open again.
+
+    Whoever looks again is a second person already, unless they have looked at reach. Raises Case.DoesNotExist, WrongStatus,
+    held.SawReach; then nothing has changed.
+    """
     case = locked(case_id)
+    held.may_be_second(case, asked_by=None, earlier=[], by=by, at=at)
     if case.status in (Status.RESOLVED, Status.WENT_QUIET):
         _open_again(case, because=_("decided anew after a second look"), by=by, at=at)
-    return decide(case_id, facts=facts, by=by, at=at)
+        case = locked(case_id)
+    return decide_by_two(case, facts=facts, by=by, at=at)
 
 
 @transaction.atomic

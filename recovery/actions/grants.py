@@ -14,9 +14,10 @@ from crm.actions import alerts, doubts
 from crm.models import User
 from crm.policy import AlertKind
 from recovery import policy
+from recovery.actions import held
 from recovery.actions.cases import ReasonMissing, locked, ref_of
 from recovery.models import Case, Decision, EmpowermentGap, Grant, PolicyProposal, TreatmentException
-from recovery.policy import ExceptionState, Grantable, GrantKind, ProposalState
+from recovery.policy import ExceptionState, Grantable, GrantKind, HeldKind, ProposalState
 
 
 class BeyondEntitlement(Exception):
@@ -67,7 +68,6 @@ class UnusableAmount(ValueError):
     code = "unusable_amount"
 
 
-@transaction.atomic
 def grant(
     case_id: int,
     *,
@@ -84,15 +84,55 @@ def grant(
     amount: 0 for what has no price, else money in `currency`. key: the same key twice is one grant. public_words: what is said
     about it in public, if anything; it names the rule and promises no more than everybody gets (R060).
     Raises Case.DoesNotExist, UnusableAmount, BeyondEntitlement, NotForPublic, DifferentGrant, OtherPersonWrote; then nothing
-    has changed.
+    has changed. Raises held.HeldForSecondPerson when reach was looked at within a day; then it is kept for a second person, and
+    nothing was given (E01).
     """
     amount, currency = _money(amount, currency)
+    asked = {
+        "kind": kind.value,
+        "amount": str(amount),
+        "currency": currency,
+        "key": key,
+        "public_words": public_words.strip(),
+    }
+    with transaction.atomic():
+        case = locked(case_id)
+        given, decision = _may_be_given(case, kind, amount, currency, key=key, public_words=public_words, by=by)
+        if given is not None:
+            return given
+        step = held.place(case, kind=HeldKind.REMEDY, key=f"remedy:{key}"[:90], wanted=asked, would_be={}, by=by, at=at)
+        if step is None:
+            return _give(case, decision, kind, amount, currency, key=key, public_words=public_words, by=by, at=at)
+    raise held.HeldForSecondPerson
+
+
+@transaction.atomic
+def grant_by_two(
+    case_id: int,
+    *,
+    kind: GrantKind,
+    amount: Decimal,
+    currency: str,
+    key: str,
+    public_words: str,
+    by: User,
+    at: datetime,
+) -> Grant:
+    """Give what a second person agreed to; all else as with `grant`. by: that second person."""
     case = locked(case_id)
+    given, decision = _may_be_given(case, kind, amount, currency, key=key, public_words=public_words, by=by)
+    return given or _give(case, decision, kind, amount, currency, key=key, public_words=public_words, by=by, at=at)
+
+
+def _may_be_given(
+    case: Case, kind: GrantKind, amount: Decimal, currency: str, *, key: str, public_words: str, by: User
+) -> tuple[Grant | None, Decision]:
+    """What was given by this key already, and the decision on which it may be given now."""
     standing = Grant.objects.filter(case=case, key=key).first()
     if standing is not None:
         if (standing.kind, standing.amount, standing.currency) != (kind, amount, currency):
             raise DifferentGrant(_("This was already given with other content."))
-        return standing
+        return standing, standing.decision
     if amount and doubts.hold_money(case.conversation, by=by):
         raise OtherPersonWrote(
             _(
@@ -112,6 +152,21 @@ def grant(
     stands_in_the_way = policy.why_not_in_public(public_words, decision.entitlement) if public_words.strip() else ""
     if stands_in_the_way:
         raise NotForPublic(stands_in_the_way)
+    return None, decision
+
+
+def _give(
+    case: Case,
+    decision: Decision,
+    kind: GrantKind,
+    amount: Decimal,
+    currency: str,
+    *,
+    key: str,
+    public_words: str,
+    by: User,
+    at: datetime,
+) -> Grant:
     given = Grant.objects.create(
         case=case,
         decision=decision,
@@ -182,10 +237,11 @@ def propose_exception(
 def approve_exception(exception_id: int, *, by: User, at: datetime) -> Grant:
     """Give something beyond the rules as the second person; a change of the rules is proposed in the same breath (R065).
 
-    Raises TreatmentException.DoesNotExist, SameApprover, AlreadyDecided; then nothing has changed.
+    Raises TreatmentException.DoesNotExist, SameApprover, AlreadyDecided, held.SawReach; then nothing has changed.
     """
     asked = _asked(exception_id, by=by)
     case = locked(asked.case_id)
+    held.may_be_second(case, asked_by=asked.proposed_by_id, earlier=[], by=by, at=at)
     _decided(asked, ExceptionState.APPROVED, by=by, at=at)
     given = Grant.objects.create(
         case=case,

@@ -1,10 +1,11 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, effort, given, joining, ledger, policies, queue, reviews, rules
+from recovery.admin import cases, effort, given, held, joining, ledger, policies, queue, reviews, rules
 
 urlpatterns = [
     *cases.urlpatterns,
     *given.urlpatterns,
+    *held.urlpatterns,
     *effort.urlpatterns,
     *joining.urlpatterns,
     *ledger.urlpatterns,

@@ -244,14 +244,15 @@ def in_words(decision: Decision, promises: list[Promise]) -> dict[str, Any]:
         ],
         "because": [reason for _code, reason in owed["explanation"]],
         "facts": [
-            (FactsForm.base_fields[name].label, _value(name, value))
+            (FactsForm.base_fields[name].label, value_in_words(name, value))
             for name, value in facts.items()
             if name in FactsForm.base_fields
         ],
     }
 
 
-def _value(name: str, value: Any) -> str:
+def value_in_words(name: str, value: Any) -> str:
+    """What was noted in one field, as a page shows it."""
     if name == "complaint_type":
         return str(ComplaintType(value).label)
     if isinstance(value, bool):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
@@ -20,8 +20,8 @@ from crm.admin import pages
 from crm.channels import Channel
 from recovery import actions
 from recovery.admin.refusals import REFUSALS
-from recovery.models import EmpowermentGap, LedgerWeek, PolicyProposal, TreatmentException
-from recovery.policy import EXCEPTIONS_BUDGET, ExceptionState, GrantKind, ProposalState
+from recovery.models import EmpowermentGap, HeldStep, LedgerWeek, PolicyProposal, TreatmentException
+from recovery.policy import EXCEPTIONS_BUDGET, ExceptionState, GrantKind, HeldState, ProposalState, Severity
 
 CAN_DECIDE = "recovery.decide_proposal"
 WEEKS = 12
@@ -97,6 +97,9 @@ def ledger(request: HttpRequest) -> HttpResponse:
         "exception__case", "exception__proposed_by", "exception__decision__policy_version"
     )
     kept = PolicyProposal.objects.filter(state=ProposalState.ACCEPTED).select_related("exception", "decided_by")
+    held = HeldStep.objects.filter(asked_at__gte=since).select_related(
+        "case__conversation", "asked_by", "decided_by", "decision"
+    )
     return pages.render(
         request,
         "admin/recovery/ledger.html",
@@ -119,11 +122,31 @@ def ledger(request: HttpRequest) -> HttpResponse:
         gaps=[(GrantKind(row["kind"]).label, row["number"]) for row in gaps],
         proposals=proposals.order_by("-id")[:LISTED],
         kept=kept.order_by("-id")[:LISTED],
+        held=[_held(step) for step in held.order_by("-asked_at", "-id")[:LISTED]],
+        held_counted=[
+            (Channel(row["case__conversation__channel"]).label, row["all"], row["done"])
+            for row in HeldStep.objects.filter(asked_at__gte=since)
+            .values("case__conversation__channel")
+            .order_by("case__conversation__channel")
+            .annotate(all=Count("pk"), done=Count("pk", filter=Q(state=HeldState.APPROVED)))
+        ],
         number_of_weeks=WEEKS,
         refused=refused,
         may_decide=request.user.has_perm(CAN_DECIDE),
         status=409 if refused else 200,
     )
+
+
+def _held(step: HeldStep) -> dict[str, object]:
+    """One step that was held, with the severity as it counted and as it would have become."""
+    would_be = step.would_be.get("severity")
+    return {
+        "step": step,
+        "channel": Channel(step.case.conversation.channel).label,
+        "severity": Severity(step.decision.entitlement["severity"]).label,
+        "would_be": Severity(would_be).label if would_be else "",
+        "looks": len(step.looks),
+    }
 
 
 def _charts(sums: Iterable[Mapping[str, object]]) -> list[Chart]:

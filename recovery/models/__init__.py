@@ -8,6 +8,7 @@ from recovery.models.cases import (
     Settlement,
 )
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
+from recovery.models.held import HeldStep
 from recovery.models.policy import (
     PolicyRule,
     PolicyVersion,
@@ -26,6 +27,7 @@ __all__ = [
     "Decision",
     "EmpowermentGap",
     "Grant",
+    "HeldStep",
     "LedgerWeek",
     "PolicyProposal",
     "PolicyRule",

@@ -40,6 +40,7 @@ from recovery.policy.grants import (
     is_inside,
     why_not_in_public,
 )
+from recovery.policy.held import LOOK_WEIGHS_FOR, HeldKind, HeldState, has_fresh_eyes
 from recovery.policy.versions import (
     NEXT_STATE,
     STARTS_AFTER,
@@ -51,6 +52,7 @@ __all__ = [
     "COUNTS",
     "EXCEPTIONS_BUDGET",
     "FACT_NAMES",
+    "LOOK_WEIGHS_FOR",
     "NEXT",
     "NEXT_STATE",
     "REFUNDS",
@@ -65,6 +67,8 @@ __all__ = [
     "Facts",
     "GrantKind",
     "Grantable",
+    "HeldKind",
+    "HeldState",
     "Outcome",
     "Policy",
     "ProposalState",
@@ -82,6 +86,7 @@ __all__ = [
     "failures_suggested",
     "fingerprint",
     "grantable",
+    "has_fresh_eyes",
     "is_inside",
     "is_involved",
     "may_start",

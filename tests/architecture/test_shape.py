@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from celery import current_app
@@ -20,7 +21,7 @@ from django.utils.module_loading import import_string
 
 from crm import policy as crm_policy
 from crm.actions import desk, staff
-from crm.channels import Message
+from crm.channels import Message, events
 from crm.models import Consent, Customer, HistoryEntry, Promise
 from crm.policy import Role
 from evenhand import duties
@@ -168,6 +169,22 @@ def test_nothing_but_its_own_action_can_read_reach_R152_N3_P05():
         for relation in apps.get_model("crm.ContactPoint")._meta.related_objects
         if relation.related_model.__name__ == "Reach" and not relation.hidden
     ]
+
+
+SEE_REACH_COME_IN = {
+    "crm/channels/profiles.py", "crm/channels/providers.py", "crm/channels/provided/x.py", "crm/channels/provided/mastodon.py",
+    "crm/actions/channel_hooks.py", "crm/actions/channel_reach.py", "crm/actions/reach.py",
+}  # fmt: skip
+
+
+def test_reach_comes_in_beside_what_was_said_and_only_its_own_action_hears_of_it_R152_N3():
+    """It is no part of any event; the modules that decide, queue, audit or show anything to colleagues cannot name it."""
+    barred = re.compile(r"follower|(?<!b)reach|badge|verified|avatar|profile|audience|likes|views", re.IGNORECASE)
+    for event in get_args(events.Event):
+        assert not [field.name for field in dataclasses.fields(event) if barred.search(field.name)], event
+    speaks = re.compile(r"\bprofiles\b|\bpart_reach\b|\bchannel_reach\b")
+    found = {name_of(file): file.read_text(encoding="utf-8") for file in product_files()}
+    assert {name for name, text in found.items() if speaks.search(text)} <= SEE_REACH_COME_IN
 
 
 # --- names ----------------------------------------------------------------------------------------------------------

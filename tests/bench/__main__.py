@@ -28,7 +28,7 @@ def main() -> int:
     with servers.running(told.folder) as places:
         os.environ["EVENHAND_DATA"] = str(places.data)
         os.environ["DJANGO_SETTINGS_MODULE"] = "evenhand.settings"
-        os.environ["EVENHAND_POSTS_A_MINUTE"] = "100000000"  # one account posts as many as can be taken in
+        os.environ["EVENHAND_POSTS_A_MINUTE"] = "600000"  # one account posts as many as can be taken in
         for name in ("DATABASE_URL", "CELERY_BROKER_URL", "EVENHAND_DEBUG"):
             os.environ.pop(name, None)
         import django

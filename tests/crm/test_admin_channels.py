@@ -94,6 +94,14 @@ def test_a_mistake_stays_in_the_form_and_is_said_in_words() -> None:
     assert not ChannelAccount.objects.exists()
 
 
+def test_a_form_with_a_field_left_out_answers_400_and_keeps_the_others_Q11() -> None:
+    client = page_of(Role.LEAD)
+    answer = client.post(reverse("admin:channel_account_new", args=["twilio_sms"]), typed(name=""))
+    assert (answer.status_code, b"AC" in answer.content) == (400, True)
+    assert not ChannelAccount.objects.exists()
+    assert client.get(reverse("admin:channel_account_new", args=["twilio_sms"])).status_code == 200
+
+
 def test_a_change_is_told_by_the_history_without_any_secret() -> None:
     account = account_of(TWILIO)
     client = page_of(Role.LEAD)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
+import os
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -653,3 +655,34 @@ def test_an_edit_that_comes_between_look_and_write_is_not_lost_H04(monkeypatch: 
     monkeypatch.setattr(intake, "write_alone", meanwhile)
     post_generic(account, generic.created("Brokn", sender="chat:carla", external_id="1"))
     assert Interaction.objects.get().text == "Mended"
+
+
+def test_what_another_process_changed_of_an_account_is_seen_within_a_second_and_a_new_secret_at_once(monkeypatch):
+    account = account_of(GENERIC)
+    now = [1000.0]
+    monkeypatch.setattr(channel_accounts.time, "monotonic", lambda: now[0])
+    assert say(account, GENERIC, "First").status_code == 200
+    ChannelAccount.objects.update(other_secret_from="EVENHAND_CHANNEL_TURNED")
+    monkeypatch.setenv("EVENHAND_CHANNEL_TURNED", "whsec_" + base64.b64encode(b"a secret that is quite new").decode())
+    now[0] += 0.5
+    assert say(account, GENERIC, "By the new secret", secret=os.environ["EVENHAND_CHANNEL_TURNED"]).status_code == 200
+    ChannelAccount.objects.update(is_active=False)
+    now[0] += channel_accounts.KNOWN_FOR + 0.1
+    assert say(account, GENERIC, "To nobody").status_code == 404
+    assert Interaction.objects.count() == 2
+
+
+def test_what_this_process_changes_of_an_account_holds_at_once():
+    account = account_of(GENERIC)
+    assert say(account, GENERIC, "First").status_code == 200
+    channel_accounts.switch(account.pk, on=False, by=None, at=NOON)
+    assert say(account, GENERIC, "To nobody").status_code == 404
+    channel_accounts.switch(account.pk, on=True, by=None, at=NOON)
+    assert say(account, GENERIC, "Again").status_code == 200
+
+
+def test_a_post_is_taken_in_by_one_question_and_one_statement_once_its_account_is_known(django_assert_num_queries):
+    account = account_of(GENERIC)
+    say(account, GENERIC, "First")
+    with django_assert_num_queries(4):  # and, inside a transaction of somebody else, the savepoint of the statement
+        say(account, GENERIC, "Second")

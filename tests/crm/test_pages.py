@@ -187,7 +187,7 @@ def test_a_page_that_stood_open_too_long_asks_for_one_more_press():
         form = filled()
     with time_machine.travel(NOON + timedelta(hours=13), tick=False):
         answer = Client().post("/contact/", form)
-    assert (answer.status_code, b"It is broken." in answer.content) == (200, True)
+    assert (answer.status_code, b"It is broken." in answer.content) == (400, True)
     assert not Interaction.objects.exists()
 
 
@@ -368,7 +368,7 @@ def test_a_plain_form_on_their_page_is_taken_at_once_and_twice_is_once(origin):
 def test_from_elsewhere_it_is_only_shown_and_the_visitor_presses_send_W02_W14(origin):
     page = page_of(made(SHOP))
     answer = Client().post(page, SNIPPET, headers={"Origin": origin} if origin else {})
-    assert (answer.status_code, b"It is broken." in answer.content) == (200, True)
+    assert (answer.status_code, b"It is broken." in answer.content) == (400, True)
     assert not Interaction.objects.exists()
     key = re.search(r'name="key" value="([^"]+)"', answer.content.decode())[1]
     assert Client().post(page, SNIPPET | {"key": key}).status_code == 302
@@ -378,8 +378,38 @@ def test_a_key_belongs_to_one_form_and_cannot_be_made_up_W04():
     one, other = made(), made()
     for key in (key_on(page_of(other)), str(uuid.uuid4()), "form|x:1:y"):
         answer = Client().post(page_of(one), SNIPPET | {"key": key})
-        assert answer.status_code == 200
+        assert answer.status_code == 400
     assert not Interaction.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"text": ""}, 400, "invalid"),
+        ({"email": "", "phone": ""}, 400, "invalid"),
+        ({"email": "nobody"}, 400, "unusable_address"),
+        ({"key": ""}, 400, "page_unknown"),
+        ({"key": "form|x:1:y"}, 400, "page_unknown"),
+    ],
+)
+def test_what_is_refused_says_so_with_a_status_and_a_code_and_keeps_what_was_typed_Q11(changes, status, code):
+    typed = filled(subject="My green lamp", phone="+4930111222") | {"text": "It is broken.", **changes}
+    if "email" in changes:
+        typed["phone"] = ""
+    answer = Client().post("/contact/", typed)
+    assert (answer.status_code, answer["X-Refusal"]) == (status, code)
+    page = answer.content.decode()
+    assert all(typed[name] in page for name in ("subject", "text", "email"))
+    assert 'role="alert"' in page or 'aria-invalid="true"' in page
+    assert not Interaction.objects.exists()
+
+
+def test_the_same_press_with_other_words_says_so_with_its_code_Q11():
+    first = filled()
+    assert Client().post("/contact/", first).status_code == 302
+    answer = Client().post("/contact/", first | {"text": "It is broken, and burnt."})
+    assert (answer.status_code, answer["X-Refusal"]) == (409, intake.DifferentContent.code)
+    assert "It is broken, and burnt." in answer.content.decode()
 
 
 def test_a_form_that_is_closed_or_was_never_there_is_the_same_nothing_W01():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
-from crm.channels import Channel, Message
+from crm.channels import Channel, Message, profiles
 from crm.channels.email.html import to_text
 from crm.channels.providers import (
     Account,
@@ -66,6 +66,16 @@ _QUIET: Final = frozenset(
     )
 )  # fmt: skip
 """Kinds in which nobody tells us anything; servers before 3.5 give them although they are not asked for."""
+_REACH: Final = profiles.Names(
+    followers="followers_count",
+    picture="avatar",
+    dropped=frozenset(
+        (
+            "following_count", "statuses_count", "avatar_static", "header", "header_static", "reblogs_count",
+            "favourites_count", "replies_count", "quotes_count",
+        )
+    ),
+)  # fmt: skip
 _NAME: Final = re.compile(r"[\w.-]{1,100}@[\w.-]{1,253}(?::[0-9]{1,5})?")
 _NUMBER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ADDRESS: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)\]]")
@@ -96,6 +106,11 @@ class Mastodon(Provider):
         """Nobody posts here: the server is asked."""
         raise NotGenuine("missing")
 
+    def part_reach(self, post: Post, account: Account) -> tuple[Post, Sequence[profiles.Told]]:
+        """The counts and pictures of its "Account" and "Status"; Mastodon marks nobody as genuine."""
+        body, told = profiles.part(post.body, _REACH, who=partial(_address, account=account))
+        return replace(post, body=body), told
+
     def trouble_with(self, account: Account) -> str:
         """What the fields must look like."""
         parts, longest = urlsplit(account.settings.get("server", "")), account.settings.get("longest", "")
@@ -106,6 +121,10 @@ class Mastodon(Provider):
         if longest and not (longest.isascii() and longest.isdigit() and 100 <= int(longest) <= 100_000):
             return str(_("The longest post is a number of characters from 100 to 100,000."))
         return ""
+
+    def addresses(self, account: Account) -> Sequence[str]:
+        """The server's."""
+        return (_server(account),)
 
     # --- asked --------------------------------------------------------------------------------------------------------
 
@@ -266,6 +285,14 @@ def _full_name(person: Mapping[str, Any], account: Account) -> str:
     if not _NAME.fullmatch(found):
         raise ValueError("not a name")
     return found
+
+
+def _address(person: Mapping[str, Any], account: Account) -> str:
+    """Whose an object about a person is; "" when it names nobody."""
+    try:
+        return SENDER + _full_name(person, account)
+    except (KeyError, ValueError):
+        return ""
 
 
 def _moment(stated: Any) -> datetime | None:

@@ -120,6 +120,11 @@ class SmsGateway(Provider):
         """What cannot be read, sent or believed so."""
         return str(_trouble_receiving(account) or _trouble_sending(account))
 
+    def addresses(self, account: Account) -> Sequence[str]:
+        """Where answers go and files lie, with something in each of their places; none of these is in the host's name."""
+        named = filter(None, (_of(account, "send_url"), _of(account, "file_url")))
+        return tuple(re.sub(r"\{[^{}]*\}", "0", one) for one in named)
+
     def can_send(self, account: Account) -> bool:
         """Where an address for sending is named."""
         return bool(_of(account, "send_url"))

@@ -125,6 +125,10 @@ class StandardWebhooks(Provider):
             return str(_("The longest answer is a number of characters."))
         return ""
 
+    def addresses(self, account: Account) -> Sequence[str]:
+        """Where our answers are posted to."""
+        return tuple(filter(None, [account.settings.get("answer_url")]))
+
     def can_send(self, account: Account) -> bool:
         """Where an address for answers is named, and what they are signed with."""
         return bool(account.settings.get("answer_url") and account.sending and _key(account.sending))

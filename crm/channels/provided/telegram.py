@@ -1,7 +1,8 @@
 """Telegram: private messages to our bot, posted as updates of its Bot API and answered through it.
 
 Written from the Bot API's documentation: "Getting updates", "setWebhook" (secret_token), "Message", "CallbackQuery", "getFile",
-"sendMessage", "Making requests" (ResponseParameters), and from the FAQ of bots (broadcast limits).
+"sendMessage", "Making requests" (ResponseParameters), and from the FAQ of bots (broadcast limits). A post that is answered with
+anything but 2xx is repeated ("setWebhook"), and kept there for 24 hours at most ("Getting updates").
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Telegram(Provider):
     own_id_label = _("The bot's number: the digits before the colon of its token")
     secret_help = _("The secret_token that setWebhook was told; letters, digits, _ and -.")
     credential_help = _("The bot's token, as BotFather shows it.")
+    tries_again = True
 
     def verify(self, post: Post, account: Account, *, at: datetime) -> Genuine:
         """A shared secret in a header; nothing is signed, so no time is believed."""

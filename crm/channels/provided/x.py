@@ -1,7 +1,9 @@
 """X: posts that name us and direct messages, posted by its Account Activity API, answered through its API v2.
 
 Written from X's documentation: "Account Activity API" (securing webhooks, data objects), "Webhooks: quickstart", "Edit Posts",
-"Counting characters", "Create Post", "Manage Direct Messages", "Download DM media", "Rate limits", "Response codes".
+"User object", "Counting characters", "Create Post", "Manage Direct Messages", "Download DM media", "Rate limits", "Response codes",
+"Activity retries". X posts again what was not answered with 200 three times within five minutes, and that for its Enterprise
+customers alone; then it is gone. So a flood is kept and not answered with 429 (`tries_again` stays off).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
-from crm.channels import Channel, Message
+from crm.channels import Channel, Message, profiles
 from crm.channels.providers import (
     Account,
     Deleted,
@@ -71,6 +73,17 @@ _DIRECT_FILE: Final = re.compile(
 )
 _BITRATE: Final = 2_500_000
 """The best version of a film up to this many bits a second is fetched."""
+_REACH: Final = profiles.Names(
+    followers="followers_count",
+    badge="verified",
+    picture="profile_image_url_https",
+    dropped=frozenset(
+        (
+            "friends_count", "listed_count", "favourites_count", "statuses_count", "verified_type", "profile_image_url",
+            "profile_banner_url", "retweet_count", "favorite_count", "reply_count", "quote_count", "view_count",
+        )
+    ),
+)  # fmt: skip
 _OUR_CREDENTIAL: Final = ("client-forbidden", "unsupported-authentication", "usage-capped", "oauth1-permissions")
 """What the type of a problem with status 403 ends with when it is one of the account's and not of the message's."""
 
@@ -123,6 +136,11 @@ class X(Provider):
             elif kind not in QUIET:
                 events.append(Unknown(one_line(kind, 60)))
         return events
+
+    def part_reach(self, post: Post, account: Account) -> tuple[Post, Sequence[profiles.Told]]:
+        """The fields of its "User object" and the counts of its "Post object"."""
+        body, told = profiles.part(post.body, _REACH, who=_address)
+        return replace(post, body=body), told
 
     def trouble_with(self, account: Account) -> str:
         """Our number is what tells our events from those of others."""
@@ -327,9 +345,15 @@ def _bitrate(film: Mapping[str, Any]) -> int:
 
 
 def _name(person: Mapping[str, Any]) -> str:
-    """What somebody calls themselves, else the name they are found by. How many follow them is not looked at."""
+    """What somebody calls themselves, else the name they are found by."""
     found = one_line(person.get("name"), 200)
     return found or (f"@{one_line(person['screen_name'], 50)}" if person.get("screen_name") else "")
+
+
+def _address(person: Mapping[str, Any]) -> str:
+    """Whose an object about a person is; "" when it has no number."""
+    number = str(person.get("id_str") or person.get("id") or "")
+    return SENDER + number if _NUMBER.fullmatch(number) else ""
 
 
 def _number(stated: Any) -> str:

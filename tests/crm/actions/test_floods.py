@@ -65,6 +65,30 @@ def test_a_provider_that_does_not_is_kept_and_taken_in_by_the_lane_H08(settings:
     assert Alert.objects.filter(kind="channel_flood").count() == 1
 
 
+@pytest.mark.parametrize("name", ["telegram", "messenger", "instagram", "whatsapp_cloud"])
+def test_these_document_that_they_post_again_and_hear_429_H08(name: str, settings: Any) -> None:
+    settings.EVENHAND_POSTS_A_MINUTE = 3
+    example = EXAMPLES[name]
+    account = account_of(example)
+    answers = flood(account, example, count=5)
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert (RawItem.objects.count(), Interaction.objects.count()) == (3, 3)
+    with time_machine.travel(NOON + 2 * MINUTE, tick=False):  # the same bytes, as they were
+        again = flood(account, example, count=5)
+    assert {answer.status_code for answer in again} == {200}
+    assert Interaction.objects.count() == 5
+
+
+def test_x_gives_up_after_five_minutes_so_its_floods_are_kept_H08(settings: Any) -> None:
+    settings.EVENHAND_POSTS_A_MINUTE = 3
+    account = account_of(EXAMPLES["x"])
+    assert {answer.status_code for answer in flood(account, EXAMPLES["x"], count=5)} == {200}
+    assert (RawItem.objects.count(), Interaction.objects.count()) == (5, 3)
+    while channel_hooks.apply_batch(at=NOON + MINUTE):
+        pass
+    assert Interaction.objects.count() == 5
+
+
 def test_what_one_sender_pours_out_waits_a_minute_behind_everybody_else_H08() -> None:
     account = account_of(GENERIC)
     for number in range(MESSAGES_OF_A_SENDER + 12):

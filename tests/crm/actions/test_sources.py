@@ -69,6 +69,24 @@ def test_a_late_source_is_told_once_per_incident_to_leads_and_administrators_and
     assert list(verbs) == ["source.late", "source.well_again", "source.late"]
 
 
+def test_an_alert_about_a_late_source_names_it_as_it_was_set_up_and_repeats_nothing_that_a_sender_chose_R045_P05():
+    colleague(Role.ADMINISTRATOR)
+    account = account_of(EXAMPLES["standard_webhooks"])
+    raw = "mail:carla.private@example.com"
+    came(30 * MINUTE, source=raw)
+    came(30 * MINUTE, source=account.source, channel=account.channel)
+    assert sources.watch_ingest_lag(NOON) == 2
+    told = list(Alert.objects.filter(kind="source_late").values_list("detail", flat=True))
+    assert {one["name"] for one in told} == {account.name, str(source(raw).public_id)}
+    assert {one["source"] for one in told} == {str(one.public_id) for one in Source.objects.filter(late_because="slow")}
+    assert "carla" not in str(list(Alert.objects.values()))
+    lead = Client()
+    lead.force_login(colleague(Role.LEAD))
+    page = lead.get("/admin/alerts/").content.decode()
+    assert account.name in page
+    assert "carla" not in page
+
+
 def test_a_source_that_is_not_heard_of_for_too_long_is_late_R045_E15():
     boss = colleague(Role.ADMINISTRATOR)
     sources.polled("mail:inbox", channel="email", at=NOON)

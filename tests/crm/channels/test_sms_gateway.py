@@ -13,6 +13,7 @@ import pytest
 import time_machine
 from django.test import Client
 
+from crm.actions import channel_accounts
 from crm.channels import gateway_texts, places
 from crm.channels.places import Unreadable
 from crm.channels.provided.sms_gateway import PROVIDER
@@ -142,6 +143,7 @@ def test_a_message_by_get_is_taken_only_where_the_account_says_so_and_with_its_s
         assert post(account, Sent(query=query, method="GET")).status_code == 200
         assert not RawItem.objects.exists()
         ChannelAccount.objects.update(settings={**FORM, "takes_get": "yes"})
+        channel_accounts.forget()
         assert Client().get(f"/hooks/channel/{account.public_id}/?from=1&text=x").status_code == 401
         assert not RawItem.objects.exists()
         assert post(account, Sent(query=query, method="GET")).status_code == 200
