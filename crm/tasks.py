@@ -21,6 +21,7 @@ from crm.actions import (
     files,
     judgements,
     listening,
+    listening_places,
     mails,
     order,
     outgoing,
@@ -131,6 +132,12 @@ def recover_dropped_calls() -> None:
 def watch_ingest_lag() -> None:
     """See how late each source reaches us."""
     duties.once_per_slot("watch_ingest_lag", sources.watch_ingest_lag, at=timezone.now())
+
+
+@shared_task
+def watch_places() -> None:
+    """See where customers talk and nobody listens."""
+    duties.once_per_slot("watch_places", listening_places.watch, at=timezone.now())
 
 
 @shared_task

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, Min, Q, Subquery
-from django.db.models.functions import TruncDate
+from django.db.models import Count, Min, Q, Subquery, Value
+from django.db.models.functions import Coalesce, TruncDate
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -29,6 +29,7 @@ from crm.models import (
     Conversation,
     DutyRun,
     Feed,
+    ListeningGap,
     Mailbox,
     OutgoingMessage,
     Promise,
@@ -120,6 +121,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Doubtful mail"), "unknown_document", "doubts", "crm.view_doubt", ()),
                 (_("Set aside"), "inventory_2", "set_aside", "crm.view_setaside", ("set-aside",)),
                 (_("Public posts"), "public", "posts", "crm.view_publicpost", ()),
+                (_("Where customers talk"), "hearing", "places", "crm.view_listeningplace", ()),
                 (_("Calls"), "phone_in_talk", "calls", "crm.view_call", ()),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),
                 (_("Note what was said"), "edit_note", "capture", "crm.log_call", ()),
@@ -249,7 +251,7 @@ def numbers(user: User, *, at: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {"at": at, "tiles": []}
     if talks:
         found |= _promises(user, at=at)
-        found["promise_tiles"].append(_alerts(user))
+        found["promise_tiles"] += _alerts(user)
     if cases:
         found |= _cases(user)
     for part in ("promise_tiles", "case_tiles"):
@@ -304,9 +306,22 @@ def _promises(user: User, *, at: datetime) -> dict[str, Any]:
     }
 
 
-def _alerts(user: User) -> Tile:
-    number = Alert.objects.filter(alert_pages.unseen_by(user)).count()
-    return Tile(number, _("to look at"), reverse("admin:alerts"), "soon" if number else "good")
+def _alerts(user: User) -> list[Tile]:
+    """What waits to be looked at, and for whoever lists places those where nobody listens; one statement."""
+    counts = User.objects.filter(pk=user.pk).values_list(
+        _number_of(Alert.objects.filter(alert_pages.unseen_by(user))),
+        _number_of(ListeningGap.objects.filter(ended_at=None)),
+    )
+    number, gaps = counts[0]
+    tiles = [Tile(number, _("to look at"), reverse("admin:alerts"), "soon" if number else "good")]
+    if gaps and user.has_perm("crm.manage_listeningplace"):
+        tiles.append(Tile(gaps, _("places where nobody listens"), reverse("admin:places"), "late"))
+    return tiles
+
+
+def _number_of(rows: Any) -> Coalesce:
+    one = rows.order_by().annotate(every=Value(1)).values("every").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(one), 0)
 
 
 def _cases(user: User) -> dict[str, Any]:

@@ -132,6 +132,11 @@ DUTIES: dict[str, Duty] = {
         timedelta(minutes=5),
         "every 5 minutes: see how late each source reaches us, and tell when one is late",
     ),
+    "watch_places": Duty(
+        "crm.tasks.watch_places",
+        timedelta(hours=1),
+        "every hour: see where customers talk and nobody has listened for a week, and tell the leads",
+    ),
     "plan_birthdays": Duty(
         "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"
     ),

@@ -472,6 +472,11 @@ def check_fits(way: Way, text: str, *, leaves_at: datetime) -> None:
         )
 
 
+def way_back(conversation: Conversation, *, at: datetime) -> Way:
+    """How an answer in this conversation would go now. Raises NoWayBack, WindowClosed."""
+    return _way_back(conversation.customer, _heard(conversation), at=at)
+
+
 def _way_back(customer: Customer, heard: list[Interaction], *, at: datetime) -> Way:
     """How to answer: how they last came where that has a way back, else an e-mail address they gave."""
     try:

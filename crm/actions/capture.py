@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from crm import history
 from crm.actions import identity, intake, publications, talks
 from crm.actions.intake import Received
 from crm.channels import PUBLIC, Channel, Message, Part, SenderKind, feeds
@@ -17,6 +18,8 @@ from crm.models.people import ContactKind
 from crm.policy import TimeFrom, trusted_spoke_at, why_not_said_then
 
 SOURCE = "desk:captured"
+KNOWN_ELSEWHERE = "contact_point.known_elsewhere"
+"""Written down where an address was noted that another customer uses; it is linked to nobody by that."""
 CAPTURED = (Channel.STORE, Channel.LETTER, Channel.FIELD, *sorted(PUBLIC))
 """What is written down this way; a talk that ends in an agreement is logged as a call is."""
 
@@ -76,7 +79,7 @@ def write_down(capture: Capture, *, by: User, at: datetime, origin: str = "admin
         with transaction.atomic():
             received = intake.receive(message, by=by, at=at, origin=origin)
             if received.created:
-                _also_at(capture, received, at=at)
+                _also_at(capture, message, received, by=by, at=at)
         return received
     _refuse_twice(capture, message)
     stands = publications.Stands(
@@ -85,7 +88,11 @@ def write_down(capture: Capture, *, by: User, at: datetime, origin: str = "admin
         rated_out_of=capture.rated_out_of,
         published_at=message.spoke_at if capture.spoke_at is not None else None,
     )
-    return publications.receive(message, stands, by=by, at=at, origin=origin)
+    with transaction.atomic():
+        received = publications.receive(message, stands, by=by, at=at, origin=origin)
+        if received.created:
+            _also_at(capture, message, received, by=by, at=at)
+    return received
 
 
 def check(capture: Capture, *, at: datetime) -> None:
@@ -147,16 +154,30 @@ def _who(capture: Capture) -> tuple[SenderKind, str]:
     return "handle", f"nobody/{capture.key}"
 
 
-def _also_at(capture: Capture, received: Received, *, at: datetime) -> None:
-    """Keep a phone number given beside an e-mail address, unless somebody else uses it. Raises identity.UnusableAddress."""
-    if not (capture.email.strip() and capture.phone.strip()):
-        return
-    number = identity.normalised(ContactKind.PHONE, capture.phone)
-    uses = ContactPoint.objects.filter(kind=ContactKind.PHONE, address=number, unlinked_at=None)
-    if not uses.exists():
-        ContactPoint.objects.create(
-            customer=received.conversation.customer, kind=ContactKind.PHONE, address=number, created_at=at
+def _also_at(capture: Capture, message: Message, received: Received, *, by: User, at: datetime) -> None:
+    """Keep where else they can be reached, unless somebody else uses it: so whoever wrote where we have no account can be
+    answered by mail (R057). Raises identity.UnusableAddress.
+    """
+    given = ((ContactKind.EMAIL, capture.email), (ContactKind.PHONE, capture.phone))
+    for kind, address in given:
+        if not address.strip() or message.sender_kind == kind.value:
+            continue
+        known = identity.normalised(kind, address)
+        customer = received.conversation.customer
+        used = (
+            ContactPoint.objects.filter(kind=kind, address=known, unlinked_at=None).select_related("customer").first()
         )
+        if used is None:
+            ContactPoint.objects.create(customer=customer, kind=kind, address=known, created_at=at)
+        elif used.customer_id != customer.pk:
+            history.record(
+                customer,
+                KNOWN_ELSEWHERE,
+                ref=f"conversation:{received.conversation.public_id}",
+                by=by,
+                at=at,
+                detail={"customer": str(used.customer.public_id)},
+            )
 
 
 def _refuse_twice(capture: Capture, message: Message) -> None:

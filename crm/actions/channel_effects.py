@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from crm import dispatch, history
+from crm import dispatch
 from crm.actions import (
-    channel_accounts,
+    changes,
     channel_calls,
     channel_raw,
     deliveries,
@@ -164,7 +164,7 @@ def _said(event: Said, account: ChannelAccount, item: RawItem, *, is_signed: boo
         _await_file(one, account, received.interaction, number=number, at=at)
     if event.media:
         dispatch.after_commit("file.awaited")
-    _catch_up(received.interaction, account, at=at)
+    changes.catch_up(received.interaction, account, at=at)
     if received.interaction.withdrawn_at is not None:
         return Effect(channel_raw.WITHDRAWN, lets_go=message.external_id)
     return Effect("said")
@@ -299,66 +299,12 @@ def _changed(
             .first()
         )
         if said is not None:
-            _apply_change(change, said, account, at=at)
+            changes.apply(change, said, account=account, at=at, origin="provider")
             if said.withdrawn_at is not None:
                 return Effect(str(kind), lets_go=event.external_id)
         elif isinstance(event, Edited) and event.whole is not None:  # the change waits for it, and is applied to it
             return _said(event.whole, account, item, is_signed=is_signed, at=at)
     return Effect(str(kind))
-
-
-def _catch_up(said: Interaction, account: ChannelAccount, *, at: datetime) -> None:
-    """Apply what was told about a message before the message itself."""
-    waiting = MessageChange.objects.filter(source=said.source, external_id=said.external_id, interaction=None)
-    for change in waiting.order_by("event_at", "id"):
-        _apply_change(change, said, account, at=at)
-
-
-def _apply_change(change: MessageChange, said: Interaction, account: ChannelAccount, *, at: datetime) -> None:
-    change.interaction = said
-    if change.kind == ChangeKind.DELETION:
-        change.save(update_fields=["interaction"])
-        _withdraw(said, account, withdrawn_at=change.event_at)
-    elif said.withdrawn_at is not None:
-        change.text = ""
-        change.save(update_fields=["interaction", "text"])
-        _let_go(said, account)
-    elif said.edited_at is None or said.edited_at <= change.event_at:
-        change.text_before, said.text, said.edited_at = said.text, change.text, change.event_at
-        change.save(update_fields=["interaction", "text_before"])
-        said.save(update_fields=["text", "edited_at"])
-    else:  # overtaken by a later one, whose words stand
-        change.save(update_fields=["interaction"])
-    history.record(
-        said.conversation.customer,
-        f"interaction.{'edited' if change.kind == ChangeKind.EDIT else 'withdrawn'}",
-        ref=f"conversation:{said.conversation.public_id}",
-        by=None,
-        at=at,
-        origin="provider",
-        detail={"interaction": str(said.public_id), "event_at": change.event_at.isoformat()},
-    )
-
-
-def _withdraw(said: Interaction, account: ChannelAccount, *, withdrawn_at: datetime) -> None:
-    """Let the words go, here, in what was changed, and in the raw bytes; the row, its promises and its clocks stay."""
-    said.text = said.full_text = said.html = said.subject = ""
-    said.withdrawn_at = said.withdrawn_at or withdrawn_at
-    said.save(update_fields=["text", "full_text", "html", "subject", "withdrawn_at"])
-    MessageChange.objects.filter(interaction=said).update(text="", text_before="")
-    _let_go(said, account)
-    for attachment in Attachment.objects.filter(interaction=said).exclude(state=AttachmentState.REFUSED):
-        if attachment.file:
-            attachment.file.delete(save=False)
-        attachment.state, attachment.reason = AttachmentState.REFUSED, _("The customer took it back.")
-        attachment.save(update_fields=["state", "reason", "file"])
-
-
-def _let_go(said: Interaction, account: ChannelAccount) -> None:
-    """Let the words go from the bytes of every post that brought them, alone or with what others said."""
-    changes = MessageChange.objects.filter(interaction=said).exclude(raw=None).values_list("raw_id", flat=True)
-    raw_ids = {number for number in (said.raw_id, *changes) if number is not None}
-    channel_raw.let_go_everywhere(account, channel_accounts.described(account), said.external_id, raw_ids)
 
 
 # --- what became of ours --------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,28 +13,32 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from crm.actions import feeds, lease, past, publications, rounds, sources
+from crm.actions import changes, feeds, lease, publications, rounds, sources
 from crm.channels import Channel, Message, feed_fetching
 from crm.channels import feeds as channel
 from crm.channels.feed_fetching import FeedTrouble
 from crm.channels.feeds import Document, Post
-from crm.models import Feed, RawItem
-from crm.policy import WorkState, asked_again_after, heard_as
+from crm.models import Feed, Interaction, MessageChange, RawItem
+from crm.models.channels import ChangeKind
+from crm.policy import TimeFrom, WorkState, asked_again_after, heard_as, trusted_spoke_at
 
 logger = logging.getLogger(__name__)
 
 LEASED_FOR = timedelta(seconds=120)
 EXPECTED_WITHIN = 6
 """A feed is expected to answer well within this many rounds; then leads and administrators are told, once an incident."""
+CHANGES_AT_MOST = 50
+"""Changes of one post that are kept; a place that says something else at every look says nothing more by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one look brought: taken in as news, remembered as history, kept for a person to see."""
+    """What one look brought: taken in as news, remembered as history, kept for a person to see, changed since we took it in."""
 
     news: int = 0
     old: int = 0
     parked: int = 0
+    changed: int = 0
 
 
 def poll_due(*, at: datetime, held_for: float = rounds.HELD_FOR) -> int:
@@ -85,7 +89,8 @@ def poll(feed: Feed, *, at: datetime) -> Heard:
 
 
 def _take_in(feed: Feed, found: Document, *, at: datetime) -> Heard:
-    new = _unheard(feed, found)
+    known = _known(feed, found)
+    new = _unheard(feed, found, known)
     told = [(post, heard_as(post.published_at, first_seen_at=at, last_good_at=feed.last_good_at)) for post in new]
     old = [(_message(feed, post, at=as_.spoke_at), _stands(post)) for post, as_ in told if not as_.is_news]
     remembered = publications.remember(old, at=at) if old else 0
@@ -94,14 +99,65 @@ def _take_in(feed: Feed, found: Document, *, at: datetime) -> Heard:
         if as_.is_news:
             is_taken = _take(feed, post, spoke_at=as_.spoke_at, at=at)
             news, parked = news + is_taken, parked + (not is_taken)
-    return Heard(news, remembered, parked)
+    return Heard(news, remembered, parked, _changed(feed, found, known, at=at))
 
 
-def _unheard(feed: Feed, found: Document) -> list[Post]:
+def _known(feed: Feed, found: Document) -> dict[str, str]:
+    """The words that stand with us now of the posts we heard before, by the post's own id; one statement."""
+    numbers = [post.key for post in found.posts]
+    said = Interaction.objects.filter(source=feeds.source_of(feed), external_id__in=numbers)
+    return dict(said.values_list("external_id", "text")) if numbers else {}
+
+
+def _changed(feed: Feed, found: Document, known: Mapping[str, str], *, at: datetime) -> int:
+    """Write down which posts say something else than when we last looked (the same id, other words). Returns how many."""
+    several = [post for post in found.posts if post.key in known and _words(_said(post)) != _words(known[post.key])]
+    return sum(_change(feed, post, at=at) for post in several)
+
+
+@transaction.atomic
+def _change(feed: Feed, post: Post, *, at: datetime) -> bool:
+    """Write down one change as one that a provider told us; the first words stay beside the new ones."""
+    said = (
+        Interaction.objects.select_for_update(of=("self",))
+        .select_related("conversation__customer")
+        .get(source=feeds.source_of(feed), external_id=post.key)
+    )
+    if said.withdrawn_at is not None or MessageChange.objects.filter(interaction=said).count() >= CHANGES_AT_MOST:
+        return False
+    event_at = trusted_spoke_at(
+        TimeFrom.POLLED, claimed=post.changed_at, received_at=at, last_good_at=feed.last_good_at
+    )
+    number = f"{ChangeKind.EDIT}:{at.isoformat()}"
+    raw = _raw(feed, post, at=at, number=f"{post.key}:{number}")
+    raw.save()
+    change = MessageChange.objects.create(
+        source=said.source,
+        external_id=said.external_id,
+        event_id=number,
+        raw=raw,
+        kind=ChangeKind.EDIT,
+        text=_said(post),
+        event_at=max(event_at, said.edited_at or event_at),
+        received_at=at,
+    )
+    changes.apply(change, said, at=at, origin="feed")
+    return True
+
+
+def _said(post: Post) -> str:
+    return post.text or post.title
+
+
+def _words(text: str) -> list[str]:
+    """What two texts are compared by: a line that breaks elsewhere is no change."""
+    return text.split()
+
+
+def _unheard(feed: Feed, found: Document, known: Mapping[str, str]) -> list[Post]:
     """What we have not heard before: by the post's own id, and by its link where every post has one of its own."""
     source = feeds.source_of(feed)
     posts = found.posts
-    known = past.known([_message(feed, post, at=feed.created_at) for post in posts]) if posts else set()
     kept = set(
         RawItem.objects.filter(
             source=source, external_id__in=[post.key for post in posts], state=WorkState.PARKED
@@ -113,9 +169,7 @@ def _unheard(feed: Feed, found: Document) -> list[Post]:
     return [
         post
         for post in posts
-        if (source, post.key) not in known
-        and post.key not in kept
-        and not (post.url and channel.link_key(post.url) in elsewhere)
+        if post.key not in known and post.key not in kept and not (post.url and channel.link_key(post.url) in elsewhere)
     ]
 
 
@@ -147,11 +201,13 @@ def _stands(post: Post) -> publications.Stands:
     return publications.Stands(url=post.url, published_at=post.published_at)
 
 
-def _raw(feed: Feed, post: Post, *, at: datetime, state: WorkState = WorkState.DONE, reason: str = "") -> RawItem:
+def _raw(
+    feed: Feed, post: Post, *, at: datetime, state: WorkState = WorkState.DONE, reason: str = "", number: str = ""
+) -> RawItem:
     content = json.dumps(asdict(post), ensure_ascii=False, default=str).encode("utf-8", "replace")
     return RawItem(
         source=feeds.source_of(feed),
-        external_id=post.key,
+        external_id=number or post.key,
         content=content,
         label=(post.url or post.title)[:300],
         received_at=at,

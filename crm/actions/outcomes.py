@@ -166,19 +166,27 @@ def _accepted_in_matter(
     if came_back:
         give_back(message, at=at)
     else:
-        if message.meets:
-            promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
-        conversation.last_outbound_at = at if message.kind == MessageKind.SERVICE else conversation.last_outbound_at
-        answers = PromiseKind.FIRST_RESPONSE in message.meets
-        conversation.first_answer_at = conversation.first_answer_at or (at if answers else None)
-        if answers:
-            posts.answered(conversation, written_at=message.created_at, at=at)
-        conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
+        reached(message, conversation, at=at)
     history.record(
         message.customer, "message.accepted", ref=ref_of(message), by=None, at=at, detail={"kind": message.kind}
     )
     if message.concerns and not came_back:
         work.follow("outgoing.accepted", ref=message.concerns, at=at)
+
+
+def reached(message: OutgoingMessage, conversation: Conversation, *, at: datetime) -> None:
+    """Let a message that reached the customer at that moment count: promises, first answer, coverage. Locked by the caller.
+
+    What was promised for something said later than that is not kept by it.
+    """
+    if message.meets:
+        promises.meet(conversation, message.meets, at=at, interaction=message.interaction)
+    if message.kind == MessageKind.SERVICE:
+        conversation.last_outbound_at = max(conversation.last_outbound_at or at, at)
+    if PromiseKind.FIRST_RESPONSE in message.meets:
+        conversation.first_answer_at = min(conversation.first_answer_at or at, at)
+        posts.answered(conversation, written_at=message.created_at, at=at)
+    conversation.save(update_fields=["last_outbound_at", "first_answer_at"])
 
 
 @transaction.atomic

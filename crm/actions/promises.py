@@ -198,15 +198,18 @@ def _given(conversation: Conversation, due: PromiseDue, *, given_by: str, at: da
 def meet(conversation: Conversation, kinds: Iterable[str], *, at: datetime, interaction: Interaction | None) -> None:
     """Mark the unmet promises of these kinds as kept. The conversation must be locked by the caller.
 
-    at: when the answer was accepted for delivery. Late is late: such a promise stays missed and is kept late.
+    at: when the answer was accepted for delivery; what was promised for something said after that is not kept by it. Late is
+    late: such a promise stays missed and is kept late.
     """
-    for promise in Promise.objects.select_for_update().filter(conversation=conversation, kind__in=list(kinds)).unmet():
+    given = Promise.objects.select_for_update().filter(conversation=conversation, kind__in=list(kinds))
+    for promise in given.filter(starts_at__lte=at).unmet():
         _keep(promise, at=at, interaction=interaction)
     settle_due(conversation, at=at)
 
 
 def _keep(promise: Promise, *, at: datetime, interaction: Interaction | None) -> None:
-    late = at > promise.due_at
+    # What was missed when nobody knew of an answer yet stays missed, also when it turns out to have been given in time.
+    late = at > promise.due_at or promise.breached_at is not None
     promise.state = PromiseState.MET_LATE if late else PromiseState.MET
     promise.breached_at = (promise.breached_at or at) if late else None
     promise.met_at, promise.met_by = at, interaction

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import channel_accounts, channel_hooks, channel_trials, channel_trying
-from crm.admin import pages, words
+from crm.admin import listening_places, pages, words
 from crm.channels import Channel
 from crm.channels.kept_secrets import CHANNEL_PREFIX
 from crm.channels.provided import NoSuchProvider, all_of_them, by_name
@@ -162,6 +162,8 @@ def account_list(request: HttpRequest) -> HttpResponse:
         rows=[_row(account, waiting, at=at) for account in rows],
         may_manage=request.user.has_perm(CAN_MANAGE),
         providers=[(provider.name, provider.title) for provider in all_of_them().values()],
+        may_see_places=request.user.has_perm(listening_places.CAN_SEE),
+        unheard=listening_places.unheard(request),
         outbound_hosts=sorted(settings.EVENHAND_OUTBOUND_HOSTS),
         next_key=pages.write_key(rows[-1].name, rows[-1].pk) if more else "",
         is_first=key is None,

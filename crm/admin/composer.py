@@ -60,7 +60,7 @@ def typed(form: QueryDict, *, refused: str) -> Draft:
         note=form.get("note", ""),
         key=form.get("key", "") or pages.fresh_key(),
         refused=refused,
-        open_box="note" if form.get("do") == "note" else "answer",
+        open_box=form.get("do", "") if form.get("do") in ("note", "elsewhere") else "answer",
     )
 
 
@@ -86,12 +86,21 @@ def shown(request: HttpRequest, conversation: Conversation, draft: Draft, *, at:
     return {**context, "shared": shared}
 
 
-def way(heard: Iterable[Interaction], points: Iterable[ContactPoint], *, at: datetime) -> str:
-    """How an answer would reach the customer, said before anybody types (X24); arguments as for `answers.way_among`."""
+def way(
+    heard: Iterable[Interaction], points: Iterable[ContactPoint], *, at: datetime
+) -> tuple[answers.Way | None, str]:
+    """How an answer would reach the customer, said before anybody types (X24); None for not at all, with the words why.
+
+    Arguments as for `answers.way_among`.
+    """
     try:
         found = answers.way_among(heard, points, at=at)
     except (answers.NoWayBack, answers.WindowClosed) as refusal:
-        return str(refusal)
+        return None, str(refusal)
+    return found, _in_words(found)
+
+
+def _in_words(found: answers.Way) -> str:
     if found.account is not None:
         return " ".join(_through(found, found.account))
     if found.channel == Channel.APP:

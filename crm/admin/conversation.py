@@ -14,9 +14,10 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.actions import answers, desk, undo
-from crm.admin import composer, files, pages, panels, promises, queue, words
+from crm.actions import answers, desk, joining, undo
+from crm.admin import composer, elsewhere, files, pages, panels, promises, queue, words
 from crm.models import (
+    AnswerElsewhere,
     Attachment,
     ContactPoint,
     Conversation,
@@ -54,6 +55,7 @@ class Said:
     can_be_taken_back: bool
     files: list[File]
     talk: str
+    elsewhere: AnswerElsewhere | None  # where an answer stands that was given by hand, and who signed it off
     post: Publication | None  # where it stands, when everybody can read it
     frame: str  # how high what was sent is shown in its own layout: "low" or "high"; "" when there is no such thing
 
@@ -78,6 +80,9 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     )
     if found is None:
         raise Http404
+    gone_on = joining.standing_of(found) if found.state == ConversationState.CLOSED else None
+    if gone_on is not None:
+        return redirect("admin:conversation", public_id=gone_on.into.public_id)
     draft = composer.Draft()
     if request.method == "POST":
         pages.require(request, CAN_ANSWER)
@@ -94,6 +99,10 @@ def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UU
     at, form = timezone.now(), request.POST
     does = {
         "answer": (lambda: composer.write(request, conversation, at=at), ""),
+        "elsewhere": (
+            lambda: elsewhere.write(request, conversation, at=at),
+            "",
+        ),
         "share": (
             lambda: composer.share(request, conversation, is_shared=True, at=at),
             _("Colleagues can read your draft now."),
@@ -125,14 +134,19 @@ def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UU
             _("The conversation is open again."),
         ),
     }
-    chosen = does.get(form.get("do", "").partition(":")[0])
+    chosen_for = form.get("do", "").partition(":")[0]
+    chosen = does.get(chosen_for)
     if chosen is None:
         return _("Please use one of the buttons."), conversation.public_id
     result, refused = pages.tried(chosen[0])
     if not refused:
         done = chosen[1]
         if isinstance(result, OutgoingMessage):
-            done = composer.how_it_goes(result, conversation.customer, at=at)
+            done = (
+                _("Your answer is written down; it counts from when you gave it.")
+                if chosen_for == "elsewhere"
+                else composer.how_it_goes(result, conversation.customer, at=at)
+            )
         pages.say(request, "", done)
     return refused, result.public_id if isinstance(result, Conversation) else conversation.public_id
 
@@ -142,6 +156,10 @@ def _show(request: HttpRequest, found: Conversation, draft: composer.Draft) -> H
     key = pages.read_key(request, datetime, int, name="before")
     thread, earlier, seen = _thread(request, found, key, at=at)
     points = list(ContactPoint.objects.filter(customer=found.customer, unlinked_at=None).order_by("id"))
+    heard = [said.interaction for said in reversed(thread) if said.side == "theirs"]
+    # Further back in the thread the newest words are not read, which say how an answer goes.
+    way, way_in_words = composer.way(heard, points, at=at) if key is None else (None, "")
+    may_log = request.user.has_perm(CAN_ANSWER) and found.state != ConversationState.CLOSED and key is None
     return pages.render(
         request,
         "admin/desk/conversation.html",
@@ -155,10 +173,8 @@ def _show(request: HttpRequest, found: Conversation, draft: composer.Draft) -> H
         miss_reasons=MissReason.choices,
         due=words.due(found.due_at, at=at) if found.due_at and found.state == ConversationState.OPEN else None,
         points=points,
-        # Further back in the thread the newest words are not read, which say how an answer goes.
-        way=composer.way([said.interaction for said in reversed(thread) if said.side == "theirs"], points, at=at)
-        if key is None
-        else "",
+        way=way_in_words,
+        elsewhere=elsewhere.offered(request, found, heard, way=way, refused=bool(draft.refused)) if may_log else None,
         sides=[side(request, found) for side in panels.sides],
         seen=seen,
         may_answer=request.user.has_perm(CAN_ANSWER),
@@ -182,7 +198,9 @@ def _thread(
     if key is not None:
         said = said.filter(pages.beyond(("spoke_at", "id"), key, descending=True))
     rows = list(
-        said.select_related("author", "contact_point", "outgoing", "publication")
+        said.select_related(
+            "author", "contact_point", "outgoing", "publication", "elsewhere", "elsewhere__signed_off_by"
+        )
         .prefetch_related("attachments")
         .annotate(
             said=answers.said_in(conversation),
@@ -207,6 +225,7 @@ SIDES = {Direction.INBOUND: "theirs", Direction.OUTBOUND: "ours", Direction.INTE
 
 def _said(interaction: Interaction, conversation: Conversation, *, by: User, opens_apart: bool, at: datetime) -> Said:
     message = getattr(interaction, "outgoing", None)
+    by_hand = getattr(interaction, "elsewhere", None)
     text, rest = interaction.text, ""
     if not text and interaction.ended_by:
         text = words.without_words(channel=interaction.channel, talked=interaction.call_seconds is not None)
@@ -222,12 +241,15 @@ def _said(interaction: Interaction, conversation: Conversation, *, by: User, ope
         quoted=interaction.full_text if interaction.edited_at is None else "",
         changed=_changed(interaction),
         earlier=_earlier(interaction),
-        sent=words.sent(message, zone=answers.clock_of(conversation.customer), at=at) if message else None,
+        sent=words.sent(message, zone=answers.clock_of(conversation.customer), at=at)
+        if message and not by_hand
+        else None,
         message=message,
         can_be_taken_back=message is not None and undo.may_take_back(message, by=by),
         files=[_file(found, opens_apart=opens_apart) for found in interaction.attachments.all()],
         frame=_frame(interaction),
         talk=_talk(interaction),
+        elsewhere=by_hand,
         post=getattr(interaction, "publication", None),
     )
 

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.actions import sources
+from crm.actions import listening_places, sources
 from crm.admin import pages, words
 from crm.models import Source
 
@@ -56,6 +56,10 @@ def source_list(request: HttpRequest) -> HttpResponse:
                 "length": words.duration((gap.ended_at or at) - gap.began_at),
             }
             for gap in gaps
+        ],
+        listening_gaps=[
+            {"gap": gap, "length": words.duration((gap.ended_at or at) - gap.began_at)}
+            for gap in listening_places.gaps(since=at - GAPS_SHOWN_FOR, until=at)[:GAPS_AT_MOST]
         ],
         may_expect=request.user.has_perm(CAN_EXPECT),
         next_key=pages.write_key(rows[-1].channel, rows[-1].name, rows[-1].pk) if more else "",

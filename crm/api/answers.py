@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from crm.actions import answers, drafts, undo
+from crm.actions import answers, drafts, elsewhere, undo
 from crm.api import shapes
 from crm.api.hot import read
 from crm.api.views import asking, get_or_404, may, outgoing_out
@@ -45,6 +45,21 @@ class Answers(APIView):
             stops_if_they_write=given["stops_if_they_write"],
             seen=given["seen"],
         )
+        return Response(outgoing_out(message, by=asking(request)), status=201)
+
+
+class AnswersElsewhere(APIView):
+    """A colleague writes down an answer that they gave by hand where no account of ours can."""
+
+    permission_classes = [may(ANSWERS)]
+
+    @extend_schema(
+        request=shapes.AnswerElsewhereIn, responses={201: shapes.OutgoingOut}, operation_id="answer_elsewhere_create"
+    )
+    def post(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = elsewhere.Given(**read(shapes.AnswerElsewhereIn, request.data))
+        conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
+        message = elsewhere.log(conversation.pk, given, by=asking(request), at=timezone.now(), origin="api")
         return Response(outgoing_out(message, by=asking(request)), status=201)
 
 

@@ -105,6 +105,28 @@ class AnswerIn(StrictIn):
     )
 
 
+class AnswerElsewhereIn(StrictIn):
+    url = serializers.CharField(max_length=2000, help_text="The link to the answer, where it stands.")
+    text = serializers.CharField(max_length=WORDS_AT_MOST, help_text="What was written there.")
+    answered_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="When it was given; now when absent."
+    )
+    signed_off_by = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The account that signs it off; its author when absent, where the author may.",
+    )
+    key = serializers.CharField(
+        max_length=80, required=False, default="", help_text="The same key twice is one answer."
+    )
+    stays_open = serializers.BooleanField(default=False, help_text="The next step is ours.")
+    out_of_order = out_of_order()
+    correction = serializers.CharField(
+        max_length=500, default="", help_text="Why it is otherwise than we said before, in words of the text itself."
+    )
+
+
 class DraftIn(StrictIn):
     text = serializers.CharField(max_length=WORDS_AT_MOST, allow_blank=True, trim_whitespace=False)
     is_shared = serializers.BooleanField(

@@ -11,6 +11,7 @@ urlpatterns = [
     path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),
     path("conversations/<uuid:public_id>/messages/", views.ConversationMessages.as_view()),
     path("conversations/<uuid:public_id>/answers/", answers.Answers.as_view()),
+    path("conversations/<uuid:public_id>/answers-elsewhere/", answers.AnswersElsewhere.as_view()),
     path("conversations/<uuid:public_id>/draft/", answers.Draft.as_view()),
     path("outgoing/<uuid:public_id>/take-back/", answers.TakeBack.as_view()),
     path("conversations/<uuid:public_id>/notes/", views.Notes.as_view()),

@@ -33,7 +33,7 @@ class Post:
 
     key: what tells it from all others of its place. url: where it stands, "" when that is not said or no address of the
     web. author: as they call themselves there; handle: what they are recognised by, normalised and never empty.
-    published_at: as the place states it, aware; None when it does not.
+    published_at: as the place states it, aware; None when it does not. changed_at: the same of its last change.
     """
 
     key: str
@@ -45,6 +45,7 @@ class Post:
     html: str
     language: str
     published_at: datetime | None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def _post(entry: Mapping[str, Any], *, place: str) -> Post:
         html=html,
         language=tags.normalised(entry["language"]),
         published_at=_moment(told),
+        changed_at=_moment(entry["updated"]) if entry["updated"] != told else None,
     )
 
 

@@ -6,8 +6,10 @@ from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
 from crm.models.doors import Feed, FormCount, Publication, WebForm
+from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
+from crm.models.listening_places import ListeningGap, ListeningPlace, PlaceCheck
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
 from crm.models.mailboxes import Mailbox
 from crm.models.outgoing import OutgoingMessage
@@ -28,6 +30,7 @@ __all__ = [
     "AdverseAct",
     "Alert",
     "AnswerDraft",
+    "AnswerElsewhere",
     "Attachment",
     "AwaitedFile",
     "CalendarDay",
@@ -54,13 +57,17 @@ __all__ = [
     "Hold",
     "Interaction",
     "InternalWait",
+    "Joining",
     "LifeEvent",
+    "ListeningGap",
+    "ListeningPlace",
     "Mailbox",
     "MessageChange",
     "OutgoingMessage",
     "Outreach",
     "Owed",
     "OwnerChange",
+    "PlaceCheck",
     "PostJudgement",
     "Promise",
     "PublicPost",

@@ -37,6 +37,7 @@ from crm.policy.conversations import (
     ConversationState,
     Direction,
 )
+from crm.policy.elsewhere import needs_another_to_sign_off, why_not_answered_then
 from crm.policy.endings import (
     MEDIA_BEFORE_QUIET,
     REOPENED_WITHIN,
@@ -59,6 +60,7 @@ from crm.policy.handoffs import (
     goes_in_a_circle,
     is_locked,
 )
+from crm.policy.joining import Match, MatchReason, in_order, references
 from crm.policy.lag import (
     LAG_BUDGETS,
     TYPED_IN_WITHIN,
@@ -98,6 +100,7 @@ from crm.policy.outgoing import (
     has_one_click,
     reason_to_stop,
 )
+from crm.policy.places import CHECKED_AT_LEAST_EVERY, Cover, is_listening_gap
 from crm.policy.posts import (
     JUDGEMENTS_SAMPLED_A_NIGHT,
     REACH_KEPT_FOR,
@@ -157,6 +160,7 @@ __all__ = [
     "ALARMED_FROM",
     "ALWAYS",
     "ATTEMPTS_BEFORE_PARKING",
+    "CHECKED_AT_LEAST_EVERY",
     "CONFIRMATION_WITHIN",
     "CONVERSATION_NEXT",
     "COUNTED_AT_MOST",
@@ -203,6 +207,7 @@ __all__ = [
     "ConversationState",
     "Counted",
     "Course",
+    "Cover",
     "Delivery",
     "Department",
     "Direction",
@@ -218,6 +223,8 @@ __all__ = [
     "LineOfWork",
     "LookedAs",
     "MailboxSecurity",
+    "Match",
+    "MatchReason",
     "Matter",
     "MessageKind",
     "MissReason",
@@ -266,8 +273,10 @@ __all__ = [
     "has_fallen_silent",
     "has_one_click",
     "heard_as",
+    "in_order",
     "is_away",
     "is_flood",
+    "is_listening_gap",
     "is_locked",
     "is_on_shift",
     "is_present",
@@ -283,6 +292,7 @@ __all__ = [
     "moment_in",
     "named_moment",
     "needs_a_reason",
+    "needs_another_to_sign_off",
     "next_answer_promise",
     "next_attempt_at",
     "next_news_promise",
@@ -292,6 +302,7 @@ __all__ = [
     "queue_due",
     "queue_key",
     "reason_to_stop",
+    "references",
     "returns_at",
     "sample",
     "still_wanted",
@@ -299,6 +310,7 @@ __all__ = [
     "trusted_spoke_at",
     "unfinished",
     "why_late",
+    "why_not_answered_then",
     "why_not_said_then",
     "zone_of",
 ]

@@ -40,6 +40,7 @@ from recovery.actions.grants import (
     refuse_exception,
 )
 from recovery.actions.held import HeldForSecondPerson, SawReach
+from recovery.actions.joining import CaseTakenOn
 from recovery.actions.lanes import (
     work_batch,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "REPLAYED_AT_ONCE",
     "AlreadyDecided",
     "BeyondEntitlement",
+    "CaseTakenOn",
     "DifferentGrant",
     "DraftChangedSinceCheck",
     "DraftFailedChecks",

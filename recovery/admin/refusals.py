@@ -9,6 +9,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     *pages.REFUSALS,
     actions.AlreadyDecided,
     actions.BeyondEntitlement,
+    actions.CaseTakenOn,
     actions.DifferentGrant,
     actions.ExplanationMissing,
     actions.FellSilent,

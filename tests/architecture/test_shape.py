@@ -414,11 +414,11 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "EventNotReadable",
+    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "CaseTakenOn", "EventNotReadable",
     "EvidenceMissing", "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion",
-    "NoWayOut", "NotALanguage", "NotAMoment", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside",
-    "OneByOne", "SameMatter", "SenderFloods", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount",
-    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusableSignature", "WordsMissing", "WrongRating",
+    "NoWayOut", "NotALanguage", "NotAMoment", "NotJoinable", "NotKeptApart", "NotMissed", "NotReleasable", "NotSetAside",
+    "OneByOne", "PlaceKnown", "SameMatter", "SenderFloods", "StartsTooSoon", "TooEarly", "UnknownLink", "UnusableAccount",
+    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WrongRating",
     "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""

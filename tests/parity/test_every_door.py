@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from crm.actions import desk, outgoing
+from crm.actions import desk, elsewhere, outgoing
 from crm.models import ContactPoint, Conversation, OutgoingMessage, Promise
 from crm.policy import PromiseKind, Role, queue_key
 from recovery import actions
@@ -132,6 +132,35 @@ def test_being_loud_earns_no_more_R075_E04_E05(door, loudness):
     while actions.work_batch("triage", at=NOON):
         pass
     assert treated(calm) == treated(loud)
+
+
+@pytest.mark.parametrize("door", sorted(WITHOUT_A_WAY_BACK - {"phone"}))
+def test_an_answer_given_by_hand_counts_as_one_that_leaves_from_here_R028(door):
+    """The same question answered in the same moment: the promise, the first answer, the place and the case come out alike."""
+    by_hand = told_through(door, WORDS, address="hand@home.example")
+    by_mail = told_through("mail", WORDS, address="mail@home.example")
+    while actions.work_batch("triage", at=NOON):
+        pass
+    ada, at = colleague(name="Ada"), NOON + timedelta(hours=1)
+    Conversation.objects.update(owner=ada)
+    where = elsewhere.Given(url="https://forum.example/t/7#2", text="We are on it.")
+    elsewhere.log(by_hand.pk, where, by=ada, at=at)
+    desk.answer(by_mail.pk, text="We are on it.", by=ada, at=at)
+    assert outgoing.send_batch(at=at)
+
+    def met(conversation: Conversation) -> Any:
+        rows = Promise.objects.filter(conversation=conversation).exclude(kind=PromiseKind.CONFIRMATION)
+        return sorted(rows.values_list("kind", "state", "due_at", "met_at"))
+
+    for one in (by_hand, by_mail):
+        one.refresh_from_db()
+    assert treated(by_hand) == treated(by_mail)
+    assert met(by_hand) == met(by_mail)
+    assert (by_hand.state, by_hand.first_answer_at, by_hand.last_outbound_at) == (
+        by_mail.state,
+        by_mail.first_answer_at,
+        by_mail.last_outbound_at,
+    )
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -20,6 +20,7 @@ from crm.models import (
     Feed,
     HistoryEntry,
     Interaction,
+    MessageChange,
     OutgoingMessage,
     Promise,
     Publication,
@@ -291,6 +292,75 @@ def test_a_post_that_cannot_be_taken_in_is_kept_and_stops_no_other_M17(site, mon
     kept = RawItem.objects.get(state=WorkState.PARKED)
     assert (kept.reason, b"poison" in bytes(kept.content)) == ("ValueError: it breaks", True)
     assert listen(feed, NOON + timedelta(hours=1)) == listening.Heard()
+
+
+# --- what is changed there --------------------------------------------------------------------------------------------
+
+
+def test_a_post_that_says_something_else_is_a_change_and_its_first_words_stay_H04(site):
+    feed = added(site)
+    lay(site, entry(1, said="My lamp broke."), entry(2))
+    listen(feed)
+    promised = list(Promise.objects.order_by("pk").values_list("due_at", "state"))
+    lay(site, entry(1, said="My lamp broke, and the shop says it is my fault."), entry(2))
+    later = NOON + timedelta(hours=1)
+
+    assert listen(feed, later) == listening.Heard(changed=1)
+
+    said = Interaction.objects.get(text__startswith="My lamp")
+    change = said.changes.get()
+    assert (said.text, change.text_before) == ("My lamp broke, and the shop says it is my fault.", "My lamp broke.")
+    assert (said.edited_at, change.received_at, said.spoke_at) == (later, later, NOON)
+    assert b"my fault" in bytes(change.raw.content)
+    assert b"my fault" not in bytes(said.raw.content)
+    told = HistoryEntry.objects.get(verb="interaction.edited")
+    assert (told.ref, told.origin) == (f"conversation:{said.conversation.public_id}", "feed")
+    assert list(Promise.objects.order_by("pk").values_list("due_at", "state")) == promised
+    assert listen(feed, later + timedelta(hours=1)) == listening.Heard()  # looked at again, it is the same
+
+
+def test_words_that_go_back_and_forth_are_each_a_change_and_spaces_are_none(site):
+    feed = added(site)
+    for hour, words in enumerate(["One.", "Two.", "One.", "One. "]):
+        lay(site, entry(1, said=words))
+        listen(feed, NOON + timedelta(hours=hour))
+    said = Interaction.objects.get()
+    assert said.text == "One."
+    assert list(said.changes.order_by("event_at").values_list("text_before", "text")) == [
+        ("One.", "Two."),
+        ("Two.", "One."),
+    ]
+
+
+def test_a_place_that_says_something_else_at_every_look_fills_no_shelf(site, monkeypatch):
+    monkeypatch.setattr(listening, "CHANGES_AT_MOST", 2)
+    feed = added(site)
+    for hour in range(5):
+        lay(site, entry(1, said=f"Seen {hour} times."))
+        listen(feed, NOON + timedelta(hours=hour))
+    assert MessageChange.objects.count() == 2
+
+
+def test_a_change_counts_from_when_it_is_said_to_have_been_made_as_far_as_that_can_be_H05(site):
+    def atom(words: str, updated: datetime) -> Page:
+        stood = f"<published>{NOON.isoformat()}</published><updated>{updated.isoformat()}</updated>"
+        body = (
+            '<feed xmlns="http://www.w3.org/2005/Atom"><title>B</title><entry><id>urn:1</id><title>T</title>'
+            f"<author><name>Jane</name></author>{stood}<content>{words}</content></entry></feed>"
+        )
+        return Page(body.encode(), headers={"Content-Type": "application/atom+xml"})
+
+    feed = added(site)
+    site.pages["/feed"] = atom("It broke.", NOON)
+    listen(feed, NOON + timedelta(minutes=5))
+    site.pages["/feed"] = atom("It broke again.", NOON + timedelta(minutes=7))
+    listen(feed, NOON + timedelta(minutes=20))
+    said = Interaction.objects.get()
+    assert said.edited_at == NOON + timedelta(minutes=7)
+    site.pages["/feed"] = atom("It is mended.", NOON + timedelta(minutes=9))  # not there at our last look
+    listen(feed, NOON + timedelta(minutes=40))
+    said.refresh_from_db()
+    assert (said.text, said.edited_at) == ("It is mended.", NOON + timedelta(minutes=20))
 
 
 # --- how a feed fares -------------------------------------------------------------------------------------------------

@@ -403,7 +403,7 @@ def test_the_limit_of_the_server_is_said_without_the_name_that_comes_before_X24(
     social.told(status("It leaks", "17"))
     ask()
     heard = list(Interaction.objects.select_related("contact_point"))
-    assert "At most 968 characters." in composer.way(heard, (), at=NOON)
+    assert "At most 968 characters." in composer.way(heard, (), at=NOON)[1]
     conversation, lead = Conversation.objects.get(), colleague()
     with pytest.raises(answers.TooLong, match=r"968 characters; your answer has 969"):
         desk.answer(conversation.pk, text="x" * 969, by=lead, at=NOON)

@@ -156,7 +156,7 @@ def test_a_post_has_280_and_a_direct_message_10000_said_before_anybody_types_X24
     mention(account, "@ourshop It leaks", "100")
     conversation = Conversation.objects.get()
     heard = list(Interaction.objects.select_related("contact_point").order_by("-pk"))
-    said = composer.way(heard, (), at=NOON)
+    _way, said = composer.way(heard, (), at=NOON)
     assert "At most 280 characters." in said
     assert "Everybody can read it." in said
     lead = colleague()
@@ -165,7 +165,7 @@ def test_a_post_has_280_and_a_direct_message_10000_said_before_anybody_types_X24
     write(account, "My order is 4711", "200")
     assert Conversation.objects.count() == 1  # the same person, the same matter
     heard = list(Interaction.objects.select_related("contact_point").order_by("-pk"))
-    said = composer.way(heard, (), at=NOON)
+    _way, said = composer.way(heard, (), at=NOON)
     assert "At most 10000 characters." in said.replace(",", "")
     assert "Everybody" not in said
     sent = desk.answer(conversation.pk, text="日" * 281, by=lead, at=NOON)
