@@ -5,25 +5,30 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import F
-from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from psycopg.types.json import Jsonb
+from psycopg.types.numeric import Int8
 
 from crm import dispatch, history
-from crm.actions import alerts, lease, mailboxes, rounds, sources
+from crm.actions import alerts, lease, mailboxes, mails, rounds, sources
 from crm.channels import Channel, imap
 from crm.channels.email import parts
 from crm.channels.imap import Fetched, Listed, MailboxTrouble
 from crm.models import Mailbox, RawItem
 from crm.policy import AfterFetch, AlertKind, WorkState
 from crm.policy.mailboxes import is_told
+from crm.together import Statement, run
+from crm.together import new as new_row
 
 logger = logging.getLogger(__name__)
 
@@ -184,9 +189,9 @@ def _take(visit: _Round, session: imap.Session, group: list[Listed]) -> None:
         for mail in there if len(group) > 1 else ():
             _take(visit, session, [mail])
     if fetched:
-        _keep(visit, fetched, uid_validity=session.uid_validity)
-        if visit.clears:
-            _clear(visit, session, got - visit.left)
+        with keeping(visit, fetched, uid_validity=session.uid_validity):
+            if visit.clears:
+                _clear(visit, session, got - visit.left)
 
 
 def _clear(visit: _Round, session: imap.Session, uids: set[int]) -> None:
@@ -237,7 +242,7 @@ def _facts(mail: Listed) -> dict[str, Any]:
 
 def _item(visit: _Round, fetched: Fetched, *, uid_validity: int) -> RawItem:
     mail, facts = fetched.mail, _facts(fetched.mail)
-    external_id, state, reason = parts.digest(fetched.content), WorkState.READY, ""
+    external_id, state, reason = parts.digest(fetched.content), WorkState.CLAIMED, ""
     if fetched.is_too_large:
         external_id = f"beginning:{external_id}:{mail.size}"
         state = WorkState.PARKED
@@ -245,7 +250,8 @@ def _item(visit: _Round, fetched: Fetched, *, uid_validity: int) -> RawItem:
         if visit.mailbox.after_fetch != AfterFetch.MOVE:
             facts["stays_there"] = 1
             reason += " All of it is still in the mailbox."
-    return RawItem(
+    return new_row(
+        RawItem,
         source=visit.source,
         external_id=external_id,
         content=fetched.content,
@@ -256,32 +262,100 @@ def _item(visit: _Round, fetched: Fetched, *, uid_validity: int) -> RawItem:
         uid=mail.uid,
         facts=facts,
         state=state,
+        attempt=int(state == WorkState.CLAIMED),
         reason=reason,
     )
 
 
+@contextmanager
+def keeping(visit: _Round, fetched: Sequence[Fetched], *, uid_validity: int) -> Iterator[None]:
+    """Keep and commit some mails, let the caller do what may be done then, and take them in; a process reads them meanwhile.
+
+    Should this one die first, the lane takes them in once their lease is over. Raises LeaseLost; then nothing was kept.
+    """
+    items = [_item(visit, one, uid_validity=uid_validity) for one in fetched]
+    with mails.reading_ahead([item for item in items if item.state == WorkState.CLAIMED]) as reading:
+        _keep(visit, fetched, items)
+        yield
+        mails.take_in_claimed(reading, at=visit.at, until=visit.until)
+
+
+_MINE = "SELECT id FROM crm_mailbox WHERE id = %(mailbox)s AND attempt = %(attempt)s FOR UPDATE"
+_KEEP = """
+WITH kept AS (
+  INSERT INTO crm_rawitem (public_id, source, external_id, content, label, received_at, mailbox_id, uid_validity, uid, facts,
+                           state, kind, reason, attempt, lease_until)
+  SELECT public_id, %(source)s, external_id, content, label, %(at)s, %(mailbox)s, %(uid_validity)s, uid, facts, state, '', reason,
+         attempt,
+         CASE state WHEN 'claimed' THEN statement_timestamp() + %(lease)s::interval END
+  FROM unnest(%(public_ids)s::uuid[], %(external_ids)s::text[], %(contents)b::bytea[], %(labels)s::text[], %(uids)s::bigint[],
+              %(facts)s::jsonb[], %(states)s::text[], %(reasons)s::text[],
+              %(attempts)s::int[]) AS one(public_id, external_id, content, label, uid, facts, state, reason, attempt)
+  ON CONFLICT DO NOTHING RETURNING id, external_id
+), counted AS (
+  UPDATE crm_mailbox SET fetched_count = fetched_count + (SELECT count(*) FROM kept),
+                         lease_until = statement_timestamp() + %(leased_for)s::interval
+  WHERE id = %(mailbox)s
+)
+SELECT id, external_id FROM kept
+"""
+
+
 @transaction.atomic
-def _keep(visit: _Round, fetched: Sequence[Fetched], *, uid_validity: int) -> None:
-    """Commit some mails. Afterwards an item with each one's bytes exists, whatever happened before. Raises LeaseLost."""
-    mailbox = _mine(visit)
-    items = {item.external_id: item for item in (_item(visit, one, uid_validity=uid_validity) for one in fetched)}
-    mine = RawItem.objects.filter(source=visit.source, external_id__in=items)
-    before = {item.external_id: item for item in mine.only("external_id", "mailbox_id", "uid_validity")}
-    new = [item for external_id, item in items.items() if external_id not in before]
-    RawItem.objects.bulk_create(new, ignore_conflicts=True)
-    kept = set(mine.values_list("external_id", flat=True))
-    again = [item for item in new if item.external_id not in kept]
-    for item in again:  # another mail was fetched from this place before: the server gave its number again
-        item.mailbox = item.uid_validity = item.uid = None
-    RawItem.objects.bulk_create(again, ignore_conflicts=True)
-    _found_elsewhere(mailbox, before, items, uid_validity=uid_validity)
+def _keep(visit: _Round, fetched: Sequence[Fetched], items: Sequence[RawItem]) -> None:
+    """Commit some mails. Afterwards an item with each one's bytes exists, whatever happened before. Raises LeaseLost.
+
+    Items that are new know their key then.
+    """
+    mailbox, by_id = visit.mailbox, {item.external_id: item for item in items}
+    each = list(by_id.values())
+    values = {
+        "mailbox": Int8(mailbox.pk),
+        "source": visit.source,
+        "at": visit.at,
+        "uid_validity": Int8(items[0].uid_validity or 0),
+        "lease": settings.EVENHAND_LEASE,
+        "leased_for": LEASED_FOR,
+        "public_ids": [item.public_id for item in each],
+        "external_ids": [item.external_id for item in each],
+        "contents": [bytes(item.content) for item in each],
+        "labels": [item.label for item in each],
+        "uids": [Int8(item.uid or 0) for item in each],
+        "facts": [Jsonb(item.facts) for item in each],
+        "states": [str(item.state) for item in each],
+        "reasons": [item.reason for item in each],
+        "attempts": [item.attempt for item in each],
+    }
+    fence = {"mailbox": Int8(mailbox.pk), "attempt": Int8(mailbox.attempt)}
+    mine, kept = run(Statement(_MINE, fence), Statement(_KEEP, values))
+    if not mine:
+        raise LeaseLost
+    for key, external_id in kept:
+        new = by_id.pop(external_id)
+        new.pk, new._state.adding, new._state.db = key, False, DEFAULT_DB_ALIAS
+    if by_id:
+        _keep_the_known(mailbox, by_id, source=visit.source)
     if mailbox.after_fetch == AfterFetch.DELETE:
         visit.left |= {one.mail.uid for one in fetched if one.is_too_large}
-    if new:
+
+
+def _keep_the_known(mailbox: Mailbox, items: dict[str, RawItem], *, source: str) -> None:
+    """Mails whose bytes are kept already now lie here; another mail that was fetched from this place before is kept without it:
+    the server gave its number again.
+    """
+    found = RawItem.objects.filter(source=source, external_id__in=items)
+    before = {item.external_id: item for item in found.only("external_id", "mailbox_id", "uid_validity")}
+    again = [item for external_id, item in items.items() if external_id not in before]
+    validity = next(iter(items.values())).uid_validity or 0
+    for item in again:
+        item.mailbox = item.uid_validity = item.uid = None
+        if item.state == WorkState.CLAIMED:
+            item.state, item.attempt = WorkState.READY, 0  # the lane takes it in
+    RawItem.objects.bulk_create(again, ignore_conflicts=True)
+    if again:
+        Mailbox.objects.filter(pk=mailbox.pk).update(fetched_count=F("fetched_count") + len(again))
         dispatch.after_commit("raw.kept")
-    Mailbox.objects.filter(pk=mailbox.pk).update(
-        fetched_count=F("fetched_count") + len(new), lease_until=Now() + LEASED_FOR
-    )
+    _found_elsewhere(mailbox, before, items, uid_validity=validity)
 
 
 def _found_elsewhere(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import deque
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,11 +14,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
+from psycopg.types.numeric import Int8
 
 from crm import dispatch
-from crm.actions import correspondence, deliveries, identity, intake, lease, mailboxes
+from crm.actions import correspondence, deliveries, identity, intake, lease, mail_batches, mailboxes
 from crm.actions.correspondence import Letter, Sender
 from crm.actions.intake import Received
 from crm.channels import Message
@@ -31,8 +32,6 @@ from crm.together import Statement, new, prepared, run
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4
-"""Mails that have been read before some are written; those that were read meanwhile are written with them."""
 MAIL = "mail:"
 """What the source of a raw mail begins with; other raw items are kept as evidence and not read as mail."""
 NO_FAULT_OF_THE_MAIL = (OperationalError, InterfaceError, reader.NoReader)
@@ -48,6 +47,12 @@ ON CONFLICT DO NOTHING RETURNING id, lease_until
 _READ = """
 UPDATE crm_rawitem SET state = %(state)s, kind = %(kind)s, reason = %(reason)s, lease_until = NULL, about_id = %(about)s
 WHERE id = %(raw)s RETURNING id
+"""
+_ALL_READ = """
+UPDATE crm_rawitem r SET state = one.state, kind = one.kind, reason = one.reason, lease_until = NULL, about_id = one.about
+FROM unnest(%(raws)s::bigint[], %(states)s::text[], %(kinds)s::text[], %(reasons)s::text[], %(abouts)s::bigint[])
+     AS one(raw, state, kind, reason, about)
+WHERE r.id = one.raw RETURNING r.id
 """
 
 
@@ -179,7 +184,7 @@ def _taken_in(several: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datet
     letters = [Letter(item, mail, addresses.read(_addressed_to(item, mail))) for item, mail in several]
     senders = correspondence.senders_of(letters, at=at, also=[correspondence.NOT_WAITING])
     persons: list[tuple[Letter, Sender, Message]] = []
-    read: list[Statement] = []
+    read: list[RawItem] = []
     for letter, sender in zip(letters, senders, strict=True):
         item, mail = letter.raw, letter.mail
         if sender.raw_state in (WorkState.DONE, WorkState.PARKED):
@@ -193,8 +198,8 @@ def _taken_in(several: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datet
             item.about = _by_a_machine(letter, sender, at=at)
         item.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
         item.kind, item.reason, item.lease_until = kind, reason[:300], None
-        read.append(_as_read(item))
-    received = iter(correspondence.take_in(persons, at=at, also=read))
+        read.append(item)
+    received = iter(correspondence.take_in(persons, at=at, also=[_all_read(read)]))
     heard = {letter.raw.pk for letter, _sender, _message in persons}
     return [next(received) if item.pk in heard else None for item, _mail in several]
 
@@ -209,6 +214,18 @@ def _as_read(item: RawItem) -> Statement:
         "about": item.about_id,
     }
     return Statement(_READ, columns)
+
+
+def _all_read(items: Sequence[RawItem]) -> Statement:
+    """What writes down what several items were."""
+    columns = {
+        "raws": [Int8(item.pk) for item in items],
+        "states": [str(item.state) for item in items],
+        "kinds": [item.kind for item in items],
+        "reasons": [item.reason for item in items],
+        "abouts": [None if item.about_id is None else Int8(item.about_id) for item in items],
+    }
+    return Statement(_ALL_READ, columns)
 
 
 def _received_before(item: RawItem, mail: mail_channel.Mail) -> Received:
@@ -403,56 +420,43 @@ def ingest_batch(*, at: datetime, size: int = 20) -> int:
             _not_read(item, _("Reading it stopped the worker several times."), WorkState.PARKED)
         else:
             sound.append(item)
-    with _ReadAhead(sound) as reading:
+    with reading_ahead(sound) as reading:
         while some := reading.next():
-            for those in _apart(some):
-                _take_in_those(those, at=at)
+            _take_in_some(some, at=at)
     return len(items)
 
 
-class _ReadAhead:
-    """Mails that a reading process reads, one after the other in their order, while this thread does something else."""
+def reading_ahead(items: Sequence[RawItem]) -> mail_batches.ReadAhead:
+    """Let mails be read one after the other, whether they are kept already or not. To be used in a `with` statement."""
+    ours = mailboxes.own_addresses() if items else frozenset()  # the thread that reads asks no database
+    return mail_batches.ReadAhead(items, lambda item: read_item(item, ours), failed=_failed)
 
-    def __init__(self, items: Sequence[RawItem]) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reads-mail")
-        ours = mailboxes.own_addresses() if items else frozenset()  # the thread asks no database
-        self._asked = deque((item, self._executor.submit(read_item, item, ours)) for item in items)
 
-    def __enter__(self) -> _ReadAhead:
-        return self
+def take_in_claimed(reading: mail_batches.ReadAhead, *, at: datetime, until: float) -> None:
+    """Take in mails that were kept for this moment (claimed and leased), as the lane does; those not kept are passed over.
 
-    def __exit__(self, *_raised: object) -> None:
-        self._executor.shutdown(cancel_futures=True)
-
-    def next(self) -> list[tuple[RawItem, mail_channel.Mail]]:
-        """A few mails with what stands in them, and as many more as have been read by then; none at the end.
-
-        That one could not be read is written down.
-        """
-        found: list[tuple[RawItem, mail_channel.Mail]] = []
-        while self._asked and (len(found) < AT_ONCE or self._asked[0][1].done()):
-            item, read = self._asked.popleft()
-            lease.guarded(
-                lambda item=item, read=read: found.append((item, read.result())),  # type: ignore[misc]
-                failed=partial(_failed, item),
+    until: by `time.monotonic`; what is not begun by then is left to the lane.
+    """
+    while some := reading.next(is_wanted=lambda item: item.pk is not None):
+        if time.monotonic() > until:
+            left = [item.pk for item, _mail in some] + [item.pk for item in reading.rest() if item.pk is not None]
+            RawItem.objects.filter(pk__in=left, state=WorkState.CLAIMED).update(
+                state=WorkState.READY, attempt=F("attempt") - 1, lease_until=None
             )
-        return found
+            dispatch.after_commit("raw.kept")
+            return
+        _take_in_some(some, at=at)
 
 
-def _apart(read: Sequence[tuple[RawItem, mail_channel.Mail]]) -> list[list[tuple[RawItem, mail_channel.Mail]]]:
-    """Part mails into those that can be taken in at once: no two of one sender or to one reply address; in their order."""
-    several: list[list[tuple[RawItem, mail_channel.Mail]]] = []
-    met: list[set[str]] = []
-    for item, mail in read:
-        letter = Letter(item, mail, addresses.read(_addressed_to(item, mail)))
-        names = {f"from {mail.customer}", letter.token_digest} - {"", "from None"}
-        place = next((n + 1 for n in reversed(range(len(met))) if names & met[n]), 0)
-        if place == len(met):
-            several.append([])
-            met.append(set())
-        several[place].append((item, mail))
-        met[place] |= names
-    return several
+def _take_in_some(some: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datetime) -> None:
+    for those in mail_batches.apart(some, _names):
+        _take_in_those(those, at=at)
+
+
+def _names(item: RawItem, mail: mail_channel.Mail) -> set[str]:
+    """What tells the sender of a mail and the reply address that it was sent to."""
+    letter = Letter(item, mail, addresses.read(_addressed_to(item, mail)))
+    return {f"from {mail.customer}", letter.token_digest} - {"", "from None"}
 
 
 def _take_in_those(those: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datetime) -> None:

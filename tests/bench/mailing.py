@@ -179,19 +179,19 @@ def _one_by_one(batch: list[bytes]) -> None:
 
 
 def _as_a_poller(batch: list[bytes]) -> None:
-    """Keep some as `fetching.poll` does when a mailbox's server has handed them over, and let the lane take them in."""
+    """Keep and take in some as `fetching.poll` does when a mailbox's server has handed them over."""
     mailbox = _mailbox()
     for start in range(0, len(batch), KEPT_AT_ONCE):
         at = timezone.now()
-        visit = fetching._Round(mailbox, at, until=0, cut_at=0)
+        visit = fetching._Round(mailbox, at, until=time.monotonic() + 60, cut_at=0)
         uids = itertools.count(_uids.setdefault(mailbox.pk, 0) + 1)
         some = [
             Fetched(Listed(next(uids), 1, len(content), at), content, is_too_large=False)
             for content in batch[start : start + KEPT_AT_ONCE]
         ]
-        fetching._keep(visit, some, uid_validity=1)
+        with fetching.keeping(visit, some, uid_validity=1):
+            pass
         _uids[mailbox.pk] += len(some)
-        mails.ingest_batch(at=timezone.now())
     while mails.ingest_batch(at=timezone.now()):
         pass
     if RawItem.objects.filter(mailbox=mailbox).exclude(state="done").exists():

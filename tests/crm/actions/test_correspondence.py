@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from crm.actions import consent, correspondence, desk, mails, outgoing, reply_addresses
+from crm.actions import consent, correspondence, desk, mail_batches, mails, outgoing, reply_addresses
 from crm.channels.email import addresses
 from crm.models import (
     Alert,
@@ -572,7 +572,7 @@ def test_mails_taken_in_at_once_become_what_each_becomes_by_itself_GOAL3(monkeyp
     raws = mixed(reply_to)
     # Nobody in the world differs: names and addresses are the same, so one way is undone before the other is tried.
     point = transaction.savepoint()
-    monkeypatch.setattr(mails, "AT_ONCE", 100)
+    monkeypatch.setattr(mail_batches, "AT_ONCE", 100)
     at_once = [outcome(item) for item in together(*raws)]
     transaction.savepoint_rollback(point)
     by_itself = []
@@ -596,7 +596,7 @@ def test_what_hinders_one_of_several_mails_hinders_no_other(monkeypatch: pytest.
         return taken_in(letters, **more)
 
     monkeypatch.setattr(correspondence, "take_in", take_in)
-    monkeypatch.setattr(mails, "AT_ONCE", 100)
+    monkeypatch.setattr(mail_batches, "AT_ONCE", 100)
     names = ("ada", "ben", "cleo", "dan")
     items = together(
         *(raw_mail("poison" if name == "cleo" else "Help.", sender=f"{name}@home.example") for name in names)

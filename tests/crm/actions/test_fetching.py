@@ -236,6 +236,48 @@ def test_one_poison_mail_first_stops_no_other_M17(db, server, user, monkeypatch)
     assert Interaction.objects.count() == 4
 
 
+def test_what_is_fetched_is_taken_in_at_once_and_rings_no_bell(db, server, user):
+    server.deliver(user, *some_mails(3))
+
+    poll(added(server, user))
+
+    assert Interaction.objects.count() == 3
+    assert set(RawItem.objects.values_list("state", "attempt", "lease_until")) == {(WorkState.DONE, 1, None)}
+
+
+def test_what_cannot_be_taken_in_within_the_round_is_left_to_the_lane_F34(db, server, user, monkeypatch):
+    server.deliver(user, *some_mails(3))
+    monkeypatch.setattr(fetching, "ROUND_FOR", 0.0)
+    mailbox = added(server, user)
+    monkeypatch.setattr(fetching.time, "monotonic", lambda: 5.0)  # begun just in time, and over with the first moment
+    keep = fetching._keep
+
+    def slowly(*told: Any) -> None:
+        keep(*told)
+        monkeypatch.setattr(fetching.time, "monotonic", lambda: 6.0)
+
+    monkeypatch.setattr(fetching, "_keep", slowly)
+    poll(mailbox)
+
+    assert Interaction.objects.count() == 0
+    assert set(RawItem.objects.values_list("state", "attempt", "lease_until")) == {(WorkState.READY, 0, None)}
+    assert mails.ingest_batch(at=NOON) == 3
+    assert Interaction.objects.count() == 3
+
+
+def test_mails_of_a_poller_that_died_before_taking_them_in_are_taken_in_by_the_lane_F24(db, server, user, monkeypatch):
+    server.deliver(user, *some_mails(3))
+    monkeypatch.setattr(mails, "take_in_claimed", lambda *_reading, **_until: None)
+    poll(added(server, user))
+    assert mails.ingest_batch(at=NOON) == 0  # its lease still runs
+    RawItem.objects.update(lease_until=CAME)
+
+    while mails.ingest_batch(at=NOON):
+        pass
+
+    assert Interaction.objects.count() == 3
+
+
 def test_a_poller_killed_between_keeping_and_deleting_leaves_one_item_M18_F34(transactional_db, server, user):
     server.deliver(user, *some_mails(2))
     mailbox = added(server, user)
@@ -459,7 +501,9 @@ def test_leads_and_administrators_are_told_once_after_five_minutes_and_it_ends_b
     assert list(verbs) == ["mailbox.added", "mailbox.fails", "mailbox.well_again", "mailbox.fails"]
 
 
-def test_a_round_costs_the_same_number_of_statements_for_few_and_for_many_mails(db, server, user):
+def test_a_round_costs_the_same_number_of_statements_for_few_and_for_many_mails(db, server, user, monkeypatch):
+    """Besides what each mail costs that is taken in."""
+    monkeypatch.setattr(mails, "take_in_claimed", lambda *_reading, **_until: None)
     counts = []
     mailbox = poll(added(server, user))
     for number in (2, 50):
