@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet, Subquery
+from psycopg.types.json import Json
 
 from crm import dispatch
 from crm.actions import acknowledgements, alerts, deliveries, identity, intake
@@ -82,8 +83,8 @@ class Sender:
         return self.speaker is not None and self.speaker.customer.pk == conversation.customer_id
 
 
-_ADDRESS = """
-SELECT EXISTS (SELECT FROM crm_user WHERE email = %(address)s AND is_staff AND is_active),
+_KNOWN = """
+SELECT EXISTS (SELECT FROM crm_user WHERE email = one.address AND is_staff AND is_active),
        p.customer_id, p.id,
        (SELECT owner_id FROM crm_conversation
         WHERE customer_id = p.customer_id AND state IN ('open', 'waiting_customer') AND owner_id IS NOT NULL
@@ -92,8 +93,8 @@ SELECT EXISTS (SELECT FROM crm_user WHERE email = %(address)s AND is_staff AND i
        t.address, t.expires_at, t.revoked_at, t.conversation_id, m.customer_id, r.state,
        (SELECT json_agg(json_build_array(id, display_name, email) ORDER BY id) FROM crm_user
         WHERE is_active AND takes_conversations AND is_available AND NOT is_full)
-FROM crm_rawitem r
-LEFT JOIN crm_contactpoint p ON p.kind = 'email' AND p.address = %(address)s AND p.unlinked_at IS NULL
+FROM {each}
+LEFT JOIN crm_contactpoint p ON p.kind = 'email' AND p.address = one.address AND p.unlinked_at IS NULL
 LEFT JOIN crm_customer c ON c.id = p.customer_id
 LEFT JOIN LATERAL (
     SELECT max(state) FILTER (WHERE place = 1) AS newest, max(spoke_at) FILTER (WHERE place = %(enough)s) AS enough_at
@@ -102,12 +103,24 @@ LEFT JOIN LATERAL (
 ) opened ON true
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE key LIKE 'acknowledged:%%') AS acknowledged, count(*) FILTER (WHERE key LIKE 'files:%%') AS files
-    FROM crm_outgoingmessage WHERE kind = 'notice' AND address = %(address)s AND created_at > %(since)s
+    FROM crm_outgoingmessage WHERE kind = 'notice' AND address = one.address AND created_at > %(since)s
 ) told ON true
-LEFT JOIN crm_replytoken t ON t.digest = %(digest)s
+LEFT JOIN crm_replytoken t ON t.digest = one.digest
 LEFT JOIN crm_conversation m ON m.id = t.conversation_id
-WHERE r.id = %(raw)s
 """
+_ASK_ONE = _KNOWN.replace(
+    "{each}",
+    "(SELECT %(raw)s::bigint AS raw, %(address)s::text AS address, %(digest)s::text AS digest) one "
+    "JOIN crm_rawitem r ON r.id = one.raw",
+)
+# As JSON, whose length the planner does not look at: it plans once. Over arrays it would plan anew for every short one.
+_ASK = (
+    _KNOWN.replace(
+        "{each}",
+        "json_to_recordset(%(each)s) AS one(place int, raw bigint, address text, digest text) JOIN crm_rawitem r ON r.id = one.raw",
+    )
+    + "ORDER BY one.place FOR UPDATE OF r"
+)
 NOT_WAITING = Statement("SELECT set_config('synchronous_commit', 'off', true)", {})
 """Lets this transaction not wait for the disk."""
 
@@ -133,14 +146,13 @@ def senders_of(letters: Sequence[Letter], *, at: datetime, also: Sequence[Statem
 
     also: statements to be run before.
     """
-    found = run(*also, *(_asking(letter, at=at, locks=True) for letter in letters))
-    return [_sender(row[0]) for row in found[len(also) :]]
+    each = [{"place": place, "raw": letter.raw.pk, **_address(letter)} for place, letter in enumerate(letters)]
+    values = {"each": Json(each), "since": at - DAY, "enough": OPENED_PER_HOUR}
+    return [_sender(row) for row in run(*also, Statement(_ASK, values))[-1]]
 
 
-def _asking(letter: Letter, *, at: datetime, locks: bool) -> Statement:
-    address = (letter.mail.customer or "").strip().lower()
-    values = {"raw": letter.raw.pk, "address": address, "since": at - DAY, "enough": OPENED_PER_HOUR}
-    return Statement(f"{_ADDRESS} FOR UPDATE OF r" if locks else _ADDRESS, values | {"digest": letter.token_digest})
+def _address(letter: Letter) -> dict[str, str]:
+    return {"address": (letter.mail.customer or "").strip().lower(), "digest": letter.token_digest}
 
 
 def _sender(row: tuple[Any, ...]) -> Sender:
@@ -165,7 +177,8 @@ def open_alone(letter: Letter, message: Message, *, at: datetime, also: Sequence
     None when it may belong to a matter, or a person should look at it, or it was taken in before; then nothing has changed.
     also: other changes of that statement. Raises what `take_in` raises.
     """
-    sender = _sender(run(_asking(letter, at=at, locks=False))[0][0])
+    asked = {"raw": letter.raw.pk, "since": at - DAY, "enough": OPENED_PER_HOUR, **_address(letter)}
+    sender = _sender(run(Statement(_ASK_ONE, asked))[0][0])
     one = _arriving(letter, sender, message, at=at)
     if one.joins is not None or one.place.doubts or sender.raw_state in (WorkState.DONE, WorkState.PARKED):
         return None
@@ -230,16 +243,19 @@ def take_in(
         for one, taking in zip(arriving, takings, strict=True):
             if one.folded is None:
                 taking.rows += _answered_by_machine(one, taking.received, at=at)
-    proved = [
-        (taking.received.interaction.contact_point, Statement(_PROVED, {"point": point.pk, "proved_at": at}))
+    proved = {
+        point.pk: point
         for one, taking in zip(arriving, takings, strict=True)
         if one.place.is_vouched and not one.place.is_other
         and (point := taking.received.interaction.contact_point) is not None and point.pk is not None
-    ]  # fmt: skip
-    found = intake.write(takings, *(statement for _point, statement in proved), *also)
-    for (point, _statement), rows in zip(proved, found, strict=False):
-        if point is not None and any(was_doubted for (was_doubted,) in rows):
-            deliveries.address_works(point, at=at)
+    }  # fmt: skip
+    told = (
+        [Statement(_ALL_PROVED, {"points": Json([{"id": key} for key in proved]), "proved_at": at})] if proved else []
+    )
+    found = intake.write(takings, *told, *also)
+    for key, was_doubted in found[0] if told else ():
+        if was_doubted:
+            deliveries.address_works(proved[key], at=at)
     for one, taking in zip(arriving, takings, strict=True):
         _raise(taking.received, one.place.doubts, at=at)
         if one.came_lately >= ALARMED_FROM:
@@ -383,6 +399,13 @@ def _too_many_opened(address: str, sender: Sender, *, at: datetime) -> Conversat
 _PROVED = """
 UPDATE crm_contactpoint SET verified_at = coalesce(verified_at, %(proved_at)s)
 WHERE id = %(point)s AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL) RETURNING unconfirmed_since IS NOT NULL
+"""
+
+
+_ALL_PROVED = """
+UPDATE crm_contactpoint p SET verified_at = coalesce(verified_at, %(proved_at)s)
+FROM json_to_recordset(%(points)s) AS one(id bigint)
+WHERE p.id = one.id AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL) RETURNING p.id, unconfirmed_since IS NOT NULL
 """
 
 

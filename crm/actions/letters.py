@@ -152,10 +152,15 @@ def moment(at: datetime, *, zone: str) -> str:
         there = ZoneInfo(zone or settings.EVENHAND_ZONE)
     except (ZoneInfoNotFoundError, ValueError):
         there = ZoneInfo(settings.EVENHAND_ZONE)
-    local = at.astimezone(there)
+    return _written(at.astimezone(there).replace(second=0, microsecond=0), there.key, translation.get_language() or "")
+
+
+@lru_cache(maxsize=500)
+def _written(local: datetime, _zone: str, language: str) -> str:
+    """A minute in the active language; many letters of a day name the same. Moments are equal whatever their zone."""
     # Translators: how a moment is written in a letter, in the letters of Django's date filter.
     written = str(date_format(local, pgettext("moment in a letter", "l, j F Y, H:i")))
-    return f"{written.lower() if translation.get_language() in SMALL_NAMES else written} ({local:%Z})"
+    return f"{written.lower() if language in SMALL_NAMES else written} ({local:%Z})"
 
 
 def _one_line(text: str) -> str:

@@ -24,10 +24,13 @@ class ReadAhead:
         read: Callable[[RawItem], Mail],
         *,
         failed: Callable[[RawItem, Exception], None],
+        readers: int = 1,
     ) -> None:
-        """read: reads one mail, in a thread that asks no database. failed: writes down that one could not be read."""
+        """read: reads one mail, in a thread that asks no database. failed: writes down that one could not be read. readers: how
+        many are read at once.
+        """
         self._failed = failed
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reads-mail")
+        self._executor = ThreadPoolExecutor(max_workers=readers, thread_name_prefix="reads-mail")
         self._asked = deque((item, self._executor.submit(read, item)) for item in items)
 
     def __enter__(self) -> ReadAhead:

@@ -16,8 +16,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
-from psycopg.types.json import Jsonb
-from psycopg.types.numeric import Int8
+from psycopg.types.json import Json, Jsonb
 
 from crm import dispatch
 from crm.actions import correspondence, deliveries, identity, intake, lease, mail_batches, mailboxes
@@ -50,8 +49,7 @@ WHERE id = %(raw)s RETURNING id
 """
 _ALL_READ = """
 UPDATE crm_rawitem r SET state = one.state, kind = one.kind, reason = one.reason, lease_until = NULL, about_id = one.about
-FROM unnest(%(raws)s::bigint[], %(states)s::text[], %(kinds)s::text[], %(reasons)s::text[], %(abouts)s::bigint[])
-     AS one(raw, state, kind, reason, about)
+FROM json_to_recordset(%(each)s) AS one(raw bigint, state text, kind text, reason text, about bigint)
 WHERE r.id = one.raw RETURNING r.id
 """
 
@@ -218,14 +216,11 @@ def _as_read(item: RawItem) -> Statement:
 
 def _all_read(items: Sequence[RawItem]) -> Statement:
     """What writes down what several items were."""
-    columns = {
-        "raws": [Int8(item.pk) for item in items],
-        "states": [str(item.state) for item in items],
-        "kinds": [item.kind for item in items],
-        "reasons": [item.reason for item in items],
-        "abouts": [None if item.about_id is None else Int8(item.about_id) for item in items],
-    }
-    return Statement(_ALL_READ, columns)
+    each = [
+        {"raw": item.pk, "state": item.state, "kind": item.kind, "reason": item.reason, "about": item.about_id}
+        for item in items
+    ]
+    return Statement(_ALL_READ, {"each": Json(each)})
 
 
 def _received_before(item: RawItem, mail: mail_channel.Mail) -> Received:
@@ -429,7 +424,9 @@ def ingest_batch(*, at: datetime, size: int = 20) -> int:
 def reading_ahead(items: Sequence[RawItem]) -> mail_batches.ReadAhead:
     """Let mails be read one after the other, whether they are kept already or not. To be used in a `with` statement."""
     ours = mailboxes.own_addresses() if items else frozenset()  # the thread that reads asks no database
-    return mail_batches.ReadAhead(items, lambda item: read_item(item, ours), failed=_failed)
+    return mail_batches.ReadAhead(
+        items, lambda item: read_item(item, ours), failed=_failed, readers=max(1, settings.EVENHAND_MAIL_READERS)
+    )
 
 
 def take_in_claimed(reading: mail_batches.ReadAhead, *, at: datetime, until: float) -> None:

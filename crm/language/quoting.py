@@ -31,6 +31,8 @@ class Line(Enum):
     SIGNATURE = "signature"  # "-- ", and all that belongs to it
     DEVICE = "device"  # "Sent from my phone"
 
+    __hash__ = object.__hash__  # there is one of each; Enum's own looks up its name
+
 
 _RUN = r"[-_=*~#—–]"
 _WROTE = re.compile(

@@ -278,7 +278,7 @@ EVENHAND_SECRET_FOLDERS = tuple(
 # The virus scanner (clamd) that looks at attached files before anybody gets them; without one they are handed out unchecked.
 EVENHAND_CLAMD = _setting("EVENHAND_CLAMD", _scanner, None)
 # Processes that read mail, for each of ours that needs one. 0 reads in our own, without limits on time and memory.
-EVENHAND_MAIL_READERS = _setting("EVENHAND_MAIL_READERS", int, 1)
+EVENHAND_MAIL_READERS = _setting("EVENHAND_MAIL_READERS", int, 2)
 if not 0 <= EVENHAND_MAIL_READERS <= 16:
     raise ImproperlyConfigured("EVENHAND_MAIL_READERS must be a number from 0 to 16.")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = EVENHAND_MAIL_FROM
