@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
@@ -19,6 +19,8 @@ from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttrib
 from django.db.models.query_utils import DeferredAttribute
 from psycopg.sql import quote as quoted
 from psycopg.types.numeric import Int8
+
+from crm.direct import Direct
 
 Row = TypeVar("Row", bound=Model)
 
@@ -50,6 +52,8 @@ def _rows(database: Any, statement: str, parameters: list[Any] | dict[str, Any])
             return found
     cursor = _ready(database)
     with database.wrap_database_errors:
+        if _kept.direct.can_run():
+            return cast("list[tuple[Any, ...]]", _kept.direct.rows(statement, parameters))
         cursor.execute(statement, parameters, prepare=True)
         found = cursor.fetchall()
         return found
@@ -64,6 +68,7 @@ def _ready(database: Any) -> Any:
     if cursor is None or cursor.connection is not database.connection:
         with database.wrap_database_errors:
             cursor = _kept.cursor = _Cursor(database.connection)
+            _kept.direct = Direct(database.connection)
             database.connection.prepare_threshold = 0  # Django's other cursors prepare nothing all the same
     return cursor
 
