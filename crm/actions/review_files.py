@@ -43,7 +43,7 @@ def batches(reviews: Iterable[Review]) -> Iterator[list[Review]]:
 
 def source_of(site: str) -> str:
     """The source of a site's reviews."""
-    return f"reviews:{site.lower()}"[:120]
+    return f"{sources.REVIEWS_OF}{site.lower()}"[:120]
 
 
 def last_good_at(site: str) -> datetime | None:

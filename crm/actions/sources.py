@@ -41,6 +41,9 @@ from crm.models import (
 from crm.models.sources import LateBecause
 from crm.policy import AlertKind, CallEventKind, Direction, Lag, Role, gap_began, why_late
 
+REVIEWS_OF = "reviews:"
+"""What the source of a review site's export begins with; the site follows."""
+
 MEASURED_OVER = timedelta(hours=1)
 
 
@@ -258,7 +261,12 @@ def in_words(names: Iterable[str]) -> dict[str, str]:
     asked = list(dict.fromkeys(names))
     told = _set_up(asked)
     written = {"desk:captured": _("noted by colleagues"), forms.source_of(None): _("our own contact page")}
-    return {name: told.get(name) or written.get(name, name) for name in asked}
+    return {name: told.get(name) or written.get(name) or _site_of(name) or name for name in asked}
+
+
+def _site_of(name: str) -> str:
+    """The site of what a review site's export brought; "" of every other source."""
+    return name.removeprefix(REVIEWS_OF) if name.startswith(REVIEWS_OF) else ""
 
 
 def _set_up(asked: list[str]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -9,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -28,11 +31,19 @@ WHERE = [
     (Channel.SOCIAL_PUBLIC.value, gettext_lazy("In a forum or social network")),
 ]
 
+SAID_TO_US = (Channel.STORE, Channel.FIELD)
+"""Where it is noted as it is said; a letter or a post was written before."""
+WAITED = timedelta(seconds=30)
+"""What is sent sooner waited for nothing."""
+
 
 class CaptureForm(forms.Form):
     """The fields of `capture.Capture`, in the order in which somebody has them at hand."""
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    kept_at = forms.CharField(
+        widget=forms.HiddenInput, max_length=40, required=False
+    )  # by the device, when it was pressed
     channel = forms.ChoiceField(
         label=gettext_lazy("Where was it said?"), choices=WHERE, widget=forms.RadioSelect, initial=Channel.STORE.value
     )
@@ -88,13 +99,26 @@ class CaptureForm(forms.Form):
     )
 
     def clean(self) -> dict[str, Any]:
-        """Stars without a scale are out of five."""
+        """Stars without a scale are out of five; what a device kept was said when it was noted there, if nothing else is stated."""
         given = super().clean() or {}
+        given.update(_noted_at(given.pop("kept_at", ""), given, at=timezone.now()))
         if given.get("rating") is None:
             given["rated_out_of"] = None
         elif given.get("rated_out_of") is None:
             given["rated_out_of"] = 5
         return given
+
+
+def _noted_at(kept_at: str, given: Mapping[str, Any], *, at: datetime) -> dict[str, Any]:
+    """When it was said, of a note that waited on a device for a connection. A clock that runs ahead, or a moment, is now."""
+    try:
+        noted_at = parse_datetime(kept_at)
+    except ValueError:
+        noted_at = None
+    is_stated = given.get("spoke_at") is not None or given.get("channel") not in SAID_TO_US
+    if is_stated or noted_at is None or noted_at.tzinfo is None or at - noted_at < WAITED:
+        return {}
+    return {"spoke_at": noted_at, "spoke_at_known_from": _("the clock of the device on which it was noted")}
 
 
 @pages.page(CAN_CAPTURE)

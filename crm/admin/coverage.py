@@ -19,9 +19,9 @@ from django.utils.http import urlencode
 from django.utils.translation import get_language_info
 from django.utils.translation import gettext as _
 
-from crm.actions import sources
-from crm.admin import pages
-from crm.channels import Channel
+from crm.actions import listening_places, sources
+from crm.admin import pages, words
+from crm.channels import PUBLIC, Channel
 from crm.models import PostJudgement, PublicPost
 from crm.models.posts import PublicPostQuerySet
 from crm.policy import SecondLook
@@ -32,6 +32,7 @@ FEW = 10
 REMINDER = 42
 """Per cent of complaints in public that companies answered when this was first asked (R033); a line in the chart."""
 ROWS_AT_MOST = 200
+GAPS_AT_MOST = 50
 COUNTS = ("posts", "answered", "unanswered", "not_answerable", "in_time", "unjudged", "imports")
 CELL, CELL_HEIGHT, LABEL_WIDTH, HEAD = 30, 26, 130, 18
 TONES = ((60, "late"), (85, "soon"), (97, "busy"))
@@ -272,6 +273,29 @@ def _said(channel: Line, hour: int, line: Line) -> str:
     }
 
 
+def unheard(since: datetime, until: datetime, *, at: datetime) -> list[dict[str, Any]]:
+    """The times in which a source of public posts gave us nothing, or nobody listened at a place; newest first.
+
+    What was said meanwhile is counted once it reaches us, from when it was said; what never does is in no share.
+    """
+    outages = sources.gaps(since=since, until=until).filter(source__channel__in=PUBLIC)[:GAPS_AT_MOST]
+    deaf = listening_places.gaps(since=since, until=until).filter(place__channel__in=PUBLIC)[:GAPS_AT_MOST]
+    names = sources.in_words([gap.source.name for gap in outages])
+    found = [
+        (gap, names[gap.source.name], gap.source.get_channel_display(), gap.get_because_display()) for gap in outages
+    ] + [(gap, gap.place.name, gap.place.get_channel_display(), _("nobody listened there")) for gap in deaf]
+    return [
+        {
+            "gap": gap,
+            "name": name,
+            "channel": channel,
+            "why": why,
+            "length": words.duration((gap.ended_at or at) - gap.began_at),
+        }
+        for gap, name, channel, why in sorted(found, key=lambda one: one[0].began_at, reverse=True)
+    ]
+
+
 @pages.page("crm.view_publicpost", methods=["GET"])
 def coverage(request: HttpRequest) -> HttpResponse:
     """Response coverage of a period; a fixed number of statements."""
@@ -287,8 +311,8 @@ def coverage(request: HttpRequest) -> HttpResponse:
     if ends["oldest"] is not None:
         days = [ends[name].astimezone(shop_zone()).date().isoformat() for name in ("oldest", "newest")]
         everything = asked.words(**dict(zip(("from", "to"), days, strict=True)))
-    for name, words in sources.in_words(found.by["account"]).items() if asked.by == "account" else ():
-        found.by["account"][name].label = words or label("account", name)
+    for name, called in sources.in_words(found.by["account"]).items() if asked.by == "account" else ():
+        found.by["account"][name].label = called or label("account", name)
     lines = ordered(asked.by, found.by[asked.by])
     tabs = {"channel": _("By channel"), "hour": _("By hour"), "language": _("By language"), "account": _("By account")}
     return pages.render(
@@ -316,6 +340,7 @@ def coverage(request: HttpRequest) -> HttpResponse:
         everything=everything,
         newest=ends["newest"],
         looked=looked,
+        unheard=unheard(since, until, at=at),
         zone=settings.EVENHAND_ZONE,
         few=FEW,
         reminder=REMINDER,

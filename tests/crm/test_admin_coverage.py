@@ -14,10 +14,10 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from crm.actions import desk, judgements
+from crm.actions import desk, judgements, listening_places
 from crm.channels import Channel
 from crm.channels.threads import percentile
-from crm.models import PublicPost
+from crm.models import ListeningGap, PublicPost, Source, SourceGap
 from crm.policy import Role
 from tests.conftest import NOON
 from tests.crm.actions.test_deliveries import accepted
@@ -135,6 +135,39 @@ def test_second_looks_stand_beside_it_N8(client: Client):
     judgements.audit(judgement.pk, found=judgements.SecondLook.WRONG, by=eve, at=NOON + timedelta(hours=2))
     assert (
         "1 were looked at again in this time and 1 were wrong" in client.get("/admin/coverage/", MARCH).content.decode()
+    )
+
+
+def test_an_outage_stands_beside_the_shares_it_may_have_hidden_and_moves_none_R027_R045_N8(client: Client):
+    ada = colleague(Role.LEAD)
+    told = posted()
+    accepted(
+        desk.answer(told.conversation_id, text="We do.", by=ada, at=NOON + timedelta(hours=1)),
+        at=NOON + timedelta(hours=1),
+    )
+    before = file_of(client)
+
+    place = listening_places.add(
+        listening_places.Draft(name="Guitar forum", channel=Channel.SOCIAL_PUBLIC.value), by=ada, at=NOON
+    )
+    ListeningGap.objects.create(place=place, began_at=NOON + timedelta(days=1), seen_at=NOON + timedelta(days=1))
+    for name, channel in (("hook:square", Channel.SOCIAL_PUBLIC), ("hook:texts", Channel.SMS)):
+        source = Source.objects.create(name=name, channel=channel)
+        for day, hours in ((0, 5), (-60, 1)):
+            began = NOON + timedelta(days=day)
+            SourceGap.objects.create(
+                source=source, began_at=began, ended_at=began + timedelta(hours=hours), because="failing", seen_at=began
+            )
+
+    page = client.get("/admin/coverage/", MARCH).content.decode()
+    listed = " ".join(re.sub(r"<[^>]+>", " ", page[page.index('id="unheard"') :]).split())
+    assert "hook:square Social media, public Mon 2 Mar, 13:00 Mon 2 Mar, 18:00 5 h what comes fails" in listed
+    assert listed.count("hook:square") == 1  # the other one was in January
+    assert "Guitar forum Social media, public Tue 3 Mar, 13:00 still" in listed
+    assert "hook:texts" not in listed  # not said in public
+    assert file_of(client) == before
+    assert (
+        "There was none" in client.get("/admin/coverage/", {"from": "2026-01-20", "to": "2026-01-31"}).content.decode()
     )
 
 

@@ -175,6 +175,45 @@ def test_something_said_at_the_counter_comes_in_with_its_photo_R054() -> None:
     assert {p.kind for p in Promise.objects.all()} == {"first_response", "confirmation"}
 
 
+@pytest.mark.parametrize(
+    ("channel", "kept_at", "counts_from"),
+    [
+        ("store", "2026-03-02T10:15:00.000Z", -timedelta(hours=1, minutes=45)),  # two hours in the cellar
+        ("field", "2026-03-02T11:15:00+01:00", -timedelta(hours=1, minutes=45)),
+        ("store", "2026-03-02T11:59:50.000Z", timedelta(0)),  # it was sent at once
+        ("store", "2026-03-02T15:00:00.000Z", timedelta(0)),  # a clock that runs ahead
+        ("store", "2026-03-02T10:15:00", timedelta(0)),  # nobody knows of which zone
+        ("store", "yesterday", timedelta(0)),
+        ("store", "2026-99-99T10:15:00Z", timedelta(0)),
+        ("letter", "2026-03-02T10:15:00.000Z", timedelta(0)),
+    ],
+)
+def test_what_a_device_kept_without_a_connection_counts_from_when_it_was_noted_R054(
+    channel, kept_at, counts_from
+) -> None:
+    client = browser(Role.AGENT)
+    with time_machine.travel(NOON, tick=False):
+        assert noted(client, channel=channel, kept_at=kept_at).status_code == 302
+        assert noted(client, channel=channel, kept_at=kept_at).status_code == 302  # the answer got lost; it comes again
+    said = Interaction.objects.get()
+    assert (said.spoke_at, said.ingested_at) == (NOON + counts_from, NOON)
+    assert Promise.objects.get(kind="first_response").starts_at == said.spoke_at
+
+
+def test_what_a_device_kept_for_too_long_is_shown_again_and_not_lost_R054() -> None:
+    with time_machine.travel(NOON, tick=False):
+        answer = noted(browser(Role.AGENT), kept_at="2025-10-01T10:00:00Z")
+    assert (answer.status_code, b"more than 90 days" in answer.content) == (409, True)
+    assert b"The clerk was rude." in answer.content
+
+
+def test_the_form_says_in_words_what_becomes_of_a_note_without_a_connection_R054() -> None:
+    page = browser(Role.AGENT).get(reverse("admin:capture")).content.decode()
+    assert "It is kept on this device, and sent when there is one" in page
+    assert 'role="status"' in page
+    assert "evenhand/capture.js" in page
+
+
 def test_a_public_post_keeps_its_link_and_its_stars_and_counts_from_its_publication_R014_R057() -> None:
     client = browser(Role.AGENT)
     with time_machine.travel(NOON, tick=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from crm.actions import judgements, queue, reach
-from crm.models import Conversation, HistoryEntry, PostJudgement, PublicPost
+from crm.models import Conversation, HistoryEntry, Interaction, PostJudgement, PublicPost
 from crm.policy import Role
 from tests.conftest import NOON
 from tests.crm.actions.test_judgements import none, posted
@@ -56,6 +57,29 @@ def test_a_post_is_judged_by_a_press_in_the_list_and_in_its_conversation():
     client_of(colleague()).post(judged_at(post), {"do": "answer"})
     post.refresh_from_db()
     assert post.verdict == "answer"
+
+
+def test_the_pages_of_criticism_offer_nothing_that_hides_deletes_or_blocks_it_R029():
+    """Not to a lead either; reach is hidden, words never are."""
+    post, client = posted("Worst shop ever. They lie."), client_of(colleague(Role.LEAD))
+    taking_away = re.compile(r"\b(hide|delete|remove|block|mute|ban|report|suppress|take down)\b", re.IGNORECASE)
+    for page in (f"/admin/conversation/{post.conversation.public_id}/", "/admin/posts/", "/admin/posts/?show=none"):
+        content = client.get(page).content.decode()
+        main = content[content.index('class="eh') :]
+        offered = re.findall(r"<(?:button|a|summary|option)\b[^>]*>(.*?)</(?:button|a|summary|option)>", main, re.S)
+        assert len(offered) > 3
+        assert not [words for words in offered if taking_away.search(re.sub(r"<[^>]+>", " ", words))]
+
+
+def test_saying_that_no_answer_is_needed_hides_nothing_and_is_looked_at_again_by_somebody_else_R029_N8():
+    """The one thing that can be done about a post beside answering it: it stays to be read, with who judged and why."""
+    post, client = posted("You are thieves."), client_of(colleague(name="Ada"))
+    client.post(judged_at(post), {"do": "none", "reason": "abuse", "words": "Only insults."})
+    shown = client.get("/admin/posts/?show=none").content.decode()
+    assert "You are thieves." in shown
+    assert "Only insults." in shown
+    assert "You are thieves." in client.get(f"/admin/conversation/{post.conversation.public_id}/").content.decode()
+    assert Interaction.objects.get().text == "You are thieves."
 
 
 def test_only_those_who_answer_judge_and_only_auditors_look_again_Q8():

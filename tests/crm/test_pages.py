@@ -29,7 +29,7 @@ from crm.models import (
     WebForm,
 )
 from crm.policy import LookedAs, Role
-from tests.conftest import NOON
+from tests.conftest import NOON, ROOT
 from tests.crm.stories import colleague, message
 
 pytestmark = pytest.mark.django_db
@@ -348,6 +348,17 @@ def test_a_form_stands_in_a_frame_of_the_sites_it_names_and_nowhere_else_W13():
         answer = Client().get(page)
         assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
         assert answer["X-Frame-Options"] == "DENY"
+
+
+def test_a_form_in_a_frame_runs_no_script_so_no_message_of_another_window_reaches_it_W14():
+    content = Client().get(page_of(made(SHOP)) + "?frame=1").content.decode()
+    assert "<script" not in content
+    assert not re.search(r"<[a-z]+ [^>]*\bon[a-z]+=", content)
+    scripts = (ROOT / "evenhand" / "static").rglob("*.js")
+    heard = [
+        path.name for path in scripts if re.search(r"[\"']message[\"']|onmessage", path.read_text(encoding="utf-8"))
+    ]
+    assert heard == []  # nor does any page of staff listen
 
 
 SNIPPET = {"email": "carla@home.example", "text": "It is broken."}

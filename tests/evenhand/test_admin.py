@@ -229,6 +229,6 @@ def test_a_password_can_be_asked_for_again() -> None:
 
 def test_static_files_are_all_our_own() -> None:
     folder = ROOT / "evenhand" / "static" / "evenhand"
-    for name in ("admin.css", "account.css", "admin.js", "inbox.js", "today.js", "favicon.svg"):
+    for name in ("admin.css", "account.css", "admin.js", "inbox.js", "capture.js", "today.js", "favicon.svg"):
         text = Path(folder / name).read_text(encoding="utf-8")
         assert not re.search(r"@import|url\(|https?://(?!www\.w3\.org/2000/svg)", text), name

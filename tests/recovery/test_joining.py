@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core import mail as django_mail
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from crm.actions import capture, deadlines, desk, elsewhere, endings, intake, joining, outgoing
+from crm.actions import answers, capture, deadlines, desk, elsewhere, endings, intake, joining, outgoing
 from crm.channels import Channel
 from crm.models import (
     ContactPoint,
@@ -416,3 +417,44 @@ def test_who_may_join_Q8():
     back = f"/admin/joining/{one.public_id}/take-back/"
     assert client_of(colleague(Role.AUDITOR)).post(back).status_code == 403
     assert client_of(colleague()).get(back).status_code == 405
+
+
+# --- what follows for whoever never wrote to us -------------------------------------------------------------------------
+
+
+def test_whoever_complains_elsewhere_is_written_to_first_with_what_we_know_and_fills_in_no_form_R044():
+    """They told the world, not us. We hold their address from the visit: we write, in the words we have, and ask for nothing."""
+    ada = colleague(name="Ada")
+    visit = visited(email="carla@home.example", phone="")
+    post = posted(COMPLAINT + " RX-204815")
+    triaged(NOON + DAY)
+    assert Case.objects.filter(conversation=post).exists()  # detected from what they said, not from a form
+    with pytest.raises(answers.NoWayBack):  # by itself it names nobody to whom we may write
+        answers.answer(post.pk, text="We are sorry.", by=ada, at=NOON + DAY)
+
+    joined(post, visit)
+    sent = answers.answer(visit.pk, text="We are sorry. A new lamp is on its way.", by=ada, at=NOON + DAY + 2 * HOUR)
+    assert outgoing.send_batch(at=NOON + DAY + 2 * HOUR)
+
+    assert (sent.channel, sent.address) == ("email", "carla@home.example")
+    [mail] = [one for one in django_mail.outbox if "A new lamp is on its way." in str(one.body)]
+    assert mail.to == ["carla@home.example"]
+    written = str(mail.body) + "".join(str(content) for content, _kind in mail.alternatives)
+    assert "/contact/" not in written
+    assert "<form" not in written
+    assert now(PublicPost.objects.get()).answered_at is not None
+    assert (
+        not Promise.objects.running().filter(conversation__in=[post, visit], kind=PromiseKind.FIRST_RESPONSE).exists()
+    )
+
+
+def test_to_whom_we_may_not_write_we_do_not_write_first_either_R044():
+    """Whoever gave no address is answered where they wrote, by hand, or not at all; nobody is looked up."""
+    ada, post = colleague(), posted(COMPLAINT)
+    triaged(NOON + DAY)
+    with pytest.raises(answers.NoWayBack):
+        answers.answer(post.pk, text="We are sorry.", by=ada, at=NOON + DAY)
+    told = elsewhere.Given(url="https://f.example/1#2", text="We are sorry. Please tell us where to send a new one.")
+    elsewhere.log(post.pk, told, by=ada, at=NOON + DAY + HOUR)
+    assert now(PublicPost.objects.get()).answered_at == NOON + DAY + HOUR
+    assert not outgoing.send_batch(at=NOON + DAY + 2 * HOUR)

@@ -266,3 +266,15 @@ def test_the_page_of_sources_shows_the_gaps_R045():
     assert "Times in which nothing reached us" in words
     assert account.name in words
     assert "what comes fails, or it cannot be asked" in words
+
+
+def test_sources_are_called_what_people_call_them_and_a_budget_of_nothing_is_at_once_R045():
+    came(timedelta(0), source="reviews:reviews.example", channel="review")
+    came(timedelta(0), source="phone:desk", channel="phone")
+    sources.watch_ingest_lag(NOON)
+    assert sources.in_words(["reviews:reviews.example"]) == {"reviews:reviews.example": "reviews.example"}
+    page = Client()
+    page.force_login(colleague(Role.LEAD))
+    words = page.get("/admin/sources/").content.decode()
+    assert 'data-label="Budget">at once' in words
+    assert 'data-label="Budget">30:00' in words

@@ -12,7 +12,7 @@ import time_machine
 from django.utils.dateparse import parse_datetime
 
 from crm.actions import channel_accounts
-from crm.actions.channel_hooks import post_of
+from crm.actions.channel_raw import post_of
 from crm.channels.provided import by_name
 from crm.channels.providers import DeliveryReport
 from crm.models import AwaitedFile, ChannelAccount, Interaction, RawItem

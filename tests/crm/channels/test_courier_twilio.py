@@ -82,7 +82,7 @@ def test_every_line_gives_what_it_states(number: int, outside_data: Path) -> Non
         assert RawItem.objects.get().kind == "unknown_event"
         return
     raw = RawItem.objects.get()
-    from crm.actions.channel_hooks import post_of
+    from crm.actions.channel_raw import post_of
 
     described = channel_accounts.described(account)
     [report] = by_name("twilio_sms").parse(post_of(raw, described), described)

@@ -20,7 +20,7 @@ import pytest
 import time_machine
 from django.db import transaction
 
-from crm.actions import channel_hooks
+from crm.actions import channel_raw
 from crm.channels.provided.sms_gateway import PROVIDER
 from crm.channels.providers import Account, DeliveryReport, Post, Said
 from crm.models import AwaitedFile, ChannelAccount, Interaction, RawItem
@@ -203,7 +203,7 @@ def test_what_is_no_message_to_us_makes_none_and_is_kept_where_it_is_believed(
                 told = RawItem.objects.get()
                 named = re.findall(r'ExternalID: "([^"]+)"', wanted["__raw"])
                 states = re.findall(r"MsgStatus(\w+)", wanted["__raw"])
-                seen = PROVIDER.parse(channel_hooks.post_of(told, described(EXAMPLE)), told_of(account))
+                seen = PROVIDER.parse(channel_raw.post_of(told, described(EXAMPLE)), told_of(account))
                 pairs = [(one.provider_id, one.arrival) for one in seen if isinstance(one, DeliveryReport)]
                 is_right = pairs == [(name, ARRIVALS[state]) for name, state in zip(named, states, strict=True)]
                 reports.update(["stated", *(["right"] if is_right else [])])

@@ -99,7 +99,8 @@ def test_a_signature_of_another_kind_or_twice_is_none_H01() -> None:
     sent = played.signed({"for_user_id": played.OURS}, secret=EXAMPLE.secret)
     good = sent.headers["X-Twitter-Webhooks-Signature"]
     for given, code in (
-        (good, ""), (f"sha256=AAAA, {good}", ""), (good.removeprefix("sha256="), "missing"), (good.replace("256", "1"), "missing"),
+        (good, ""), (f"sha256=AAAA, {good}", "wrong"), (f"{good},{good}", "wrong"),
+        (good.removeprefix("sha256="), "missing"), (good.replace("256", "1"), "missing"),
         (good.swapcase(), "missing"), ("sha256=", "missing"), ("sha256=%%%", "wrong"), ("", "missing"),
     ):  # fmt: skip
         one = Post("POST", "", "", {"x-twitter-webhooks-signature": given}, sent.body, NOON)
