@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from psycopg import Connection, errors
+from psycopg import Connection, OperationalError, errors
 from psycopg.abc import Transformer as Adapts
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
 AT_MOST = 100
 """Statements that a connection keeps prepared; the one that was not used for longest goes first."""
@@ -55,8 +55,14 @@ class Direct:
         name = self._name(query, transformer.types or ())
         result = self._connection.pgconn.exec_prepared(name, dumped, transformer.formats)
         if result.status != ExecStatus.TUPLES_OK:
-            raise errors.error_from_result(result, encoding=self._connection.info.encoding)
+            raise self._trouble(result)
         return result
+
+    def _trouble(self, result: Any) -> Exception:
+        pgconn = self._connection.pgconn
+        if pgconn.status == ConnStatus.BAD and not result.error_field(DiagnosticField.SQLSTATE):
+            return OperationalError(pgconn.get_error_message())  # the server went without a word
+        return errors.error_from_result(result, encoding=self._connection.info.encoding)
 
     def _name(self, query: bytes, types: tuple[int, ...]) -> bytes:
         name = self._prepared.get((query, types))
@@ -67,7 +73,7 @@ class Direct:
         name = b"evenhand_%d" % next(_numbers)
         result = pgconn.prepare(name, query, types)
         if result.status != ExecStatus.COMMAND_OK:
-            raise errors.error_from_result(result, encoding=self._connection.info.encoding)
+            raise self._trouble(result)
         self._prepared[query, types] = name
         if len(self._prepared) > AT_MOST:
             _key, oldest = self._prepared.popitem(last=False)

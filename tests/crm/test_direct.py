@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -90,3 +92,22 @@ def test_only_so_many_statements_stay_prepared() -> None:
         assert one.rows(f"SELECT {number} + %s::int", [1]) == [(number + 1,)]
     named = one.rows("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'evenhand%%'", [])
     assert named[0][0] <= AT_MOST + 1
+
+
+def test_a_server_that_goes_without_a_word_is_trouble_of_the_database_F01() -> None:
+    """As a cursor says it, and as the doors and the lanes know it: they try again."""
+    connection.ensure_connection()
+    one = Direct(connections[DEFAULT_DB_ALIAS].connection)
+    assert one.rows("SELECT 1", []) == [(1,)]
+    socket.socket(fileno=os.dup(connections[DEFAULT_DB_ALIAS].connection.fileno())).shutdown(socket.SHUT_RDWR)
+    with pytest.raises(psycopg.OperationalError):
+        one.rows("SELECT 2", [])
+    assert connections[DEFAULT_DB_ALIAS].connection.closed
+    connection.close()
+    assert together.prepared("SELECT %(a)s::int", {"a": 3}) == [(3,)]
+
+
+def test_a_server_that_ends_a_connection_is_trouble_of_the_database_F01() -> None:
+    with pytest.raises(psycopg.OperationalError):
+        direct().rows("SELECT pg_terminate_backend(pg_backend_pid())", [])
+    connection.close()
