@@ -276,8 +276,14 @@ def keeping(visit: _Round, fetched: Sequence[Fetched], *, uid_validity: int) -> 
     items = [_item(visit, one, uid_validity=uid_validity) for one in fetched]
     with mails.reading_ahead([item for item in items if item.state == WorkState.CLAIMED]) as reading:
         _keep(visit, fetched, items)
-        yield
+        trouble: MailboxTrouble | None = None
+        try:
+            yield
+        except MailboxTrouble as met:
+            trouble = met  # of the mailbox, not of what is kept
         mails.take_in_claimed(reading, at=visit.at, until=visit.until)
+        if trouble is not None:
+            raise trouble
 
 
 _MINE = "SELECT id FROM crm_mailbox WHERE id = %(mailbox)s AND attempt = %(attempt)s FOR UPDATE"

@@ -245,6 +245,24 @@ def test_what_is_fetched_is_taken_in_at_once_and_rings_no_bell(db, server, user)
     assert set(RawItem.objects.values_list("state", "attempt", "lease_until")) == {(WorkState.DONE, 1, None)}
 
 
+def test_what_is_kept_is_taken_in_though_it_could_not_be_cleared_away_M18(db, server, user, monkeypatch):
+    server.deliver(user, *some_mails(2))
+    mailbox = added(server, user)
+    with monkeypatch.context() as broken:
+        broken.setattr(imap.Session, "remove", refuses)
+        poll(mailbox)
+    assert mailbox.error
+    assert Interaction.objects.count() == 2
+
+    poll(mailbox)
+
+    assert (server.there(user), RawItem.objects.count(), Interaction.objects.count()) == ([], 2, 2)
+
+
+def refuses(*_told: Any) -> None:
+    raise imap.MailboxTrouble("refused", "It refuses to delete.")
+
+
 def test_what_cannot_be_taken_in_within_the_round_is_left_to_the_lane_F34(db, server, user, monkeypatch):
     server.deliver(user, *some_mails(3))
     monkeypatch.setattr(fetching, "ROUND_FOR", 0.0)
