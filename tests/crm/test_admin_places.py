@@ -57,7 +57,7 @@ def test_a_look_by_hand_is_one_press_and_ends_the_gap_R027():
 def test_a_lead_lists_changes_and_takes_off_R027():
     client, own = client_of(colleague(Role.LEAD)), feed()
     form = {"name": "<b>Blog</b>", "channel": "blog", "url": "https://blog.example/", "listens": "by_hand"}
-    assert client.post(f"{PAGE}new/", {**form, "listens": "feed:nonsense"}).status_code == 200
+    assert client.post(f"{PAGE}new/", {**form, "listens": "feed:nonsense"}).status_code == 400
     assert not ListeningPlace.objects.exists()
     assert client.post(f"{PAGE}new/", form).url == PAGE
     assert "&lt;b&gt;Blog" in client.get(PAGE).content.decode()
