@@ -307,11 +307,6 @@ def record(
         history.record(customer, verb, ref=ref, by=by, at=at, detail=dict(detail or {}))
 
 
-def merges_into(customer: Customer) -> QuerySet[Merge]:
-    """What was made one with this customer and stands, newest first."""
-    return Merge.objects.filter(kept=customer, undone_at=None).select_related("gone", "by").order_by("-id")
-
-
 def gather(*, at: datetime) -> int:
     """Bring to the kept customer what was written about a record while it went. Safe to repeat. Returns how many rows."""
     count = 0

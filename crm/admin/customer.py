@@ -138,6 +138,7 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
                     )
                 )
             ),
+            merges=persons.merges_of(mine),
             holds=ArraySubquery(
                 Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
                 .order_by("id")

@@ -112,11 +112,13 @@ def read(user: User, customer: Customer, before: Before | None) -> tuple[list[Ev
 def _history(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:
     if not user.has_perm("crm.view_historyentry"):
         return []
+    _own, *others = belongings.records_of(customer)
     entries = (
         HistoryEntry.objects.filter(
-            earlier(before, source="5-history", field="at"), customer__in=belongings.records_of(customer)
+            earlier(before, source="5-history", field="at"), customer__in=[customer.pk, *others]
         )
         .exclude(verb__in=TOLD_ELSEWHERE)
+        .exclude(verb="customer.merged", customer__in=others)  # told once, by the kept customer's entry
         .select_related("by")
         .order_by("-at", "-id")[:limit]
     )

@@ -49,7 +49,9 @@ def people(by: User) -> list[int]:
     consent.grant(cases[2].customer, "news", evidence="form", at=NOON)
     again = intake.receive(message(sender_address="person0@home.example"), at=NOON, origin="test").conversation
     ContactPoint.objects.create(customer=again.customer, kind="phone", address="+49301234567", created_at=NOON)
-    return [*(case.customer_id for case in cases), app_user().customer_id]
+    user = app_user()
+    customers.tell_birthday(user.customer, month=3, day=2, evidence="yes", at=NOON)
+    return [*(case.customer_id for case in cases), user.customer_id]
 
 
 def keys() -> dict[str, Counter[Any]]:
@@ -189,15 +191,15 @@ def test_a_person_of_two_records_gets_one_card_and_parting_earns_no_other_G19():
     by = colleague()
     every = people(by)
     loyalty_actions.plan_birthdays(NOON)
-    assert Gesture.objects.count() == 4
+    assert Gesture.objects.count() == 5
     made = persons.merge(every[1], kept_id=every[0], because="told us", by=by, at=NOON)
     assert Gesture.objects.filter(customer=every[0]).exclude(state="dropped").count() == 1
     assert Gesture.objects.get(state="dropped").reason == "same_person_has_one"
     loyalty_actions.plan_birthdays(NOON)
-    assert Gesture.objects.exclude(state="dropped").count() == 3
+    assert Gesture.objects.exclude(state="dropped").count() == 4
     persons.undo(made.pk, by=by, at=NOON)
     loyalty_actions.plan_birthdays(NOON)
-    assert Gesture.objects.exclude(state="dropped").count() == 3
+    assert Gesture.objects.exclude(state="dropped").count() == 4
     point = ContactPoint.objects.filter(customer=every[2])[0]
     other = partings.part(
         every[2], points=[point.pk], conversations=[], name="Another", because="two people", by=by, at=NOON
