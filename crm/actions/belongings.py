@@ -8,8 +8,15 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db.models import Model, QuerySet
+from django.utils.module_loading import import_string
 
-from crm.models import Customer
+from crm.models import Customer, Hold
+
+
+class StayTogether(Exception):
+    """What was chosen belongs together with what was not. Raised by whoever knows why."""
+
+    code = "stay_together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +75,24 @@ def both(*customers: int) -> list[Customer]:
     if set(customers) - set(found):
         raise Customer.DoesNotExist
     return [found[number] for number in customers]
+
+
+def may_part(conversations: list[int]) -> None:
+    """Ask whoever knows more of matters whether these may go to another record. Raises StayTogether."""
+    for check in settings.EVENHAND_BEFORE_PARTING:
+        import_string(check)(conversations)
+
+
+def with_matters(source: int, conversations: list[int]) -> dict[str, list[int]]:
+    """What goes along with matters, by relation: rows about them, and the holds that these rows placed."""
+    found: dict[str, list[int]] = {}
+    refs: list[str] = []
+    for relation in relations():
+        if relation.told.conversation:
+            rows = relation.of(source).filter(**{f"{relation.told.conversation}__in": conversations})
+            found[relation.name] = list(rows.order_by("pk").values_list("pk", flat=True))
+            kind = relation.model._meta.model_name
+            refs += [f"{kind}:{public_id}" for public_id in rows.values_list("public_id", flat=True)]
+    holds = Hold.objects.filter(customer=source, key__in=refs)
+    found["crm.Hold.customer"] = list(holds.order_by("pk").values_list("pk", flat=True))
+    return found

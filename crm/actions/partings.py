@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from crm.actions import endings, persons
-from crm.actions.belongings import both, relations
+from crm.actions.belongings import both, may_part, relations, with_matters
 from crm.actions.persons import LIVING
-from crm.models import ContactPoint, Conversation, Customer, Hold, Parting, User
+from crm.models import ContactPoint, Conversation, Customer, Parting, User
 from crm.models.people import ContactKind, CustomerStatus
 from crm.models.persons import SuggestionState
 
@@ -22,12 +20,6 @@ class NotPartable(Exception):
     """What was chosen cannot become a record of its own."""
 
     code = "not_partable"
-
-
-class StayTogether(Exception):
-    """What was chosen belongs together with what was not. Raised by whoever knows why."""
-
-    code = "stay_together"
 
 
 @transaction.atomic
@@ -58,8 +50,7 @@ def part(
         raise NotPartable(_("Please choose what belongs to the other person."))
     if theirs.count() != len(set(points)) or matters.count() != len(set(conversations)):
         raise NotPartable(_("Something that was chosen does not belong to this customer any more."))
-    for check in settings.EVENHAND_BEFORE_PARTING:
-        import_string(check)(sorted(conversations))
+    may_part(sorted(conversations))
     made = Customer.objects.create(
         display_name=name.strip()[:200],
         language=source.language,
@@ -75,7 +66,7 @@ def part(
             User.objects.filter(customer=source, public_id__in=accounts).values_list("pk", flat=True)
         ),
         "crm.ContactPoint.customer": sorted(points),
-        **_with_matters(source.pk, sorted(conversations)),
+        **with_matters(source.pk, sorted(conversations)),
     }
     for relation in relations():
         if moved.get(relation.name):
@@ -92,18 +83,3 @@ def part(
     detail = {"made": str(made.public_id), "rows": sum(map(len, moved.values()))}
     persons.record([source, made], "customer.parted", ref=f"parting:{parting.public_id}", by=by, at=at, detail=detail)
     return parting
-
-
-def _with_matters(source: int, conversations: list[int]) -> dict[str, list[int]]:
-    """What goes along with matters, by relation: rows about them, and the holds that these rows placed."""
-    found: dict[str, list[int]] = {}
-    refs: list[str] = []
-    for relation in relations():
-        if relation.told.conversation:
-            rows = relation.of(source).filter(**{f"{relation.told.conversation}__in": conversations})
-            found[relation.name] = list(rows.order_by("pk").values_list("pk", flat=True))
-            kind = relation.model._meta.model_name
-            refs += [f"{kind}:{public_id}" for public_id in rows.values_list("public_id", flat=True)]
-    holds = Hold.objects.filter(customer=source, key__in=refs)
-    found["crm.Hold.customer"] = list(holds.order_by("pk").values_list("pk", flat=True))
-    return found

@@ -13,16 +13,17 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import endings
-from crm.actions.belongings import Relation, both, relations
-from crm.models import Consent, Conversation, Customer, Merge, PersonSuggestion, User
+from crm.actions.belongings import Relation, StayTogether, both, may_part, relations, with_matters
+from crm.models import Consent, Conversation, Customer, Interaction, Merge, PersonSuggestion, User
 from crm.models.people import ConsentActor, ConsentState, CustomerStatus
 from crm.models.persons import SuggestionState
+from crm.policy import Direction
 
 TAKEN_BACK_WITHIN = timedelta(days=30)
 """For how long making two records one can be taken back (N12)."""
@@ -243,7 +244,8 @@ def _suggest_the_kept_one(gone: int, kept: int, *, at: datetime) -> None:
 def undo(merge_id: int, *, by: User, at: datetime) -> Merge:
     """Take apart again what was made one: every row that moved and is still there goes back, with the fields that were taken.
 
-    What came since stays with the kept customer. They are noted as two people, so that nobody suggests it again.
+    A matter that came since goes with the address that it came from alone; what else came stays with the kept customer. They are
+    noted as two people, so that nobody suggests it again.
     Raises Merge.DoesNotExist, TooLateToPart; then nothing has changed.
     """
     found = Merge.objects.get(pk=merge_id)
@@ -261,6 +263,7 @@ def undo(merge_id: int, *, by: User, at: datetime) -> Merge:
         keys = made.moved.get(relation.name, [])
         if keys:
             relation.hand_over(relation.of(kept.pk).filter(pk__in=keys), to=gone.pk)
+    _matters_since(made)
     gone.merged_into, gone.status = None, made.status_before
     gone.save(update_fields=["merged_into", "status"])
     back = {name: before for name, (before, after) in made.fields.items() if getattr(kept, name) == after}
@@ -276,6 +279,22 @@ def undo(merge_id: int, *, by: User, at: datetime) -> Merge:
     decide(gone.pk, kept.pk, SuggestionState.APART, by=by, at=at)
     record([gone, kept], "customer.merge_undone", ref=_ref(made), by=by, at=at)
     return made
+
+
+def _matters_since(made: Merge) -> None:
+    """Give a matter that came since to the customer from whose address alone it came, with all that hangs on it."""
+    theirs = Q(contact_point__in=made.moved.get("crm.ContactPoint.customer", []), contact_point__customer=made.gone)
+    said = Interaction.objects.filter(conversation=OuterRef("pk"), direction=Direction.INBOUND)
+    since = Conversation.objects.filter(Exists(said.filter(theirs)), ~Exists(said.exclude(theirs)), customer=made.kept)
+    matters = list(since.order_by("pk").values_list("pk", flat=True))
+    try:
+        may_part(matters)
+    except StayTogether:
+        return  # a colleague linked them with others of the kept customer; they can be parted one by one
+    going = with_matters(made.kept_id, matters)
+    for relation in relations():
+        if going.get(relation.name):
+            relation.hand_over(relation.of(made.kept_id).filter(pk__in=going[relation.name]), to=made.gone_id)
 
 
 def _stands_again(grant: Consent, *, at: datetime) -> None:

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods
 from crm.actions import (
     adverse,
     answers,
+    belongings,
     calendars,
     call_backs,
     calls,
@@ -136,7 +137,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     outgoing.DifferentContent,
     outgoing.WrongState,
     partings.NotPartable,
-    partings.StayTogether,
+    belongings.StayTogether,
     persons.NotMergeable,
     persons.OpensToAccount,
     persons.TooLateToPart,

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from crm.actions.partings import StayTogether
+from crm.actions.belongings import StayTogether
 from recovery.models import Case
 
 

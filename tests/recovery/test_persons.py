@@ -16,6 +16,7 @@ import pytest
 from django.db import transaction
 
 from crm.actions import consent, customers, intake, partings, persons
+from crm.actions.belongings import StayTogether
 from crm.models import Consent, ContactPoint, Conversation, Customer, Hold, LifeEvent, Merge, OutgoingMessage, User
 from crm.models.people import CustomerStatus
 from loyalty import actions as loyalty_actions
@@ -34,7 +35,7 @@ REFUSED = (
     persons.TooLateToPart,
     persons.OpensToAccount,
     partings.NotPartable,
-    partings.StayTogether,
+    StayTogether,
 )
 HELD = (Conversation, ContactPoint, Hold, Case, OutgoingMessage, Gesture, LifeEvent)
 
@@ -215,7 +216,7 @@ def test_cases_of_one_incident_are_not_parted_G19_E03():
     if first.customer_id != second.customer_id or first.pk == second.pk:
         pytest.fail("two cases of one customer are needed")
     actions.same_incident(second.pk, as_case=first, by=by, at=NOON)
-    with pytest.raises(partings.StayTogether):
+    with pytest.raises(StayTogether):
         partings.part(
             first.customer_id, points=[], conversations=[second.conversation_id], name="x", because="y", by=by, at=NOON
         )

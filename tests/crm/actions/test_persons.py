@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from crm.actions import adverse, consent, customers, endings, holds, intake, partings, persons
+from crm.actions import adverse, consent, customers, endings, holds, identity, intake, partings, persons
 from crm.actions.belongings import records_of, standing
 from crm.models import (
     Consent,
@@ -38,6 +38,10 @@ def wrote(address: str, **changes: object) -> Customer:
 
 def two() -> tuple[Customer, Customer]:
     return wrote("carla@home.example"), wrote("carla@work.example", sender_name="C. Customer")
+
+
+def known(address: str) -> identity.Speaker:
+    return identity.speaker("email", address, name="", language="", at=LATER)
 
 
 def made_one(gone: Customer, kept: Customer, **more: object) -> Merge:
@@ -74,18 +78,24 @@ def test_what_belonged_to_both_belongs_to_the_kept_one_and_new_words_find_it_N12
 
 
 @pytest.mark.django_db
-def test_it_is_taken_back_for_30_days_as_it_was_and_what_came_since_stays_N12():
+def test_it_is_taken_back_for_30_days_as_it_was_and_what_came_since_goes_by_its_address_N12():
     home, work = two()
     customers.tell_birthday(work, month=3, day=4, evidence="yes", at=NOON)
     before = dict(Conversation.objects.values_list("pk", "customer"))
     made = made_one(work, home)
-    since = intake.receive(message(sender_address="carla@home.example"), at=LATER, origin="test").conversation
+    since, theirs, both = (
+        intake.receive(message(sender_address=f"carla@{where}.example"), at=LATER, origin="test").conversation
+        for where in ("home", "work", "work")
+    )
+    intake.receive(message(), at=LATER, origin="test", conversation=both, speaker=known("carla@home.example"))
 
     persons.undo(made.pk, by=colleague(), at=NOON + timedelta(days=30))
 
     now = dict(Conversation.objects.values_list("pk", "customer"))
     assert {key: now[key] for key in before} == before
     assert now[since.pk] == home.pk
+    assert now[theirs.pk] == work.pk  # it came from that address alone
+    assert now[both.pk] == home.pk
     assert LifeEvent.objects.get().customer == work
     work.refresh_from_db()
     assert (work.status, work.merged_into) == (CustomerStatus.ACTIVE, None)

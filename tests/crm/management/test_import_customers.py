@@ -361,3 +361,19 @@ def test_who_may_be_one_person_is_written_down_with_the_evidence_R080(tmp_path):
     report = tmp_path / "pairs.csv"
     brought(path, "", "--dry-run", "--duplicates", str(report))
     assert "email" in report.read_text(encoding="utf-8-sig")
+
+
+def test_people_read_in_words_what_came_of_a_file_R080(tmp_path):
+    rows = "name,email,phone\nAnn Bell,ann@home.example,\nAnn Bell,ann@home.exampel,words\n,,\n"
+    path = written(tmp_path, rows + "a,b,c,d\n")
+    out = io.StringIO()
+    call_command("import_customers", str(path), "--errors", str(tmp_path / "left.csv"), stdout=out)
+    said = out.getvalue()
+    assert "people.csv: 2 customers new, 0 rows belong to customers who are there." in said
+    assert "To be looked at: 1 pairs of rows, 0 of a row and a customer." in said
+    assert "Not taken in: 1 × The row has more cells than the file has columns." in said
+    assert "Left out: 1 × unusable phone" in said
+    assert "--undo" in said
+    assert "wrong_columns" in (tmp_path / "left.csv").read_text(encoding="utf-8-sig")
+    with pytest.raises(CommandError, match="Name a file"):
+        call_command("import_customers")
