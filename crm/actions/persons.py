@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -21,12 +22,15 @@ from crm import history
 from crm.actions import endings
 from crm.actions.belongings import Relation, StayTogether, both, may_part, relations, with_matters
 from crm.models import Consent, Conversation, Customer, Interaction, Merge, PersonSuggestion, User
-from crm.models.people import ConsentActor, ConsentState, CustomerStatus
+from crm.models.people import ConsentActor, ConsentState, ContactKind, CustomerStatus
 from crm.models.persons import SuggestionState
 from crm.policy import Direction
+from crm.policy.matching import SAME
 
 TAKEN_BACK_WITHIN = timedelta(days=30)
 """For how long making two records one can be taken back (N12)."""
+GAVE_THE_OTHER_S = Decimal("0.9")
+"""How likely one person is behind two records when one of them gave the other's address: said by us, not counted."""
 CHOSEN = ("display_name", "language", "zone", "region")
 """The fields of which one record's is chosen."""
 GATHERED_AT_ONCE = 200
@@ -354,6 +358,20 @@ def _gather(relation: Relation, gone: int) -> int:
 
 
 # --- what may be one ----------------------------------------------------------------------------------------------------
+
+
+def told_both(one: int, other: int, *, kind: ContactKind, at: datetime) -> None:
+    """Suggest that two customers are one person, because one gave an address that is the other's. Decided pairs stay decided."""
+    first, second = sorted((one, other))
+    field = "phone" if kind == ContactKind.PHONE else "email"
+    PersonSuggestion.objects.bulk_create(
+        [
+            PersonSuggestion(
+                one_id=first, other_id=second, likelihood=GAVE_THE_OTHER_S, evidence=[[field, SAME, 0.0]], made_at=at
+            )
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def decide(one: int, other: int, state: SuggestionState, *, by: User, at: datetime) -> None:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from crm.actions import adverse, consent, customers, endings, holds, identity, intake, partings, persons
+from crm.actions import adverse, capture, consent, customers, endings, holds, identity, intake, partings, persons
 from crm.actions.belongings import records_of, standing
+from crm.channels import Channel
 from crm.models import (
     Consent,
     ContactPoint,
@@ -23,7 +24,7 @@ from crm.models import (
     PersonSuggestion,
     User,
 )
-from crm.models.people import CustomerStatus
+from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import AdverseKind, Direction
 from tests.conftest import NOON
 from tests.crm.stories import app_user, colleague, message
@@ -262,6 +263,23 @@ def test_whoever_may_be_the_one_that_went_may_be_the_kept_one_R080():
     persons.are_two(apart.pk, because="mother and daughter", by=colleague(), at=NOON)
     with pytest.raises(persons.NotMergeable):
         persons.are_two(apart.pk, because="again", by=colleague(), at=NOON)
+
+
+@pytest.mark.django_db
+def test_whoever_gives_an_address_that_is_another_s_is_suggested_as_the_same_person_R080():
+    home = wrote("carla@home.example")
+    told = capture.Capture(
+        key="k", channel=Channel.SOCIAL_PUBLIC, said="Broken!", url="https://place.example/1", account="carla_c",
+        email="Carla@home.example",
+    )  # fmt: skip
+    heard = capture.write_down(told, by=colleague(), at=NOON)
+    found = PersonSuggestion.objects.get()
+    assert {found.one_id, found.other_id} == {home.pk, heard.conversation.customer_id}
+    assert found.evidence == [["email", 3, 0.0]]
+    assert heard.conversation.customer_id != home.pk  # a person decides
+    persons.are_two(found.pk, because="her sister", by=colleague(), at=NOON)
+    persons.told_both(home.pk, heard.conversation.customer_id, kind=ContactKind.EMAIL, at=NOON)
+    assert PersonSuggestion.objects.get().state == "apart"
 
 
 # --- parting --------------------------------------------------------------------------------------------------------------
