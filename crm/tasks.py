@@ -26,6 +26,7 @@ from crm.actions import (
     order,
     outgoing,
     owners,
+    persons,
     queue,
     reach,
     rota,
@@ -132,6 +133,12 @@ def recover_dropped_calls() -> None:
 def watch_ingest_lag() -> None:
     """See how late each source reaches us."""
     duties.once_per_slot("watch_ingest_lag", sources.watch_ingest_lag, at=timezone.now())
+
+
+@shared_task
+def gather_strays() -> None:
+    """Bring to the kept customer what was written about a record while it was made one with another."""
+    duties.once_per_slot("gather_strays", lambda at: persons.gather(at=at), at=timezone.now())
 
 
 @shared_task

@@ -128,6 +128,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),
                 (_("Second looks"), "visibility", "reviews", "recovery.view_casereview", ("review",)),
                 (_("Customers"), "group", "crm_customer_changelist", "crm.view_customer", ("customer",)),
+                (_("Who may be one person"), "join", "persons", "crm.merge_customers", ("merge",)),
                 (_("All conversations"), "forum", "crm_conversation_changelist", "crm.view_conversation", ()),
             ],
         ),

@@ -132,6 +132,11 @@ DUTIES: dict[str, Duty] = {
         timedelta(minutes=5),
         "every 5 minutes: see how late each source reaches us, and tell when one is late",
     ),
+    "gather_strays": Duty(
+        "crm.tasks.gather_strays",
+        timedelta(minutes=1),
+        "every minute: bring to the kept customer what was written about a record while two were made one",
+    ),
     "watch_places": Duty(
         "crm.tasks.watch_places",
         timedelta(hours=1),

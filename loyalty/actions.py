@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 WRITTEN_AT_ONCE = 100
 CAME_BACK = "came_back"
+SAME_PERSON = "same_person_has_one"
 STOP_LINK = "loyalty.stop"
 """The one narrow act a stop link grants: no more cards for this purpose to this customer."""
 
@@ -50,12 +51,13 @@ def plan_birthdays(at: datetime) -> int:
             wanted |= Q(month=month, day=day)
     planned = []
     born = LifeEvent.objects.filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
-    for event in born.select_related("customer").order_by("id").iterator(chunk_size=500):
+    for event in born.select_related("customer__parted_from").order_by("id").iterator(chunk_size=500):
         zone = _zone(event.customer)
         today = at.astimezone(zone).date()
         if (event.month, event.day) not in policy.days_celebrated(today):
             continue
-        key = f"birthday:{event.customer.public_id}:{today.year}"
+        # Records that were parted from one share its key: what is given once a year is given once (G19).
+        key = f"birthday:{(event.customer.parted_from or event.customer).public_id}:{today.year}"
         planned.append(
             Gesture(
                 key=key,
@@ -66,12 +68,40 @@ def plan_birthdays(at: datetime) -> int:
             )
         )
     known = set(Gesture.objects.filter(key__in=[gesture.key for gesture in planned]).values_list("key", flat=True))
-    fresh = [gesture for gesture in planned if gesture.key not in known]
+    had = _had(planned)
+    fresh = [gesture for gesture in planned if gesture.key not in known and gesture.customer_id not in had]
     with transaction.atomic():
         Gesture.objects.bulk_create(fresh, ignore_conflicts=True)
         if fresh:
             dispatch.after_commit("gesture.planned")
     return len(fresh)
+
+
+def _had(planned: list[Gesture]) -> set[int]:
+    """Customers who have a card for such a day this year already, under the key of a record that is one with theirs."""
+    days = {gesture.occasion_on.year for gesture in planned}
+    had = Gesture.objects.filter(
+        programme__in={gesture.programme_id for gesture in planned},
+        customer__in=[gesture.customer_id for gesture in planned],
+        occasion_on__year__in=days,
+    )
+    return set(had.values_list("customer_id", flat=True))
+
+
+def merged(kept_id: int, *, at: datetime) -> None:
+    """Let a person whose records were made one have one card for a day, not one for each record (G19).
+
+    To be called in the transaction that made them one. What has left or is leaving stays; of what is only planned the first counts.
+    """
+    theirs = Gesture.objects.select_for_update(of=("self",)).select_related("customer").filter(customer=kept_id)
+    seen: set[tuple[int, int]] = set()
+    for gesture in sorted(
+        theirs.exclude(state=GestureState.DROPPED), key=lambda one: (one.state == GestureState.PLANNED, one.pk)
+    ):
+        occasion = (gesture.programme_id, gesture.occasion_on.year)
+        if occasion in seen and gesture.state == GestureState.PLANNED:
+            _drop(gesture, SAME_PERSON, at=at)
+        seen.add(occasion)
 
 
 def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import identity, intake, publications, talks
+from crm.actions import identity, intake, persons, publications, talks
 from crm.actions.intake import Received
 from crm.channels import PUBLIC, Channel, Message, Part, SenderKind, feeds
 from crm.models import ContactPoint, Interaction, Publication, User
@@ -178,6 +178,7 @@ def _also_at(capture: Capture, message: Message, received: Received, *, by: User
                 at=at,
                 detail={"customer": str(used.customer.public_id)},
             )
+            persons.told_both(customer.pk, used.customer_id, kind=kind, at=at)
 
 
 def _refuse_twice(capture: Capture, message: Message) -> None:

@@ -45,7 +45,9 @@ def withdraw(customer: Customer, purpose: str, *, evidence: str, at: datetime, b
     """
     if not evidence.strip():
         raise EvidenceMissing("Please note how the customer said no.")
-    Customer.objects.select_for_update().get(pk=customer.pk)
+    customer = Customer.objects.select_for_update().get(pk=customer.pk)
+    if customer.merged_into_id is not None:  # whoever says no by an old link is one with another record now
+        customer = Customer.objects.select_for_update().get(pk=customer.merged_into_id)
     newest = Consent.objects.filter(customer=customer, purpose=purpose).order_by("-at", "-id").first()
     if newest is not None and newest.state == ConsentState.WITHDRAWN:
         return newest

@@ -29,7 +29,7 @@ _GUARDS = (
 )  # fmt: skip
 _ANSWERS = (
     "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
-    "crm.check_listeningplace", "crm.join_conversations",
+    "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers",
     "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy", "recovery.review_case",
 )  # fmt: skip
 _SECOND_PERSON = (

@@ -18,8 +18,8 @@ from django.utils.dates import MONTHS
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from crm.actions import calendars, customers
-from crm.admin import pages, panels, timeline
+from crm.actions import belongings, calendars, customers
+from crm.admin import pages, panels, persons, timeline
 from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
 from crm.models.people import ContactKind, CustomerStatus, LifeEventKind
@@ -46,6 +46,8 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Show a customer; a POST notes their birthday."""
     at = timezone.now()
     found = _found(request, public_id, at=at)
+    if found.merged_into_id is not None:
+        return redirect("admin:customer", public_id=belongings.standing(found).public_id)
     may_note = request.user.has_perm(CAN_NOTE_A_BIRTHDAY)
     form, refused = BirthdayForm(), ""
     if request.method == "POST":
@@ -76,6 +78,7 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         regions=found.regions,  # type: ignore[attr-defined]
         refused=refused,
         status=409 if refused else 200,
+        **persons.side(request, found),
     )
 
 
@@ -119,6 +122,7 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
     mine = OuterRef("pk")
     found = (
         Customer.objects.visible_to(pages.colleague(request))
+        .with_records()
         .filter(public_id=public_id)
         .annotate(
             points=ArraySubquery(
@@ -134,6 +138,7 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
                     )
                 )
             ),
+            merges=persons.merges_of(mine),
             holds=ArraySubquery(
                 Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
                 .order_by("id")
@@ -169,7 +174,7 @@ def _card(found: Any) -> dict[str, Any]:
                 p["because"],
             )
             for p in found.points
-            if p["kind"] != "app"
+            if p["kind"] not in (ContactKind.APP, ContactKind.KEY)
         ],
         "has_app": any(p["kind"] == ContactKind.APP for p in found.points),
         "holds": [HOLD_WORDS.get(reason, reason) for reason in found.holds],

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from crm.actions import belongings
 from crm.admin import panels, words
 from crm.admin.panels import Before, Event, earlier
 from crm.models import Customer, HistoryEntry, Interaction, Promise, User
@@ -54,6 +55,12 @@ VERBS = {
     "hold.placed": gettext_lazy("Nothing but what is owed leaves from here on"),
     "hold.lifted": gettext_lazy("The hold ended"),
     "customer.language": gettext_lazy("Their language noted"),
+    "customer.merged": gettext_lazy("Two records were made one"),
+    "customer.merge_undone": gettext_lazy("Two records were taken apart again"),
+    "customer.parted": gettext_lazy("Part of it became a record of its own"),
+    "customer.two_people": gettext_lazy("Noted that another record is another person"),
+    "customer.imported": gettext_lazy("Brought in from a file"),
+    "customer.import_undone": gettext_lazy("The file was taken back"),
     "customer.birthday_told": gettext_lazy("Told us their birthday"),
     "customer.app_account": gettext_lazy("Got an account for the app"),
     "case.owned": gettext_lazy("Case taken on"),
@@ -105,9 +112,13 @@ def read(user: User, customer: Customer, before: Before | None) -> tuple[list[Ev
 def _history(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:
     if not user.has_perm("crm.view_historyentry"):
         return []
+    _own, *others = belongings.records_of(customer)
     entries = (
-        HistoryEntry.objects.filter(earlier(before, source="5-history", field="at"), customer=customer)
+        HistoryEntry.objects.filter(
+            earlier(before, source="5-history", field="at"), customer__in=[customer.pk, *others]
+        )
         .exclude(verb__in=TOLD_ELSEWHERE)
+        .exclude(verb="customer.merged", customer__in=others)  # told once, by the kept customer's entry
         .select_related("by")
         .order_by("-at", "-id")[:limit]
     )

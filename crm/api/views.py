@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from crm.actions import desk, identity, intake, talks, undo
+from crm.actions import belongings, desk, identity, intake, talks, undo
 from crm.api import shapes
 from crm.api.hot import HotView, read
 from crm.api.paging import PAGE_SIZE, BadCursor, read_cursor, write_cursor
@@ -437,8 +437,10 @@ class Timeline(APIView):
     @extend_schema(parameters=[CURSOR], responses=shapes.TimelinePageOut, operation_id="customer_timeline")
     def get(self, request: Request, public_id: uuid.UUID) -> Response:
         after = read_cursor(request, [str, int])
-        customer = get_or_404(Customer.objects.visible_to(asking(request)), public_id)
-        rows = HistoryEntry.objects.filter(customer=customer)
+        customer = get_or_404(Customer.objects.visible_to(asking(request)).with_records(), public_id)
+        if customer.merged_into_id is not None:
+            customer = belongings.standing(customer)
+        rows = HistoryEntry.objects.filter(customer__in=belongings.records_of(customer))
         if after:
             rows = rows.filter(TupleLessThan(Tuple("at", "pk"), (instant(after[0]), after[1])))
         page = list(

@@ -14,6 +14,7 @@ from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAs
 from crm.models.mailboxes import Mailbox
 from crm.models.outgoing import OutgoingMessage
 from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
+from crm.models.persons import CustomerImport, ImportedCustomer, Merge, Parting, PersonSuggestion
 from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
@@ -45,6 +46,7 @@ __all__ = [
     "Conversation",
     "Correction",
     "Customer",
+    "CustomerImport",
     "DeliveryEvent",
     "Dismissal",
     "Doubt",
@@ -55,6 +57,7 @@ __all__ = [
     "Helper",
     "HistoryEntry",
     "Hold",
+    "ImportedCustomer",
     "Interaction",
     "InternalWait",
     "Joining",
@@ -62,11 +65,14 @@ __all__ = [
     "ListeningGap",
     "ListeningPlace",
     "Mailbox",
+    "Merge",
     "MessageChange",
     "OutgoingMessage",
     "Outreach",
     "Owed",
     "OwnerChange",
+    "Parting",
+    "PersonSuggestion",
     "PlaceCheck",
     "PostJudgement",
     "Promise",

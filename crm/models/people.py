@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.ids import uuid7
@@ -21,6 +22,8 @@ class CustomerStatus(models.TextChoices):
     CLOSED = "closed", _("closed")
     DECEASED = "deceased", _("deceased")
     ERASED = "erased", _("erased")
+    MERGED = "merged", _("one with another customer")
+    TAKEN_BACK = "taken_back", _("brought in by mistake")
 
 
 class CustomerQuerySet(models.QuerySet["Customer"]):
@@ -29,6 +32,11 @@ class CustomerQuerySet(models.QuerySet["Customer"]):
         if user.is_staff and user.has_perm("crm.view_customer"):
             return self
         return self.filter(pk=user.customer_id) if user.customer_id else self.none()
+
+    def with_records(self) -> CustomerQuerySet:
+        """With `record_keys`: the keys of other records that are one with each customer."""
+        others = Customer.objects.filter(merged_into=OuterRef("pk")).order_by("pk").values("pk")
+        return self.annotate(record_keys=ArraySubquery(others))
 
 
 class Customer(models.Model):
@@ -42,13 +50,30 @@ class Customer(models.Model):
     region = models.CharField(_("region"), max_length=40, blank=True)
     status = models.CharField(_("status"), max_length=16, choices=CustomerStatus, default=CustomerStatus.ACTIVE)
     created_at = models.DateTimeField(_("known since"))
+    # Whose record this one is part of, since a person found that both are one; never a chain (docs/adr/0029).
+    merged_into = models.ForeignKey("self", models.PROTECT, null=True, related_name="+", editable=False, db_index=False)
+    # From whose record this one was parted; what is given once a person counts over both (G19).
+    parted_from = models.ForeignKey("self", models.PROTECT, null=True, related_name="+", editable=False, db_index=False)
 
     objects = CustomerQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("customer")
         verbose_name_plural = _("customers")
-        indexes = [models.Index(fields=["-created_at", "-id"], name="customer_newest")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(merged_into=None) ^ Q(status=CustomerStatus.MERGED), name="customer_merged_into_somebody"
+            ),
+            models.CheckConstraint(
+                condition=~Q(merged_into=models.F("id")) & ~Q(parted_from=models.F("id")),
+                name="customer_is_not_another",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="customer_newest"),
+            models.Index(fields=["merged_into"], name="customer_merged", condition=Q(merged_into__isnull=False)),
+            models.Index(fields=["parted_from"], name="customer_parted", condition=Q(parted_from__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.display_name or str(_("Customer %(number)s")) % {"number": self.pk}
@@ -59,6 +84,9 @@ class ContactKind(models.TextChoices):
     PHONE = "phone", _("phone number")
     HANDLE = "handle", _("account name")
     APP = "app", _("app")
+    DEVICE = "device", _("device")
+    POSTAL = "postal", _("postal address")
+    KEY = "key", _("key of a file")  # only its fingerprint is kept
 
 
 class ContactPoint(models.Model):

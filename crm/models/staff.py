@@ -74,7 +74,8 @@ class User(AbstractUser):
     # Kept by tick_availability every minute and by the actions, so that intake reads this row alone.
     is_available = models.BooleanField(_("is here now"), default=True, db_default=True, editable=False)
     is_full = models.BooleanField(_("has a full desk"), default=False, db_default=False, editable=False)
-    customer = models.OneToOneField(
+    # Two accounts of one person see the same record.
+    customer = models.ForeignKey(
         "crm.Customer", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("customer")
     )
 

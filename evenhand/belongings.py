@@ -1,0 +1,64 @@
+"""The one table of what hangs on a customer, and what becomes of it when two records turn out to be one person, or one record two.
+
+crm reads this table through settings and never imports it. A relation to a customer that is not in it stops the tests
+(tests/architecture/test_belongings.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MOVES = "moves"
+"""The row belongs to the kept customer from then on, and goes back when that is taken back."""
+WHERE_FREE = "moves where free"
+"""It moves unless the kept customer has one of its kind already."""
+STAYS = "stays"
+"""The row says what happened then. It stays where it is and is read together with the kept customer's, or speaks of the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What becomes of one relation. because: why, for people.
+
+    kind: the field of which a customer has one of each value (WHERE_FREE). conversation: the field by which the row goes along
+    with a matter when a record is parted in two; "" where it stays with the record unless it is chosen itself.
+    """
+
+    rule: str
+    because: str
+    kind: str = ""
+    conversation: str = ""
+
+
+BELONGINGS: dict[str, Belonging] = {
+    "crm.Conversation.customer": Belonging(MOVES, "one story, one owner, one queue", conversation="pk"),
+    "crm.ContactPoint.customer": Belonging(MOVES, "whoever writes from there is this person"),
+    "crm.OutgoingMessage.customer": Belonging(MOVES, "goes with its matter", conversation="conversation"),
+    "crm.Hold.customer": Belonging(MOVES, "what must not reach one must not reach the person"),
+    "crm.AdverseAct.customer": Belonging(MOVES, "an act concerns the person"),
+    "crm.LifeEvent.customer": Belonging(
+        WHERE_FREE, "a person has one birthday; the kept customer's counts", kind="kind"
+    ),
+    "crm.User.customer": Belonging(MOVES, "both accounts see the person's matters"),
+    "crm.ImportedCustomer.customer": Belonging(MOVES, "the next file finds the person by its own id"),
+    "crm.Customer.merged_into": Belonging(MOVES, "never a chain"),
+    "crm.Customer.parted_from": Belonging(STAYS, "what was given once keeps counting for both (G19)"),
+    "crm.Consent.customer": Belonging(STAYS, "append-only; the strictest is written anew for the kept customer (N12)"),
+    "crm.HistoryEntry.customer": Belonging(STAYS, "append-only; read together with the kept customer's"),
+    "crm.PersonSuggestion.one": Belonging(STAYS, "speaks of the record"),
+    "crm.PersonSuggestion.other": Belonging(STAYS, "speaks of the record"),
+    "crm.Merge.gone": Belonging(STAYS, "speaks of the record"),
+    "crm.Merge.kept": Belonging(STAYS, "speaks of the record"),
+    "crm.Parting.source": Belonging(STAYS, "speaks of the record"),
+    "crm.Parting.made": Belonging(STAYS, "speaks of the record"),
+    "recovery.Case.customer": Belonging(
+        MOVES, "goes with its matter; what it owes is its own", conversation="conversation"
+    ),
+    "loyalty.Gesture.customer": Belonging(MOVES, "what a person was given counts for the person"),
+}
+
+AFTER_MERGING = ("loyalty.actions.merged",)
+"""Called in the transaction that made two customers one, with the kept customer's key and `at`."""
+
+BEFORE_PARTING = ("recovery.actions.persons.stay_together",)
+"""Called with the matters that are to go to a record of their own; each may refuse."""
