@@ -47,7 +47,8 @@ SELECT EXISTS (SELECT FROM crm_interaction WHERE source = %(source)s AND externa
         WHERE customer_id = p.customer_id AND state IN ('open', 'waiting_customer') AND owner_id IS NOT NULL
         ORDER BY id DESC LIMIT 1),
        c.region, c.language, c.zone, heard.conversation_id,
-       ARRAY(SELECT id FROM crm_user WHERE is_active AND takes_conversations AND is_available AND NOT is_full ORDER BY id)
+       CASE WHEN heard.conversation_id IS NULL THEN ARRAY(
+         SELECT id FROM crm_user WHERE is_active AND takes_conversations AND is_available AND NOT is_full ORDER BY id) END
 """
 _ITS_CUSTOMER = """
 LEFT JOIN LATERAL (SELECT region, language, zone FROM crm_customer WHERE id = p.customer_id LIMIT 1) c ON true

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, When
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from crm.channels import Channel
@@ -88,7 +89,7 @@ class ChannelAccount(models.Model):
         """Whether it is asked for news; the others post them."""
         return self.ask_at is not None
 
-    @property
+    @cached_property
     def source(self) -> str:
         """The source of its raw items and interactions."""
         return f"{HOOK}{self.provider}:{self.public_id}"
