@@ -6,7 +6,7 @@ What proves nothing (a number, a Message-ID, a name) links nothing: it is writte
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -185,12 +185,12 @@ def open_alone(letter: Letter, message: Message, *, at: datetime, also: Sequence
     taking = _taking(one, at=at)
     taking.rows += _answered_by_machine(one, taking.received, at=at)
     point = taking.received.interaction.contact_point
-    proved = [Statement(_PROVED, {"point": point.pk, "proved_at": at})] if point is not None and point.pk else []
-    insertion = Insertion(*taking.rows, also=[*also, NOT_WAITING, *(proved if one.place.is_vouched else ())])
+    proved = {point.pk: point} if one.place.is_vouched and point is not None and point.pk else {}
+    insertion = Insertion(*taking.rows, also=[*also, NOT_WAITING, *_proving(proved, at=at)])
     found = run(insertion.statement)[0]
     insertion.written(found)
-    if one.place.is_vouched and proved and point is not None and True in found[0][-1]:
-        deliveries.address_works(point, at=at)
+    if proved:
+        _work_again(proved, found[0][-1], at=at)
     dispatch.after_commit("interaction.received")
     return taking.received
 
@@ -249,13 +249,9 @@ def take_in(
         if one.place.is_vouched and not one.place.is_other
         and (point := taking.received.interaction.contact_point) is not None and point.pk is not None
     }  # fmt: skip
-    told = (
-        [Statement(_ALL_PROVED, {"points": Json([{"id": key} for key in proved]), "proved_at": at})] if proved else []
-    )
-    found = intake.write(takings, *told, *also)
-    for key, was_doubted in found[0] if told else ():
-        if was_doubted:
-            deliveries.address_works(proved[key], at=at)
+    found = intake.write(takings, *_proving(proved, at=at), *also)
+    if proved:
+        _work_again(proved, [key for (key,) in found[0]], at=at)
     for one, taking in zip(arriving, takings, strict=True):
         _raise(taking.received, one.place.doubts, at=at)
         if one.came_lately >= ALARMED_FROM:
@@ -397,16 +393,25 @@ def _too_many_opened(address: str, sender: Sender, *, at: datetime) -> Conversat
 
 
 _PROVED = """
-UPDATE crm_contactpoint SET verified_at = coalesce(verified_at, %(proved_at)s)
-WHERE id = %(point)s AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL) RETURNING unconfirmed_since IS NOT NULL
-"""
-
-
-_ALL_PROVED = """
 UPDATE crm_contactpoint p SET verified_at = coalesce(verified_at, %(proved_at)s)
 FROM json_to_recordset(%(points)s) AS one(id bigint)
-WHERE p.id = one.id AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL) RETURNING p.id, unconfirmed_since IS NOT NULL
+WHERE p.id = one.id AND (verified_at IS NULL OR unconfirmed_since IS NOT NULL)
+RETURNING CASE WHEN unconfirmed_since IS NOT NULL THEN p.id END
 """
+
+
+def _proving(points: Mapping[int, ContactPoint], *, at: datetime) -> list[Statement]:
+    """What writes down that mail truly came from these addresses; nothing for none."""
+    if not points:
+        return []
+    return [Statement(_PROVED, {"points": Json([{"id": key} for key in points]), "proved_at": at})]
+
+
+def _work_again(points: Mapping[int, ContactPoint], doubted: Sequence[int | None], *, at: datetime) -> None:
+    """Whoever writes from an address that had been doubted can be reached there. doubted: what `_PROVED` gave."""
+    for key in doubted:
+        if key is not None:
+            deliveries.address_works(points[key], at=at)
 
 
 def _raise(received: Received, doubts: Doubts, *, at: datetime) -> None:

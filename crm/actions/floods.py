@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int8
 
 from crm.actions import alerts
 from crm.models import ChannelAccount, Conversation
-from crm.policy import COUNTED_WITHIN, MESSAGES_OF_A_SENDER, AlertKind, is_flood
+from crm.policy import COUNTED_WITHIN, MESSAGES_OF_A_SENDER, STANDS_FOR, AlertKind, is_flood, left_until_next_look
 from crm.together import prepared
 
 
@@ -32,11 +32,6 @@ SELECT CASE WHEN (
 """
 """How much an account posted within the minute. As numbers are given in order, all accounts together posted less than half of
 it when the row that far back is older than a minute, or when there are not so many rows at all: nothing is counted then (NULL)."""
-SHARED_BY = 8
-"""Web processes that may use up together what a look found to be left."""
-STANDS_FOR = timedelta(seconds=1)
-"""How long a flood that was found is one without another look."""
-
 OF_SENDER = """
 SELECT count(*) FROM (
   SELECT FROM (
@@ -79,7 +74,7 @@ def of_account(account: ChannelAccount, *, at: datetime) -> bool:
     count = most // 2 if counted is None else counted
     is_one = is_flood(count, most=most)
     with _looking:
-        _found[account.source] = _Found((most - count - 1) // SHARED_BY, at + STANDS_FOR if is_one else None)
+        _found[account.source] = _Found(left_until_next_look(count, most=most), at + STANDS_FOR if is_one else None)
     return is_one
 
 

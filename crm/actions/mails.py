@@ -44,10 +44,6 @@ VALUES (%(public_id)s, %(source)s, %(external_id)s, %(content)s, %(label)s, %(at
 ON CONFLICT DO NOTHING RETURNING id, lease_until
 """
 _READ = """
-UPDATE crm_rawitem SET state = %(state)s, kind = %(kind)s, reason = %(reason)s, lease_until = NULL, about_id = %(about)s
-WHERE id = %(raw)s RETURNING id
-"""
-_ALL_READ = """
 UPDATE crm_rawitem r SET state = one.state, kind = one.kind, reason = one.reason, lease_until = NULL, about_id = one.about
 FROM json_to_recordset(%(each)s) AS one(raw bigint, state text, kind text, reason text, about bigint)
 WHERE r.id = one.raw RETURNING r.id
@@ -165,7 +161,7 @@ def _opened(item: RawItem, mail: mail_channel.Mail, *, at: datetime) -> Received
         return None
     before = item.state, item.kind, item.reason, item.lease_until
     item.state, item.kind, item.reason, item.lease_until = WorkState.DONE, mail.kind, mail.reason[:300], None
-    received = correspondence.open_alone(letter, _as_message(item, mail), at=at, also=[_as_read(item)])
+    received = correspondence.open_alone(letter, _as_message(item, mail), at=at, also=[_as_read([item])])
     if received is None:
         item.state, item.kind, item.reason, item.lease_until = before
     return received
@@ -197,37 +193,25 @@ def _taken_in(several: Sequence[tuple[RawItem, mail_channel.Mail]], *, at: datet
         item.state = WorkState.PARKED if kind == "unparsable" else WorkState.DONE
         item.kind, item.reason, item.lease_until = kind, reason[:300], None
         read.append(item)
-    received = iter(correspondence.take_in(persons, at=at, also=[_all_read(read)]))
+    received = iter(correspondence.take_in(persons, at=at, also=[_as_read(read)]))
     heard = {letter.raw.pk for letter, _sender, _message in persons}
     return [next(received) if item.pk in heard else None for item, _mail in several]
 
 
-def _as_read(item: RawItem) -> Statement:
-    """What writes down what an item was."""
-    columns = {
-        "raw": item.pk,
-        "state": str(item.state),
-        "kind": item.kind,
-        "reason": item.reason,
-        "about": item.about_id,
-    }
-    return Statement(_READ, columns)
-
-
-def _all_read(items: Sequence[RawItem]) -> Statement:
-    """What writes down what several items were."""
+def _as_read(items: Sequence[RawItem]) -> Statement:
+    """What writes down what items were."""
     each = [
         {"raw": item.pk, "state": item.state, "kind": item.kind, "reason": item.reason, "about": item.about_id}
         for item in items
     ]
-    return Statement(_ALL_READ, {"each": Json(each)})
+    return Statement(_READ, {"each": Json(each)})
 
 
 def _received_before(item: RawItem, mail: mail_channel.Mail) -> Received:
     """What became of a mail whose words came in before from the same source. Raises intake.DifferentContent."""
     received = intake.received_before(_as_message(item, mail))
     item.state, item.kind, item.reason, item.about = WorkState.DONE, mail.kind, mail.reason[:300], None
-    run(_as_read(item))
+    run(_as_read([item]))
     return received
 
 

@@ -21,7 +21,7 @@ from crm.actions import rejected as rejections
 from crm.actions import review_files as review_actions
 from crm.admin import pages
 from crm.channels import call_records, review_files
-from crm.channels.rows import Rejected
+from crm.channels.rows import NotThisShape, Rejected
 
 CALLS, REVIEWS = "crm.import_calls", "crm.import_reviews"
 LARGEST = 5_000_000
@@ -132,7 +132,7 @@ def import_reviews(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             done = _reviews(request, form)
-        except review_files.NotThisShape as refusal:
+        except NotThisShape as refusal:
             form.add_error("columns", str(refusal))
     about = _(
         "A review site's export. What was published since the last export opens a matter; older reviews are only counted. A file "

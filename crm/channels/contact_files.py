@@ -26,7 +26,6 @@ import codecs
 import csv
 import io
 import re
-import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from crm.channels import vcards
-from crm.channels.rows import Rejected, Row, read
+from crm.channels.rows import NotThisShape, Rejected, Row, read, table_of_columns
 
 FIELDS: Final = (
     "name", "given_name", "family_name", "company", "email", "phone", "device", "street", "more_street", "house_number", "city",
@@ -84,12 +83,6 @@ REASONS: Final = {
 """Why a row is not taken in: a stable code and the sentence for people."""
 
 
-class NotThisShape(ValueError):
-    """The file, or the table of its columns, is not what we can read."""
-
-    code = "not_this_shape"
-
-
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """How a file is read. columns: our field to their columns; verified: their columns whose exact match means one person."""
@@ -124,10 +117,7 @@ def plain(header: str) -> str:
 
 def mapped(text: str) -> Mapped:
     """Read a table of columns. Raises NotThisShape, which says what is wrong."""
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as trouble:
-        raise NotThisShape(_("The table of columns cannot be read: %(what)s.") % {"what": trouble}) from trouble
+    found = table_of_columns(text)
     columns, keys, options = found.get("columns", {}), found.get("keys", {}), found.get("options", {})
     if not all(isinstance(part, dict) for part in (columns, keys, options)):
         raise NotThisShape(_("The table needs the parts [columns], [keys] and [options]."))

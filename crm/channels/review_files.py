@@ -24,7 +24,6 @@ The table is a TOML file:
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,7 +35,7 @@ from django.utils.translation import gettext as _
 
 from crm.channels import Channel, Message
 from crm.channels.feeds import handle_of, link_key, web_link
-from crm.channels.rows import Rejected, Row, read
+from crm.channels.rows import NotThisShape, Rejected, Row, read, table_of_columns
 from crm.language import tags
 
 COLUMNS: Final = ("id", "url", "author", "author_id", "rating", "title", "text", "date", "language")
@@ -54,12 +53,6 @@ REASONS: Final = {
     "too_long": "Something in the row is longer than any review.",
 }
 """Why a row is not taken in: a stable code and the sentence for people."""
-
-
-class NotThisShape(ValueError):
-    """The file, or the table of its columns, is not what we can read."""
-
-    code = "not_this_shape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +86,7 @@ class Review:
 
 def mapped(text: str) -> Mapped:
     """Read a table of columns. Raises NotThisShape, which says what is wrong."""
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as trouble:
-        raise NotThisShape(_("The table of columns cannot be read: %(what)s.") % {"what": trouble}) from trouble
+    found = table_of_columns(text)
     columns = found.get("columns", {})
     unknown = sorted({*found} - _KEYS) + sorted({*columns} - {*COLUMNS} if isinstance(columns, dict) else ["columns"])
     if unknown:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from django.utils.translation import gettext as _
 
 LONGEST_ROW: Final = 500_000
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -38,6 +41,20 @@ class Row:
     def rejected(self, code: str, reason: str) -> Rejected:
         """Refuse this row."""
         return Rejected(code, reason, self.content, self.line)
+
+
+class NotThisShape(ValueError):
+    """A file, or the table that names its columns, is not what we can read."""
+
+    code = "not_this_shape"
+
+
+def table_of_columns(text: str) -> dict[str, Any]:
+    """Read the TOML that names a file's columns. Raises NotThisShape, which says what is wrong."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as trouble:
+        raise NotThisShape(_("The table of columns cannot be read: %(what)s.") % {"what": trouble}) from trouble
 
 
 def read(lines: Iterable[bytes], *, delimiter: str = ",") -> Iterator[Row | Rejected]:

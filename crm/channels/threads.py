@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from crm.channels.rows import NotThisShape
+
 COLUMNS: Final = ("tweet_id", "author_id", "inbound", "created_at", "text", "in_response_to_tweet_id")
 """The columns a file must have, in any order and beside any others."""
 
@@ -53,12 +55,6 @@ _MONTHS: Final = {
     name: number
     for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
 }
-
-
-class NotThisShape(ValueError):
-    """The file is not an export of public messages."""
-
-    code = "not_this_shape"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ from crm.policy.endings import (
     sample,
     still_wanted,
 )
-from crm.policy.floods import COUNTED_WITHIN, MESSAGES_OF_A_SENDER, is_flood
+from crm.policy.floods import COUNTED_WITHIN, MESSAGES_OF_A_SENDER, STANDS_FOR, is_flood, left_until_next_look
 from crm.policy.forms import COUNTED_FOR, QUESTION_LASTS, asks_a_question
 from crm.policy.handoffs import (
     OWNERS_WITHIN_A_WEEK,
@@ -189,6 +189,7 @@ __all__ = [
     "SAMPLED_A_NIGHT",
     "SENDING_GIVEN_UP_AFTER",
     "SPEECH_PROTECTED_FOR",
+    "STANDS_FOR",
     "TOLD_IN_ANY_ORDER_FOR",
     "TRIED_BEFORE_WRITING",
     "TRIES_BEFORE_QUIET",
@@ -282,6 +283,7 @@ __all__ = [
     "is_present",
     "is_small_team",
     "is_the_same_matter",
+    "left_until_next_look",
     "listens_every",
     "may_acknowledge",
     "may_be_closing_word",

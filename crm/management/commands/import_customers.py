@@ -15,7 +15,7 @@ from rich.progress import TaskID
 
 from crm.actions import customer_imports as actions
 from crm.channels import contact_files
-from crm.channels.rows import Rejected
+from crm.channels.rows import NotThisShape, Rejected
 from crm.management import files
 
 _LEVELS = {0: "differs", 1: "somewhat alike", 2: "alike", 3: "same"}
@@ -63,7 +63,7 @@ class Command(BaseCommand):
                     (rejected if isinstance(found, Rejected) else people).append(found)  # type: ignore[arg-type]
             except (OSError, UnicodeDecodeError) as trouble:
                 raise CommandError(f"{path} or its table cannot be read: {trouble}.", returncode=2) from trouble
-            except contact_files.NotThisShape as refusal:
+            except NotThisShape as refusal:
                 raise CommandError(f"{path} is not imported. {refusal}", returncode=2) from refusal
             bar.update(reading, total=len(people) + len(rejected))
             comparing: TaskID = bar.add_task("Comparing, pairs", total=None)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from crm.actions import rejected as rejections
 from crm.actions import review_files as actions
 from crm.channels import review_files
-from crm.channels.rows import Rejected
+from crm.channels.rows import NotThisShape, Rejected
 from crm.management import files
 
 
@@ -50,7 +50,7 @@ class Command(BaseCommand):
                         (rejected if isinstance(found, Rejected) else reviews).append(found)  # type: ignore[arg-type]
             except (OSError, UnicodeDecodeError) as trouble:
                 raise CommandError(f"{path} or its table cannot be read: {trouble}.", returncode=2) from trouble
-            except review_files.NotThisShape as refusal:
+            except NotThisShape as refusal:
                 raise CommandError(f"{path} is not imported. {refusal}", returncode=2) from refusal
             last = actions.last_good_at(mapping.site)
             writing = bar.add_task("Looking, reviews" if dry else "Writing, reviews", total=len(reviews))

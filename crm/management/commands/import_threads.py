@@ -17,6 +17,7 @@ from rich.table import Table
 
 from crm.actions import importing
 from crm.channels import threads
+from crm.channels.rows import NotThisShape
 
 COMPANIES_SHOWN = 20
 
@@ -55,7 +56,7 @@ class Command(BaseCommand):
                             rejected.append(row)
             except OSError as trouble:
                 raise CommandError(f"{path} cannot be read: {trouble.strerror}.", returncode=2) from trouble
-            except threads.NotThisShape as refusal:
+            except NotThisShape as refusal:
                 raise CommandError(f"{path} is not imported. {refusal}", returncode=2) from refusal
             every = threads.build(posts)
             with_customer = [thread for thread in every if thread.customer]

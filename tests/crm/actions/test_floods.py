@@ -10,7 +10,8 @@ import time_machine
 
 from crm.actions import channel_hooks
 from crm.models import Alert, ChannelAccount, Conversation, Interaction, Promise, RawItem
-from crm.policy import MESSAGES_OF_A_SENDER, PromiseKind, WorkState
+from crm.policy import MESSAGES_OF_A_SENDER, PromiseKind, WorkState, is_flood, left_until_next_look
+from crm.policy.floods import SHARED_BY
 from tests.conftest import NOON
 from tests.crm.channels import provided
 from tests.crm.channels.provided import EXAMPLES, account_of, say
@@ -26,6 +27,17 @@ MINUTE = timedelta(minutes=1)
 def _clock() -> Any:
     with time_machine.travel(NOON, tick=False):
         yield
+
+
+@pytest.mark.parametrize("most", [1, 2, 20, 3000])
+def test_processes_that_share_what_is_left_let_in_no_more_than_is_allowed_H08(most: int) -> None:
+    """As many of them as are reckoned with, each with the look of another moment or the same."""
+    for count in range(most):
+        let_in = SHARED_BY * left_until_next_look(count, most=most) + 1
+        assert count + let_in <= most
+        assert not is_flood(count, most=most)
+    assert is_flood(most, most=most)
+    assert left_until_next_look(most, most=most) == 0
 
 
 def flood(account: ChannelAccount, example: Any, *, count: int) -> list[Any]:

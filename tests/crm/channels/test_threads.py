@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.channels import threads
+from crm.channels.rows import NotThisShape
 from crm.channels.threads import Post, Rejected
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
@@ -67,7 +68,7 @@ def test_a_bad_row_is_rejected_with_its_bytes_and_the_next_go_on(row: str, code:
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"name,age\n", b"\xff\xfe\x00", b"tweet_id,text\n1,x\n"])
 def test_another_shape_is_refused(content: bytes) -> None:
-    with pytest.raises(threads.NotThisShape):
+    with pytest.raises(NotThisShape):
         list(threads.parse(content.splitlines(keepends=True), not_after=NOW))
 
 
