@@ -26,6 +26,8 @@ from crm.policy.matching import NEAR, SAME
 
 CAN_MERGE = "crm.merge_customers"
 PAGE_SIZE = 50
+CERTAIN_ENOUGH = Decimal("0.99")
+"""A likelihood above this is shown as being above it."""
 MATTERS_SHOWN = 100
 MERGES_SHOWN = 10
 FIELDS = {
@@ -66,10 +68,19 @@ def person_list(request: HttpRequest) -> HttpResponse:
         request,
         "admin/desk/persons.html",
         _("Who may be one person"),
-        rows=[{"found": row, "percent": f"{float(row.likelihood):.0%}", **_evidence(row)} for row in rows],
+        rows=[{"found": row, "percent": _percent(row.likelihood), **_evidence(row)} for row in rows],
         next_key=pages.write_key(int(rows[-1].likelihood * 10_000), rows[-1].pk) if more else "",
         is_first=key is None,
     )
+
+
+def _percent(likelihood: Decimal) -> str:
+    """How likely, in whole percent; never as if it were certain, since a person has to say so."""
+    return _("over 99 %") if likelihood > CERTAIN_ENOUGH else f"{likelihood:.0%}"
+
+
+def _counted(meta: Any, number: int) -> tuple[str, int]:
+    return str(meta.verbose_name if number == 1 else meta.verbose_name_plural), number
 
 
 def _evidence(row: PersonSuggestion) -> dict[str, list[str]]:
@@ -127,9 +138,7 @@ def merge(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         gone=gone,
         shown=shown,
         choices=[(FIELDS[one.name], one) for one in shown.choices] if shown else [],
-        moving=[(relation.model._meta.verbose_name_plural, number) for relation, number in shown.moving]
-        if shown
-        else [],
+        moving=[_counted(relation.model._meta, number) for relation, number in shown.moving] if shown else [],
         points=_points(kept, gone) if gone else {},
         wanted=wanted,
         because=request.POST.get("because", ""),

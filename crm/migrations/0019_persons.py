@@ -42,8 +42,8 @@ class Migration(migrations.Migration):
                 ('taken_back', models.BooleanField(default=False)),
             ],
             options={
-                'verbose_name': 'row of an import of customers',
-                'verbose_name_plural': 'rows of imports of customers',
+                'verbose_name': 'row of an imported file',
+                'verbose_name_plural': 'rows of imported files',
             },
         ),
         migrations.CreateModel(

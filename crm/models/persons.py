@@ -152,8 +152,8 @@ class ImportedCustomer(models.Model):
     taken_back = models.BooleanField(default=False)
 
     class Meta:
-        verbose_name = _("row of an import of customers")
-        verbose_name_plural = _("rows of imports of customers")
+        verbose_name = _("row of an imported file")
+        verbose_name_plural = _("rows of imported files")
         constraints = [
             models.UniqueConstraint(fields=["brought_by", "external_id"], name="imported_customer_once"),
         ]

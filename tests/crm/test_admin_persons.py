@@ -68,7 +68,7 @@ def test_two_records_are_compared_made_one_and_taken_apart_on_their_pages_N12():
     here = f"/admin/customer/{home.public_id}/merge/"
     assert "The other record" in client.get(here).content.decode()
     page = client.get(here, {"with": "carla@work.example"}).content.decode()
-    assert "1 × conversations" in page
+    assert "1 × conversation" in page
     assert "C. Customer" in page
     assert not Merge.objects.exists()  # looking changes nothing
     refused = client.post(here, {"with": str(work.public_id), "because": " "})
@@ -141,3 +141,14 @@ def test_only_who_may_do_it_sees_it_and_strangers_find_nothing_R080():
     assert lead.get(nobody).status_code == 404
     assert lead.get(places[0]).status_code == 200
     assert "We know no customer by this" in lead.get(places[1], {"with": "nobody@x.example"}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "shown"), [("0.9312", "93%"), ("0.9900", "99%"), ("0.9999", "over 99 %"), ("1.0000", "over 99 %")]
+)
+def test_what_a_person_has_to_decide_is_never_shown_as_certain(likelihood: str, shown: str) -> None:
+    one, other = (Customer.objects.create(display_name=name, created_at=NOON) for name in ("Ann", "Anne"))
+    suggested(one, other, likelihood)
+    page = client_of(colleague(Role.LEAD)).get("/admin/persons/").content.decode()
+    assert f">{shown}<" in page
+    assert "100%" not in page
