@@ -8,7 +8,7 @@ from django.db import transaction
 
 from crm import history
 from crm.models import Consent, Customer, User
-from crm.models.people import ConsentActor, ConsentState
+from crm.models.consents import ConsentActor, ConsentState
 
 
 class EvidenceMissing(ValueError):

@@ -12,7 +12,7 @@ from crm import history
 from crm.actions import consent
 from crm.language import tags
 from crm.models import Customer, LifeEvent, User
-from crm.models.people import LifeEventKind
+from crm.models.life import LifeEventKind
 
 BIRTHDAY = "birthday"
 """The consent purpose of a birthday card."""

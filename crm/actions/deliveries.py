@@ -24,7 +24,8 @@ from crm.channels.esp import DeliveryNews
 from crm.channels.esp_inbound import InboundMail
 from crm.channels.smtp import own_ids
 from crm.models import Consent, ContactPoint, Conversation, Customer, DeliveryEvent, OutgoingMessage, RawItem
-from crm.models.people import ConsentState, ContactKind
+from crm.models.consents import ConsentState
+from crm.models.people import ContactKind
 from crm.policy import (
     AlertKind,
     ConversationState,

@@ -22,7 +22,8 @@ from crm import history
 from crm.actions import endings
 from crm.actions.belongings import Relation, StayTogether, both, may_part, relations, with_matters
 from crm.models import Consent, Conversation, Customer, Interaction, Merge, PersonSuggestion, User
-from crm.models.people import ConsentActor, ConsentState, ContactKind, CustomerStatus
+from crm.models.consents import ConsentActor, ConsentState
+from crm.models.people import ContactKind, CustomerStatus
 from crm.models.persons import SuggestionState
 from crm.policy import Direction
 from crm.policy.matching import SAME

@@ -9,7 +9,7 @@ from django.db import transaction
 from crm import history
 from crm.actions import consent
 from crm.models import Consent, ContactPoint, Customer
-from crm.models.people import ConsentActor, ConsentState
+from crm.models.consents import ConsentActor, ConsentState
 
 
 def stopped(point: ContactPoint, word: str, *, told_at: datetime, at: datetime, origin: str) -> None:

@@ -22,7 +22,8 @@ from crm.actions import belongings, calendars, customers
 from crm.admin import pages, panels, persons, timeline
 from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
-from crm.models.people import ContactKind, CustomerStatus, LifeEventKind
+from crm.models.life import LifeEventKind
+from crm.models.people import ContactKind, CustomerStatus
 
 CAN_NOTE_A_BIRTHDAY = "crm.answer_conversation"
 HOLD_WORDS = {"open_case": gettext_lazy("a case is open")}

@@ -5,15 +5,17 @@ from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
+from crm.models.consents import Consent
 from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
+from crm.models.life import Hold, LifeEvent
 from crm.models.listening_places import ListeningGap, ListeningPlace, PlaceCheck
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
 from crm.models.mailboxes import Mailbox
 from crm.models.outgoing import OutgoingMessage
-from crm.models.people import Consent, ContactPoint, Customer, Hold, LifeEvent
+from crm.models.people import ContactPoint, Customer
 from crm.models.persons import CustomerImport, ImportedCustomer, Merge, Parting, PersonSuggestion
 from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
