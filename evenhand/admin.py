@@ -180,6 +180,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("History"), "history", "crm_historyentry_changelist", "crm.view_historyentry", ()),
                 (_("Holds"), "pan_tool", "crm_hold_changelist", "crm.view_hold", ()),
                 (_("Contact points"), "alternate_email", "crm_contactpoint_changelist", "crm.view_contactpoint", ()),
+                (_("Fields of our own"), "dynamic_form", "custom_fields", "crm.view_customfield", ("custom-fields",)),
                 (_("Rules"), "gavel", "policies", "recovery.view_policyversion", ("policies",)),
             ],
         ),

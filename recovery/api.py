@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,12 +16,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from crm import money
+from crm.api.custom_fields import NARROWED, ValuesIn, ValuesOut, narrowed, told, told_fields
 from crm.api.hot import read
 from crm.api.paging import PAGE_SIZE, read_cursor, write_cursor
 from crm.api.shapes import StrictIn, out_of_order
 from crm.api.views import CURSOR, asking, get_or_404, may
-from crm.models import Conversation
+from crm.models import Conversation, CustomField, User
+from crm.policy.fields import FieldOf
 from recovery import actions
+from recovery.actions.fields import set_values
 from recovery.models import Case, Decision
 from recovery.policy import ComplaintType, Entitlement, Facts, GrantKind, Outcome, Severity, Status
 
@@ -131,7 +135,7 @@ class DecisionOut(serializers.Serializer[Any]):
     entitlement = EntitlementOut()
 
 
-class CaseRowOut(serializers.Serializer[Any]):
+class CaseRowOut(ValuesOut):
     id = serializers.UUIDField()
     conversation = serializers.UUIDField()
     status = serializers.ChoiceField(Status.choices)
@@ -152,15 +156,17 @@ class CaseOut(CaseRowOut):
 
 
 ROW = (
-    "public_id", "conversation__public_id", "status", "severity", "complaint_type", "opened_at", "resolved_at", "confirmed_at",
+    "public_id", "conversation__public_id", "status", "severity", "complaint_type", "opened_at", "resolved_at",
+    "confirmed_at", "custom",
 )  # fmt: skip
 
 
-def row_out(row: dict[str, Any]) -> dict[str, Any]:
+def row_out(row: dict[str, Any], fields: Sequence[CustomField]) -> dict[str, Any]:
     return {
         "id": row["public_id"],
         "conversation": row["conversation__public_id"],
         **{name: row[name] for name in ROW[2:]},
+        "custom": told(fields, row["custom"]),
     }
 
 
@@ -181,26 +187,27 @@ def decision_out(decision: Decision) -> dict[str, Any]:
     }
 
 
-def case_out(case_id: int) -> dict[str, Any]:
+def case_out(case_id: int, *, by: User) -> dict[str, Any]:
     row = Case.objects.filter(pk=case_id).values(*ROW).get()
     newest = Decision.objects.filter(case=case_id).select_related("policy_version").order_by("-pk")[0]
-    return {**row_out(row), "decision": decision_out(newest)}
+    return {**row_out(row, told_fields(by, FieldOf.CASE)), "decision": decision_out(newest)}
 
 
 class Cases(APIView):
     """The cases the account may see, newest first."""
 
-    @extend_schema(parameters=[CURSOR], responses=CasePageOut, operation_id="case_list")
+    @extend_schema(parameters=[CURSOR, NARROWED], responses=CasePageOut, operation_id="case_list")
     def get(self, request: Request) -> Response:
         after = read_cursor(request, [int])
-        rows = Case.objects.visible_to(asking(request))
+        fields = told_fields(asking(request), FieldOf.CASE)
+        rows = Case.objects.visible_to(asking(request)).filter(narrowed(request, fields))
         if after:
             rows = rows.filter(pk__lt=after[0])
         page = list(rows.order_by("-pk").values("pk", *ROW)[: PAGE_SIZE + 1])
         more = len(page) > PAGE_SIZE
         return Response(
             {
-                "results": [row_out(row) for row in page[:PAGE_SIZE]],
+                "results": [row_out(row, fields) for row in page[:PAGE_SIZE]],
                 "next_cursor": write_cursor([page[PAGE_SIZE - 1]["pk"]]) if more else None,
             }
         )
@@ -214,7 +221,20 @@ class CaseDetail(APIView):
         case = Case.objects.visible_to(asking(request)).filter(public_id=public_id).values("pk").first()
         if case is None:
             raise exceptions.NotFound
-        return Response(case_out(case["pk"]))
+        return Response(case_out(case["pk"], by=asking(request)))
+
+
+class CaseFields(APIView):
+    """A colleague fills in the house's own fields of a case. What is in them is no fact of any decision."""
+
+    permission_classes = [may("recovery.resolve_case")]
+
+    @extend_schema(request=ValuesIn, responses=ValuesOut, operation_id="case_fields_change")
+    def patch(self, request: Request, public_id: uuid.UUID) -> Response:
+        given = read(ValuesIn, request.data)
+        case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
+        kept = set_values(case.pk, given["custom"], by=asking(request), at=timezone.now())
+        return Response({"custom": told(told_fields(asking(request), FieldOf.CASE), kept.custom)})
 
 
 class OpenCase(APIView):
@@ -226,7 +246,7 @@ class OpenCase(APIView):
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         conversation = get_or_404(Conversation.objects.visible_to(asking(request)), public_id)
         case = actions.open_case(conversation.pk, facts=Facts(), seen_because=[], by=asking(request), at=timezone.now())
-        return Response(case_out(case.pk), status=201)
+        return Response(case_out(case.pk, by=asking(request)), status=201)
 
 
 class OwnCase(APIView):
@@ -239,7 +259,7 @@ class OwnCase(APIView):
         given = read(OwnIn, request.data)
         case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
         actions.own(case.pk, by=asking(request), at=timezone.now(), words=given["words"])
-        return Response(case_out(case.pk))
+        return Response(case_out(case.pk, by=asking(request)))
 
 
 class CaseFacts(APIView):
@@ -252,7 +272,7 @@ class CaseFacts(APIView):
         facts = facts_of(read(FactsIn, request.data))
         case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
         actions.decide(case.pk, facts=facts, by=asking(request), at=timezone.now())
-        return Response(case_out(case.pk))
+        return Response(case_out(case.pk, by=asking(request)))
 
 
 class ResolveCase(APIView):
@@ -275,7 +295,7 @@ class ResolveCase(APIView):
             by=asking(request),
             at=timezone.now(),
         )
-        return Response(case_out(case.pk))
+        return Response(case_out(case.pk, by=asking(request)))
 
 
 class GrantRemedy(APIView):
@@ -333,6 +353,7 @@ class AskForReview(APIView):
 urlpatterns = [
     path("cases/", Cases.as_view()),
     path("cases/<uuid:public_id>/", CaseDetail.as_view()),
+    path("cases/<uuid:public_id>/fields/", CaseFields.as_view()),
     path("cases/<uuid:public_id>/own/", OwnCase.as_view()),
     path("cases/<uuid:public_id>/facts/", CaseFacts.as_view()),
     path("cases/<uuid:public_id>/resolve/", ResolveCase.as_view()),

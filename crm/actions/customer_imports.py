@@ -334,7 +334,9 @@ def undo(public_id: str, *, at: datetime) -> TakenBack:
         ContactPoint.objects.filter(pk__in=keys, unlinked_at=None).exclude(pk__in=spoken).update(unlinked_at=at)
     for keys in _portions(sorted(gone)):
         PersonSuggestion.objects.filter(Q(one__in=keys) | Q(other__in=keys)).delete()
-        Customer.objects.filter(pk__in=keys).update(display_name="", language="", status=CustomerStatus.TAKEN_BACK)
+        Customer.objects.filter(pk__in=keys).update(
+            display_name="", language="", custom={}, status=CustomerStatus.TAKEN_BACK
+        )
     for row in rows:
         if row.customer_id not in gone and not row.is_new:
             _empty(row)

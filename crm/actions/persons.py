@@ -203,12 +203,15 @@ def merge(
     return made
 
 
-def _take(gone: Customer, kept: Customer, *, take: Collection[str]) -> dict[str, list[str]]:
-    changed = {}
+def _take(gone: Customer, kept: Customer, *, take: Collection[str]) -> dict[str, list[Any]]:
+    changed: dict[str, list[Any]] = {}
     for name in CHOSEN:
         ours, theirs = getattr(kept, name), getattr(gone, name)
         if theirs and theirs != ours and (not ours or name in take):
             changed[name] = [ours, theirs]
+    custom = {**gone.custom, **kept.custom}
+    if custom != kept.custom:
+        changed["custom"] = [kept.custom, custom]
     stricter = max(kept.status, gone.status, key=lambda status: LIVING.index(CustomerStatus(status)))
     if stricter != kept.status:
         changed["status"] = [kept.status, stricter]

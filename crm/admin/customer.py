@@ -19,11 +19,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import belongings, calendars, customers
-from crm.admin import pages, panels, persons, timeline
+from crm.admin import custom_fields, pages, panels, persons, timeline
 from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
 from crm.models.life import LifeEventKind
 from crm.models.people import ContactKind, CustomerStatus
+from crm.policy.fields import FieldOf
 
 CAN_NOTE_A_BIRTHDAY = "crm.answer_conversation"
 HOLD_WORDS = {"open_case": gettext_lazy("a case is open")}
@@ -80,6 +81,7 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         refused=refused,
         status=409 if refused else 200,
         **persons.side(request, found),
+        **custom_fields.side(request, found),
     )
 
 
@@ -140,6 +142,7 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
                 )
             ),
             merges=persons.merges_of(mine),
+            **custom_fields.in_use(FieldOf.CUSTOMER),
             holds=ArraySubquery(
                 Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
                 .order_by("id")

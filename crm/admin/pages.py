@@ -28,6 +28,7 @@ from crm.actions import (
     capture,
     channel_accounts,
     consent,
+    custom_fields,
     customers,
     desk,
     doubts,
@@ -64,6 +65,7 @@ from crm.actions import (
 )
 from crm.models import User
 from crm.policy import NoSuchTime, UnusableCalendar
+from crm.policy.fields import UnusableField
 
 Result = TypeVar("Result")
 View = Callable[..., HttpResponseBase]
@@ -83,6 +85,9 @@ REFUSALS: tuple[type[Exception], ...] = (
     capture.AlreadyHeard,
     capture.WrongRating,
     consent.EvidenceMissing,
+    custom_fields.FieldKnown,
+    custom_fields.RecordClosed,
+    UnusableField,
     customers.NoSuchDay,
     customers.NotALanguage,
     letters.Unfilled,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
@@ -11,8 +13,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from crm.admin import custom_fields
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Consent, ContactPoint, Customer, Hold, LifeEvent, User
+from crm.policy.fields import FieldOf
 
 
 @admin.register(Customer)
@@ -23,6 +27,9 @@ class CustomerAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_fields = ("display_name",)
     search_help_text = _("A name, or a whole e-mail address or phone number")
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_filter, *custom_fields.filters(request, FieldOf.CUSTOMER)]
 
     @admin.display(description=_("name"), ordering="display_name")
     def page(self, customer: Customer) -> SafeString:

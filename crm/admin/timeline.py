@@ -55,6 +55,8 @@ VERBS = {
     "hold.placed": gettext_lazy("Nothing but what is owed leaves from here on"),
     "hold.lifted": gettext_lazy("The hold ended"),
     "customer.language": gettext_lazy("Their language noted"),
+    "customer.fields": gettext_lazy("Noted in our own fields"),
+    "case.fields": gettext_lazy("Noted in our own fields of a case"),
     "customer.merged": gettext_lazy("Two records were made one"),
     "customer.merge_undone": gettext_lazy("Two records were taken apart again"),
     "customer.parted": gettext_lazy("Part of it became a record of its own"),

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
+from crm.models.fields import custom_index, custom_values
 from crm.models.ids import uuid7
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Customer(models.Model):
     region = models.CharField(_("region"), max_length=40, blank=True)
     status = models.CharField(_("status"), max_length=16, choices=CustomerStatus, default=CustomerStatus.ACTIVE)
     created_at = models.DateTimeField(_("known since"))
+    custom = custom_values()
     # Whose record this one is part of, since a person found that both are one; never a chain (docs/adr/0029).
     merged_into = models.ForeignKey("self", models.PROTECT, null=True, related_name="+", editable=False, db_index=False)
     # From whose record this one was parted; what is given once a person counts over both (G19).
@@ -69,6 +71,7 @@ class Customer(models.Model):
         ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="customer_newest"),
+            custom_index("customer_custom"),
             models.Index(fields=["merged_into"], name="customer_merged", condition=Q(merged_into__isnull=False)),
             models.Index(fields=["parted_from"], name="customer_parted", condition=Q(parted_from__isnull=False)),
         ]

@@ -21,6 +21,7 @@ from crm.actions import (
     answers,
     call_backs,
     calls,
+    custom_fields,
     customers,
     desk,
     drafts,
@@ -42,6 +43,7 @@ from crm.actions import (
     work,
 )
 from crm.policy import NoSuchTime
+from crm.policy.fields import UnusableValue
 from recovery import actions as recovery_actions
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,8 @@ REFUSALS: dict[type[Exception], int] = {
     call_backs.NothingToTry: 409,
     work.NotParked: 409,
     customers.NoSuchDay: 400,
+    custom_fields.RecordClosed: 409,
+    UnusableValue: 400,
     letters.Unfilled: 400,
     statements.Contradicts: 409,
     endings.SamePerson: 409,

@@ -341,6 +341,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "FieldKindEnum": "crm.policy.fields.FieldKind",
+        "CustomerStatusEnum": "crm.models.people.CustomerStatus",
         "GrantKindEnum": "recovery.policy.GrantKind",
         "ChannelEnum": "crm.channels.Channel",
         "ConversationStateEnum": "crm.policy.ConversationState",

@@ -1,12 +1,13 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, effort, given, held, joining, ledger, policies, queue, reviews, rules
+from recovery.admin import cases, effort, fields, given, held, joining, ledger, policies, queue, reviews, rules
 
 urlpatterns = [
     *cases.urlpatterns,
     *given.urlpatterns,
     *held.urlpatterns,
     *effort.urlpatterns,
+    *fields.urlpatterns,
     *joining.urlpatterns,
     *ledger.urlpatterns,
     *reviews.urlpatterns,

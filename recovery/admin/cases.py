@@ -21,11 +21,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import letters
-from crm.admin import pages, panels, words
+from crm.admin import custom_fields, pages, panels, words
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Conversation, Customer, Promise, User
 from crm.policy import ConversationState, DismissalReason, OutOfOrder, PromiseKind
+from crm.policy.fields import FieldOf
 from recovery import actions
+from recovery.admin import fields
 from recovery.admin.refusals import REFUSALS
 from recovery.models import LIVE, Case, Decision
 from recovery.policy import ComplaintType, Facts, Outcome, RemedyKind, Severity, Status
@@ -220,6 +222,7 @@ def _show(
         can_be_settled=found.status == Status.DECIDED,
         conversation_is_closed=found.conversation.state == ConversationState.CLOSED,
         status=409 if refused else 200,
+        **fields.side(request, found),
     )
 
 
@@ -362,6 +365,9 @@ class CaseAdmin(ReadOnlyAdmin):
     list_select_related = ("customer", "owner")
     list_filter = ("status", "severity")
     ordering = ("-opened_at", "-id")
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_filter, *custom_fields.filters(request, FieldOf.CASE)]
 
     @admin.display(description=gettext_lazy("case"))
     def page(self, found: Case) -> SafeString:

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from crm.models import Conversation, Customer
+from crm.models.fields import custom_index, custom_values
 from crm.models.ids import uuid7
 from recovery.models.policy import PolicyVersion
 from recovery.policy import Outcome, Severity, Status
@@ -60,6 +61,8 @@ class Case(models.Model):
     )
     reopened_count = models.PositiveSmallIntegerField(_("came back"), default=0, editable=False)
 
+    custom = custom_values()
+
     objects = CaseQuerySet.as_manager()
 
     class Meta:
@@ -89,6 +92,7 @@ class Case(models.Model):
         ]
         indexes = [
             models.Index(fields=["-opened_at", "-id"], name="case_newest"),
+            custom_index("case_custom"),
             models.Index(fields=["customer", "-id"], name="case_of_customer"),
             models.Index(fields=["id"], name="case_live", condition=Q(status__in=LIVE)),
         ]
