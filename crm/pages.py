@@ -28,8 +28,8 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 
+from crm.actions import accounts, identity, intake, letters
 from crm.actions import forms as form_actions
-from crm.actions import identity, intake, letters
 from crm.channels import Part, web_form
 from crm.language import tags
 from crm.models import WebForm
@@ -283,7 +283,23 @@ def _framed(response: HttpResponse, found: WebForm | None) -> HttpResponse:
     return response
 
 
+@csrf_exempt  # the link itself is what is shown; no log-in stands behind it that another site's page could use
+def undo_address(request: HttpRequest, token: str) -> HttpResponse:
+    """Ask (GET) and give an account its old address back (POST); it does and shows nothing else (C07)."""
+    try:
+        if request.method == "POST":
+            accounts.undo_change(token, at=timezone.now())
+        else:
+            accounts.change_of(token, at=timezone.now())
+    except accounts.NotToUndo as refusal:
+        raise Http404 from refusal
+    page = render(request, "crm/address_undone.html", {"undone": request.method == "POST"})
+    page["Cache-Control"] = "no-store"
+    return page
+
+
 urlpatterns = [
+    path("account/address/<str:token>/", undo_address, name="undo-address"),
     path("contact/", contact, name="contact"),
     path("contact/thanks/", thanks, name="contact-thanks"),
     path("contact/<uuid:public_id>/", contact, name="form"),

@@ -9,6 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from crm.actions import (
+    accounts,
     calendars,
     call_backs,
     channel_files,
@@ -163,3 +164,9 @@ def sample_judgements() -> None:
 def forget_reach() -> None:
     """Remove what platforms told about accounts more than 30 days ago."""
     duties.once_per_slot("forget_reach", reach.forget, at=timezone.now())
+
+
+@shared_task
+def follow_accounts() -> None:
+    """Let contact points follow changed addresses, and remove sign-ups that nobody proved."""
+    duties.once_per_slot("follow_accounts", lambda at: accounts.follow_up(at=at), at=timezone.now())

@@ -15,7 +15,7 @@ class EvenhandConfig(AppConfig):
     verbose_name = "Evenhand"
 
     def ready(self) -> None:
-        from evenhand import checks  # noqa: F401  registers the system checks
+        from evenhand import accounts, checks  # noqa: F401  registers what hears of accounts, and the system checks
 
         # Django's own hook after migrations; a door that makes one action call.
         post_migrate.connect(

@@ -137,6 +137,11 @@ DUTIES: dict[str, Duty] = {
         timedelta(minutes=1),
         "every minute: bring to the kept customer what was written about a record while two were made one",
     ),
+    "follow_accounts": Duty(
+        "crm.tasks.follow_accounts",
+        timedelta(minutes=10),
+        "every 10 minutes: let contact points follow addresses that were changed a day ago, remove sign-ups nobody proved",
+    ),
     "watch_places": Duty(
         "crm.tasks.watch_places",
         timedelta(hours=1),

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
+from crm.actions import accounts
 from crm.language import signatures
 from crm.models import ContactPoint, Customer, User
 from crm.models.people import ContactKind
@@ -100,6 +101,7 @@ def enrol(
     user: User = standing or User.objects.create_user(
         email, password, is_staff=True, display_name=name, takes_conversations=takes_conversations, date_joined=at
     )
+    accounts.vouch(user)
     user.groups.add(Group.objects.get(name=role.value))
     history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=by, at=at, detail={"role": role.value})
     return user
@@ -143,6 +145,7 @@ def sign_as(user_id: int, *, signature: str, by: User, at: datetime) -> User:
 def enrol_superuser(email: str, *, name: str, password: str | None, at: datetime) -> User:
     """Make an account with every right, for whoever runs the installation. Raises IntegrityError when the address is taken."""
     user: User = User.objects.create_superuser(email, password, display_name=name, date_joined=at)
+    accounts.vouch(user)
     history.record(None, "staff.enrolled", ref=f"user:{user.public_id}", by=None, at=at, detail={"role": "superuser"})
     return user
 
@@ -151,6 +154,7 @@ def enrol_superuser(email: str, *, name: str, password: str | None, at: datetime
 def enrol_phone_system(email: str, *, name: str, password: str, at: datetime) -> User:
     """Make an account that reports calls and may do nothing else. Raises IntegrityError when the address is taken."""
     system: User = User.objects.create_user(email, password, is_staff=True, display_name=name, date_joined=at)
+    accounts.vouch(system)
     system.user_permissions.add(Permission.objects.get(content_type__app_label="crm", codename="report_calls"))
     history.record(
         None, "staff.enrolled", ref=f"user:{system.public_id}", by=None, at=at, detail={"role": "phone_system"}
@@ -164,6 +168,7 @@ def give_app_account(customer: Customer, *, email: str, password: str | None, at
     user: User = User.objects.create_user(
         email, password, customer=customer, display_name=customer.display_name, date_joined=at
     )
+    accounts.vouch(user)
     ContactPoint.objects.create(
         customer=customer, kind=ContactKind.APP, address=str(user.public_id), verified_at=at, created_at=at
     )

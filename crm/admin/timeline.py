@@ -65,6 +65,14 @@ VERBS = {
     "customer.import_undone": gettext_lazy("The file was taken back"),
     "customer.birthday_told": gettext_lazy("Told us their birthday"),
     "customer.app_account": gettext_lazy("Got an account for the app"),
+    "account.signed_up": gettext_lazy("Made an account in the app and proved their address"),
+    "account.history_opened": gettext_lazy("Showed a second proof; the app shows all their matters"),
+    "account.password_reset": gettext_lazy("Set a new password for the app"),
+    "account.address_changed": gettext_lazy(
+        "The account has another address; the old one can take that back for a day"
+    ),
+    "account.address_restored": gettext_lazy("The old address took the change back"),
+    "account.address_settled": gettext_lazy("The new address of the account counts"),
     "case.owned": gettext_lazy("Case taken on"),
     "case.decided": gettext_lazy("Case decided"),
     "case.resolved": gettext_lazy("Case settled"),

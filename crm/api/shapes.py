@@ -148,6 +148,20 @@ class DraftIn(StrictIn):
     )
 
 
+class NothingIn(StrictIn):
+    """Nothing has to be said; what is said is refused."""
+
+
+class OpenHistoryIn(StrictIn):
+    code = serializers.CharField(
+        max_length=20,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The code that was sent; empty after logging in with a second factor.",
+    )
+
+
 class CloseIn(StrictIn):
     reason = serializers.CharField(
         max_length=1000, default="", help_text="Why it is settled now; needed when it came back within two weeks."
@@ -329,3 +343,10 @@ class MeOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     is_staff = serializers.BooleanField()
     customer_id = serializers.UUIDField(allow_null=True)
+
+
+class SightOut(serializers.Serializer[Any]):
+    sees_since = serializers.DateTimeField(
+        allow_null=True, help_text="Matters that began before are not shown; null when all are."
+    )
+    can_be_sent_a_code = serializers.BooleanField(help_text="Whether there is another proved address for a code.")

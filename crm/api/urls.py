@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from crm.api import answers, calls, custom_fields, queue, views
+from crm.api import accounts, answers, calls, custom_fields, queue, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
+    path("me/history/", accounts.History.as_view()),
+    path("me/history/code/", accounts.HistoryCode.as_view()),
     path("messages/", views.Messages.as_view()),
     path("conversations/", views.Conversations.as_view()),
     path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),

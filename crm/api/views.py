@@ -356,6 +356,7 @@ class ConversationDetail(APIView):
             said = said.annotate(said_at=F("spoke_at"))
         else:  # an answer of ours was said to them when it left, not when it was written
             shown = Interaction.objects.shown_to_customers().filter(conversation=row["pk"])
+            shown = shown.since(asking(request).sees_since)
             shown = shown.filter(
                 other_address=""
             )  # what somebody else wrote into the matter is not theirs to read (M08)

@@ -1,5 +1,6 @@
 """What crm stores: people, what they said, what was promised, what leaves, who works here, and what happened."""
 
+from crm.models.accounts import AddressChange, SecondProof
 from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
@@ -31,6 +32,7 @@ from crm.models.work import DutyRun, WorkItem
 
 __all__ = [
     "Absence",
+    "AddressChange",
     "AdverseAct",
     "Alert",
     "AnswerDraft",
@@ -88,6 +90,7 @@ __all__ = [
     "ReachLook",
     "ReplyToken",
     "RequiredSkill",
+    "SecondProof",
     "ServiceCalendar",
     "SetAside",
     "Shift",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractUser, BaseUserManager, Group
 from django.db import models
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.ids import uuid7
@@ -78,6 +79,15 @@ class User(AbstractUser):
     customer = models.ForeignKey(
         "crm.Customer", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("customer")
     )
+    # Somebody made this account by themselves in the app; nobody who knows the customer gave it to them (C04).
+    signed_up = models.BooleanField(_("made by themselves"), default=False, db_default=False, editable=False)
+    # What began before is not shown to this account; empty: everything is.
+    sees_since = models.DateTimeField(_("sees what began since"), null=True, editable=False)
+    history_opened_at = models.DateTimeField(_("showed a second proof for the history"), null=True, editable=False)
+    second_factor_at = models.DateTimeField(_("showed a second proof"), null=True, editable=False)
+    address_changed_at = models.DateTimeField(_("address changed"), null=True, editable=False)
+    # Raised to end every session of the account at once; it is part of what a session must know.
+    sessions_ended = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -94,6 +104,17 @@ class User(AbstractUser):
             models.CheckConstraint(
                 condition=Q(takes_conversations=False) | Q(is_staff=True),
                 name="user_only_colleagues_take_conversations",
+            ),
+            models.CheckConstraint(
+                condition=Q(signed_up=False) | Q(is_staff=False, is_superuser=False),
+                name="user_nobody_signs_up_as_colleague",
+            ),
+            models.CheckConstraint(
+                condition=Q(signed_up=False)
+                | Q(customer=None)
+                | Q(sees_since__isnull=False)
+                | Q(history_opened_at__isnull=False),
+                name="user_signed_up_sees_no_history",
             ),
             models.CheckConstraint(condition=Q(customer_service_share__lte=100), name="user_share_in_percent"),
             models.CheckConstraint(condition=Q(chats_at_once__lte=3), name="user_at_most_three_chats"),
@@ -112,6 +133,13 @@ class User(AbstractUser):
     def get_full_name(self) -> str:
         """The name this account is shown under."""
         return self.display_name or super().get_full_name()
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What a session of this account must hold: gone with its password, and with whatever ends its sessions."""
+        salt = "crm.models.User.get_session_auth_hash"
+        return salted_hmac(
+            salt, f"{self.sessions_ended} {self.password}", secret=secret, algorithm="sha256"
+        ).hexdigest()
 
     @property
     def roles(self) -> list[str]:

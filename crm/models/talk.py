@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from crm.channels import Channel
 from crm.models.ids import uuid7
 from crm.models.mailboxes import Mailbox
-from crm.models.people import ContactPoint, Customer
+from crm.models.people import ContactKind, ContactPoint, Customer
 from crm.policy import ConversationState, Direction, EndedBy, OutgoingState, QueueClass, WorkState
 
 if TYPE_CHECKING:
@@ -83,10 +84,24 @@ def may_see_every_conversation(user: User) -> bool:
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def visible_to(self, user: User) -> ConversationQuerySet:
-        """Conversations this account may see: colleagues with the right see all, a customer sees their own."""
+        """Conversations this account may see: colleagues with the right see all, a customer sees their own.
+
+        An account whose history is not open sees what began since, and what was said with this very account (C04).
+        """
         if may_see_every_conversation(user):
             return self
-        return self.filter(customer_id=user.customer_id) if user.customer_id else self.none()
+        if not user.customer_id:
+            return self.none()
+        theirs = self.filter(customer_id=user.customer_id)
+        if user.sees_since is None:
+            return theirs
+        said = Interaction.objects.filter(
+            conversation=OuterRef("pk"),
+            direction=Direction.INBOUND,
+            contact_point__kind=ContactKind.APP,
+            contact_point__address=str(user.public_id),
+        )
+        return theirs.filter(Q(spoke_at__gte=user.sees_since) | Exists(said))
 
     def waiting_for_us(self) -> ConversationQuerySet:
         return self.filter(state=ConversationState.OPEN)
@@ -166,6 +181,10 @@ class InteractionQuerySet(models.QuerySet["Interaction"]):
     def that_stand(self) -> InteractionQuerySet:
         """All but what we wrote and stopped before it left: nobody outside has read that."""
         return self.exclude(outgoing__state=OutgoingState.CANCELLED)
+
+    def since(self, moment: datetime | None) -> InteractionQuerySet:
+        """What was said from a moment on; everything when there is none."""
+        return self if moment is None else self.filter(spoke_at__gte=moment)
 
     def shown_to_customers(self) -> InteractionQuerySet:
         """What a customer may read: no notes, and of our answers only what has left."""

@@ -80,7 +80,9 @@ def _signed(token: str) -> tuple[dict[str, Any], int, str]:
     return payload, int(payload["sub"]), session_key
 
 
-_NOT_ASKED = {"last_login", "date_joined", "first_name", "last_name"}
+_NOT_ASKED = {
+    "last_login", "date_joined", "first_name", "last_name", "history_opened_at", "second_factor_at", "address_changed_at",
+}  # fmt: skip
 _ACCOUNT = [field.attname for field in User._meta.concrete_fields if field.attname not in _NOT_ASKED]
 
 
@@ -118,9 +120,9 @@ def _session(data: str) -> tuple[str, str, str]:
 
 
 @lru_cache(maxsize=2048)
-def _proof_of(password: str) -> str:
-    """What a session of an account with this (hashed) password must hold."""
-    return User(password=password).get_session_auth_hash()
+def _proof_of(password: str, sessions_ended: int) -> str:
+    """What a session of an account with this (hashed) password must hold, after its sessions were ended so many times."""
+    return User(password=password, sessions_ended=sessions_ended).get_session_auth_hash()
 
 
 def _account(user_id: int, session_key: str, *, speaks: bool) -> tuple[User, identity.Speaker | None] | None:
@@ -138,7 +140,7 @@ def _account(user_id: int, session_key: str, *, speaks: bool) -> tuple[User, ide
     account, backend, proof = _session(session_data)
     if account != str(user_id) or backend not in settings.AUTHENTICATION_BACKENDS:
         return None
-    if not constant_time_compare(proof, _proof_of(user.password)):
+    if not constant_time_compare(proof, _proof_of(user.password, user.sessions_ended)):
         return None
     # Where Django's own backend keeps what it has read. A customer has no rights; a colleague's are read when asked for.
     if speaks:

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from crm.actions import (
+    accounts,
     adverse,
     answers,
     call_backs,
@@ -92,6 +93,11 @@ REFUSALS: dict[type[Exception], int] = {
     customers.NoSuchDay: 400,
     custom_fields.RecordClosed: 409,
     UnusableValue: 400,
+    accounts.NoSecondWay: 409,
+    accounts.CodesUsedUp: 429,
+    accounts.WrongCode: 400,
+    accounts.SecondProofMissing: 409,
+    accounts.AddressIsNew: 409,
     letters.Unfilled: 400,
     statements.Contradicts: 409,
     endings.SamePerson: 409,

@@ -30,7 +30,12 @@ class CaseQuerySet(models.QuerySet["Case"]):
         """Cases this account may see: colleagues with the right see all, a customer sees their own."""
         if user.is_staff and user.has_perm("recovery.view_case"):
             return self
-        return self.filter(customer_id=user.customer_id) if user.customer_id else self.none()
+        if not user.customer_id:
+            return self.none()
+        theirs = self.filter(customer_id=user.customer_id)
+        if user.sees_since is None:
+            return theirs
+        return theirs.filter(conversation__in=Conversation.objects.visible_to(user))
 
 
 class Case(models.Model):

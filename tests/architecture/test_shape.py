@@ -417,7 +417,7 @@ NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "CaseTakenOn", "EventNotReadable",
     "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NoWayOut",
     "NotALanguage", "NotAMoment", "NotJoinable", "NotKeptApart", "NotMergeable", "NotMissed", "NotPartable",
-    "NotReleasable", "NotSetAside", "NotTakenBack", "OneByOne", "OpensToAccount", "PlaceKnown", "SameMatter",
+    "NotReleasable", "NotSetAside", "NotToUndo", "NotTakenBack", "OneByOne", "OpensToAccount", "PlaceKnown", "SameMatter",
     "SenderFloods", "StartsTooSoon", "StayTogether", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount",
     "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WrongRating",
     "WrongReason",

@@ -32,6 +32,8 @@ LETTERS: dict[str, list[dict[str, Any]]] = {
     "crm/hand_over": [{"text": "§", "subject": s, "is_owner": False, **SIGNED} for s in ("Lampe", "")],
     "crm/acknowledgement": [{"owner": o, "answer_by": a} for o in ("Ada", "") for a in (ANSWER, "")],
     "crm/file_refused": [{"owner": o, "files": [("photo.exe", "§")]} for o in ("Ada", "")],
+    "crm/address_changed": [{"link": "https://shop.example/account/address/x/", "undo_until": ANSWER}],
+    "crm/second_code": [{"code": "12345678"}],
     "loyalty/birthday": [{"name": n, "stop_url": "https://shop.example/stop/x/"} for n in ("Carla", "")],
 }
 ALL = [(name, words) for name, several in LETTERS.items() for words in several]
@@ -102,7 +104,7 @@ def test_a_letter_is_whole_in_every_language_and_says_the_same_in_both_parts_X9_
 def test_a_page_fetches_nothing_and_carries_its_styles_with_it(name, words):
     letter = letters.render(name, language="", **words)
     shown = _Shown(letter.html)
-    assert set(shown.addresses) <= {words.get("stop_url")}
+    assert set(shown.addresses) <= {words.get("stop_url"), words.get("link")}
     assert not re.search(r"@import|url\(|<(?:img|link|script|iframe|form|table)\b", letter.html, re.IGNORECASE)
     assert not shown.unstyled
     assert "prefers-color-scheme: dark" in letter.html
