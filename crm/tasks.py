@@ -32,6 +32,7 @@ from crm.actions import (
     rota,
     set_aside,
     sources,
+    stages,
 )
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
@@ -163,3 +164,15 @@ def sample_judgements() -> None:
 def forget_reach() -> None:
     """Remove what platforms told about accounts more than 30 days ago."""
     duties.once_per_slot("forget_reach", reach.forget, at=timezone.now())
+
+
+@shared_task
+def follow_stages() -> None:
+    """See where relationships stand about which something happened."""
+    duties.once_per_slot("follow_stages", stages.follow, at=timezone.now())
+
+
+@shared_task
+def derive_stages() -> None:
+    """See where every relationship stands."""
+    duties.once_per_slot("derive_stages", stages.derive_all, at=timezone.now())

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import answers, calls, queue, views
+from crm.api import answers, calls, queue, service_changes, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -26,5 +26,6 @@ urlpatterns = [
     path("inbox/", views.Inbox.as_view()),
     path("calls/", views.Calls.as_view()),
     path("call-events/", calls.CallEvents.as_view()),
+    path("service-changes/", service_changes.ServiceChanges.as_view()),
     path("customers/<uuid:public_id>/timeline/", views.Timeline.as_view()),
 ]
