@@ -33,6 +33,7 @@ from crm.actions import (
     rota,
     set_aside,
     sources,
+    stages,
 )
 
 BATCHES: dict[str, Callable[[datetime], int]] = {
@@ -170,3 +171,12 @@ def forget_reach() -> None:
 def follow_accounts() -> None:
     """Let contact points follow changed addresses, and remove sign-ups that nobody proved."""
     duties.once_per_slot("follow_accounts", lambda at: accounts.follow_up(at=at), at=timezone.now())
+def follow_stages() -> None:
+    """See where relationships stand about which something happened."""
+    duties.once_per_slot("follow_stages", stages.follow, at=timezone.now())
+
+
+@shared_task
+def derive_stages() -> None:
+    """See where every relationship stands."""
+    duties.once_per_slot("derive_stages", stages.derive_all, at=timezone.now())

@@ -49,6 +49,9 @@ BELONGINGS: dict[str, Belonging] = {
     "crm.PersonSuggestion.other": Belonging(STAYS, "speaks of the record"),
     "crm.Merge.gone": Belonging(STAYS, "speaks of the record"),
     "crm.Merge.kept": Belonging(STAYS, "speaks of the record"),
+    "crm.RelationshipStage.customer": Belonging(STAYS, "append-only; the kept customer's is derived anew"),
+    "crm.RelationshipRole.customer": Belonging(WHERE_FREE, "one of each role a person", kind="role"),
+    "crm.ServiceChange.customer": Belonging(MOVES, "goes with its matter", conversation="conversation"),
     "crm.Parting.source": Belonging(STAYS, "speaks of the record"),
     "crm.Parting.made": Belonging(STAYS, "speaks of the record"),
     "recovery.Case.customer": Belonging(

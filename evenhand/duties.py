@@ -67,7 +67,7 @@ LANES: dict[str, Lane] = {
     "recovery": Lane(
         "recovery.tasks.run_due",
         SWEPT,
-        "note what became of a case's messages, that its owner changed, or that it was wrongly dismissed",
+        "note what became of a case's messages, that its owner changed, that it was wrongly dismissed, or what nobody asked for",
     ),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
@@ -83,6 +83,8 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "outgoing.came_back": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "dismissal.overturned": (Nudge("recovery", keeps_row=True),),
+    "service_change.unrequested": (Nudge("recovery", keeps_row=True),),
+    "service_change.ended": (Nudge("recovery", keeps_row=True),),
     "gesture.planned": (Nudge("gestures"),),
 }
 
@@ -147,6 +149,17 @@ DUTIES: dict[str, Duty] = {
         timedelta(hours=1),
         "every hour: see where customers talk and nobody has listened for a week, and tell the leads",
     ),
+    "follow_stages": Duty(
+        "crm.tasks.follow_stages",
+        timedelta(minutes=5),
+        "every 5 minutes: see where the relationship stands with those about whom something happened",
+    ),
+    "derive_stages": Duty(
+        "crm.tasks.derive_stages",
+        timedelta(days=1),
+        "every night at 04:10 UTC: see where the relationship with every customer stands",
+        offset=timedelta(hours=4, minutes=10),
+    ),
     "plan_birthdays": Duty(
         "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"
     ),
@@ -161,6 +174,12 @@ DUTIES: dict[str, Duty] = {
         timedelta(days=1),
         "every night at 03:10 UTC: serve yesterday's queue again with other channels; the order must be the same",
         offset=timedelta(hours=3, minutes=10),
+    ),
+    "compare_linked_cases": Duty(
+        "recovery.tasks.compare_linked_cases",
+        timedelta(days=1),
+        "every night at 03:25 UTC: compare linked cases, and tell the leads of equals that did not get equal",
+        offset=timedelta(hours=3, minutes=25),
     ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",

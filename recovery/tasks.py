@@ -32,3 +32,9 @@ def channel_swap_shadow() -> None:
 def refresh_ledger() -> None:
     """Sum the last weeks of the special-treatment ledger again."""
     duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())
+
+
+@shared_task
+def compare_linked_cases() -> None:
+    """Compare linked cases of different customers again."""
+    duties.once_per_slot("compare_linked_cases", actions.compare_linked_cases, at=timezone.now())

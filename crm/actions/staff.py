@@ -20,6 +20,7 @@ _READS = (
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
     "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull", "crm.view_call", "crm.view_doubt",
     "crm.view_publication", "crm.view_listeningplace", "crm.view_customfield",
+    "crm.view_publication", "crm.view_listeningplace", "crm.view_relationshipstage", "crm.view_servicechange",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _GUARDS = (
@@ -31,7 +32,9 @@ _GUARDS = (
 _ANSWERS = (
     "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
     "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers",
+    "crm.note_stage", "crm.record_service_change",
     "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy", "recovery.review_case",
+    "recovery.link_cases",
 )  # fmt: skip
 _SECOND_PERSON = (
     "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "recovery.approve_exception", "recovery.decide_proposal",

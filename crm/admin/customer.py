@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import belongings, calendars, customers
-from crm.admin import custom_fields, pages, panels, persons, timeline
+from crm.admin import custom_fields, pages, panels, persons, service_changes, stages, timeline
 from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
 from crm.models.life import LifeEventKind
@@ -82,6 +82,8 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         status=409 if refused else 200,
         **persons.side(request, found),
         **custom_fields.side(request, found),
+        **stages.side(request, found),
+        **service_changes.side(request, found),
     )
 
 
@@ -143,6 +145,9 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
             ),
             merges=persons.merges_of(mine),
             **custom_fields.in_use(FieldOf.CUSTOMER),
+            newest_stage=stages.stage_of(mine),
+            roles_held=stages.roles_of(mine),
+            newest_changes=service_changes.changes_of(mine),
             holds=ArraySubquery(
                 Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
                 .order_by("id")

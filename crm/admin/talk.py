@@ -32,8 +32,10 @@ from crm.admin import (
     posts,
     queue,
     reach,
+    service_changes,
     signature,
     sources,
+    stages,
     team,
 )
 from crm.admin.base import ReadOnlyAdmin
@@ -74,6 +76,8 @@ urlpatterns: list[URLPattern] = [
     *imports.urlpatterns,
     *persons.urlpatterns,
     *custom_fields.urlpatterns,
+    *service_changes.urlpatterns,
+    *stages.urlpatterns,
     path("customer/<uuid:public_id>/", customer, name="customer"),
     path("customer/<uuid:public_id>/region/", region, name="customer_region"),
     path("customer/<uuid:public_id>/language/", language, name="customer_language"),

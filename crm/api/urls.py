@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import accounts, answers, calls, custom_fields, queue, views
+from crm.api import accounts, answers, calls, custom_fields, queue, service_changes, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -31,5 +31,6 @@ urlpatterns = [
     path("custom-fields/", custom_fields.CustomFields.as_view()),
     path("customers/", custom_fields.Customers.as_view()),
     path("customers/<uuid:public_id>/fields/", custom_fields.CustomerFields.as_view()),
+    path("service-changes/", service_changes.ServiceChanges.as_view()),
     path("customers/<uuid:public_id>/timeline/", views.Timeline.as_view()),
 ]

@@ -23,8 +23,10 @@ from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
+from crm.models.service_changes import Reversal, ServiceChange
 from crm.models.sources import Source, SourceGap
 from crm.models.staff import User
+from crm.models.stages import RelationshipRole, RelationshipStage
 from crm.models.statements import Correction, Owed
 from crm.models.talk import Attachment, Conversation, Interaction, RawItem
 from crm.models.waits import InternalWait
@@ -88,10 +90,14 @@ __all__ = [
     "RawItem",
     "Reach",
     "ReachLook",
+    "RelationshipRole",
+    "RelationshipStage",
     "ReplyToken",
     "RequiredSkill",
     "SecondProof",
+    "Reversal",
     "ServiceCalendar",
+    "ServiceChange",
     "SetAside",
     "Shift",
     "Source",

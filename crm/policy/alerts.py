@@ -33,3 +33,5 @@ class AlertKind(TextChoices):
     FILE_INFECTED = "file_infected", _("a file with a virus came in; it is kept apart")
     SIGNED_OFF = "signed_off", _("an answer given elsewhere names you as having signed it off")
     PLACE_UNHEARD = "place_unheard", _("nobody listens where customers talk")
+    CHANGE_UNTOLD = "change_untold", _("somebody cannot be told in writing of a change they did not ask for")
+    CASES_UNEQUAL = "cases_unequal", _("two linked cases are alike and did not get the same")

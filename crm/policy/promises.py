@@ -23,6 +23,7 @@ class PromiseKind(TextChoices):
     REVIEW = "review", _("second look")
     PERSONAL = "personal", _("a colleague's own promise")
     STATUTORY = "statutory", _("deadline set by law")
+    REVERSAL = "reversal", _("put back what they did not ask for")
 
 
 class PromiseState(TextChoices):

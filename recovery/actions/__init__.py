@@ -45,6 +45,8 @@ from recovery.actions.lanes import (
     work_batch,
 )
 from recovery.actions.ledger import refresh_ledger
+from recovery.actions.links import NotLinkable
+from recovery.actions.links import compare_all as compare_linked_cases
 from recovery.actions.policies import (
     DraftChangedSinceCheck,
     DraftFailedChecks,
@@ -100,6 +102,7 @@ __all__ = [
     "NeedsSecondPerson",
     "NoSuchRule",
     "NotForPublic",
+    "NotLinkable",
     "OtherPersonWrote",
     "ReasonMissing",
     "SameApprover",
@@ -119,6 +122,7 @@ __all__ = [
     "came_back",
     "channel_swap_shadow",
     "check",
+    "compare_linked_cases",
     "confirm",
     "decide",
     "decide_proposal",

@@ -73,10 +73,12 @@ def triage(event: str, ref: str, at: datetime) -> None:
 
 
 @transaction.atomic
-def open_case(conversation_id: int, *, facts: Facts, seen_because: list[str], by: User | None, at: datetime) -> Case:
+def open_case(
+    conversation_id: int, *, facts: Facts, seen_because: list[str], by: User | None, at: datetime, cause: str = ""
+) -> Case:
     """Open the case of a conversation and decide on what is known; the one that exists is returned as it is.
 
-    seen_because: the customer's own words that told us. by: the colleague who saw it; None when the product did.
+    seen_because: the customer's own words that told us. by: the colleague who saw it; None when the product did. cause: a Cause.
     Raises Conversation.DoesNotExist, PolicyVersion.DoesNotExist; then nothing has changed.
     """
     conversation = (
@@ -90,13 +92,14 @@ def open_case(conversation_id: int, *, facts: Facts, seen_because: list[str], by
         conversation=conversation,
         severity=Severity.LOW,
         complaint_type=facts.complaint_type,
+        cause=cause,
         seen_because=seen_because[:10],
         spoke_at=conversation.spoke_at,
         opened_at=max(at, conversation.spoke_at),
     )
     history.record(case.customer, "case.opened", ref=ref_of(case), by=by, at=at, detail={"because": len(seen_because)})
     holds.place(case.customer, key=ref_of(case), reason="open_case", at=at, by=by)
-    _decide(case, facts, by=by, at=at)
+    decide_on(case, facts, by=by, at=at)
     return case
 
 
@@ -188,7 +191,7 @@ def decide_by_two(case: Case, *, facts: Facts, by: User, at: datetime, taken_on_
         _taken_on(case, by=taken_on_by or by, at=at)
     _move(case, Status.DECIDED)
     case.save(update_fields=["status"])
-    return _decide(case, facts, by=by, at=at)
+    return decide_on(case, facts, by=by, at=at)
 
 
 def decide_anew(case_id: int, *, facts: Facts, by: User, at: datetime) -> Decision:
@@ -233,7 +236,8 @@ def same_incident(case_id: int, *, as_case: Case, by: User, at: datetime) -> Cas
     return case
 
 
-def _decide(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decision:
+def decide_on(case: Case, facts: Facts, *, by: User | None, at: datetime) -> Decision:
+    """Let the rules in force decide in a case that the caller has locked, and promise and owe what they say."""
     version = PolicyVersion.objects.in_force(at)
     entitlement = policy.entitlement_for(facts, version.as_policy())
     known, owed = facts.as_data(), entitlement.as_data()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from crm.actions import work
+from recovery.actions import changes
 from recovery.actions.arrivals import came_back, confirm
 from recovery.actions.cases import follow_owner, seen_again, triage
 
@@ -15,6 +16,8 @@ HANDLERS = {
     "outgoing.came_back": came_back,
     "owner.changed": follow_owner,
     "dismissal.overturned": seen_again,
+    "service_change.unrequested": changes.opened,
+    "service_change.ended": changes.ended,
 }
 LANES = ("triage", "recovery")
 

@@ -1,6 +1,6 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, effort, fields, given, held, joining, ledger, policies, queue, reviews, rules
+from recovery.admin import cases, effort, fields, given, held, joining, ledger, links, policies, queue, reviews, rules
 
 urlpatterns = [
     *cases.urlpatterns,
@@ -10,6 +10,7 @@ urlpatterns = [
     *fields.urlpatterns,
     *joining.urlpatterns,
     *ledger.urlpatterns,
+    *links.urlpatterns,
     *reviews.urlpatterns,
     *policies.urlpatterns,
     *queue.urlpatterns,

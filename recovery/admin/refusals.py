@@ -17,6 +17,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     actions.HeldForSecondPerson,
     actions.InsideEntitlement,
     actions.NotForPublic,
+    actions.NotLinkable,
     actions.OtherPersonWrote,
     actions.ReasonMissing,
     actions.SameApprover,

@@ -9,6 +9,7 @@ from recovery.models.cases import (
 )
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
 from recovery.models.held import HeldStep
+from recovery.models.links import CaseLink
 from recovery.models.policy import (
     PolicyRule,
     PolicyVersion,
@@ -22,6 +23,7 @@ from recovery.models.shadow import (
 __all__ = [
     "LIVE",
     "Case",
+    "CaseLink",
     "CaseQuerySet",
     "CaseReview",
     "Decision",

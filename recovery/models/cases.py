@@ -14,6 +14,7 @@ from crm.models.fields import custom_index, custom_values
 from crm.models.ids import uuid7
 from recovery.models.policy import PolicyVersion
 from recovery.policy import Outcome, Severity, Status
+from recovery.policy.causes import Cause
 
 if TYPE_CHECKING:
     from crm.models import User
@@ -50,6 +51,9 @@ class Case(models.Model):
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.DETECTED, editable=False)
     severity = models.CharField(_("severity"), max_length=8, choices=Severity, editable=False)
     complaint_type = models.CharField(_("what went wrong"), max_length=24, editable=False)
+    cause = models.CharField(  # what made it happen, where that is known (R019)
+        _("cause"), max_length=24, choices=Cause, blank=True, default="", db_default="", editable=False
+    )
     seen_because = models.JSONField(_("seen because of"), default=list, editable=False)
     spoke_at = models.DateTimeField(_("spoke to us"), editable=False)
     opened_at = models.DateTimeField(_("opened"), editable=False)

@@ -421,6 +421,14 @@ NOT_AT_THE_API = {
     "SenderFloods", "StartsTooSoon", "StayTogether", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount",
     "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WrongRating",
     "WrongReason",
+    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "CaseTakenOn",
+    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown",
+    "NoSuchRegion", "NoWayOut", "NotALanguage", "NotAMoment", "NotEnded", "NotJoinable", "NotKeptApart", "NotLinkable",
+    "NotMergeable", "NotMissed", "NotPartable", "NotReleasable", "NotSetAside", "NotTakenBack", "OneByOne",
+    "OpensToAccount", "PlaceKnown", "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon",
+    "StayTogether", "TheirsToKeep", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableFeed",
+    "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WordsNeeded",
+    "WrongRating", "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
