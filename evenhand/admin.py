@@ -129,6 +129,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Second looks"), "visibility", "reviews", "recovery.view_casereview", ("review",)),
                 (_("Customers"), "group", "crm_customer_changelist", "crm.view_customer", ("customer",)),
                 (_("Who may be one person"), "join", "persons", "crm.merge_customers", ("merge",)),
+                (_("In their lives"), "volunteer_activism", "moments", "crm.answer_conversation", ("customer-life",)),
                 (_("All conversations"), "forum", "crm_conversation_changelist", "crm.view_conversation", ()),
             ],
         ),

@@ -69,6 +69,7 @@ LANES: dict[str, Lane] = {
         SWEPT,
         "note what became of a case's messages, that its owner changed, or that it was wrongly dismissed",
     ),
+    "bereavement": Lane("crm.tasks.run_due", SWEPT, "look at messages whose words may tell of a death"),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
 
@@ -78,6 +79,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "file.awaited": (Nudge("awaited_files"), Nudge("files")),
     "interaction.received": (Nudge("triage", keeps_row=True),),
     "interaction.worded": (Nudge("triage", keeps_row=True),),
+    "interaction.mourns": (Nudge("bereavement", keeps_row=True),),
     "owner.changed": (Nudge("recovery", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
@@ -136,6 +138,11 @@ DUTIES: dict[str, Duty] = {
         "crm.tasks.gather_strays",
         timedelta(minutes=1),
         "every minute: bring to the kept customer what was written about a record while two were made one",
+    ),
+    "bereavement_stop": Duty(
+        "crm.tasks.bereavement_stop",
+        timedelta(minutes=1),
+        "every minute: stop what is cheerful for every house of mourning, whoever joined it and whatever was written since",
     ),
     "watch_places": Duty(
         "crm.tasks.watch_places",

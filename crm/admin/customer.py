@@ -19,14 +19,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import belongings, calendars, customers
-from crm.admin import pages, panels, persons, timeline
+from crm.admin import bereavements, households, lives, pages, panels, persons, representatives, timeline
 from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
-from crm.models.life import LifeEventKind
 from crm.models.people import ContactKind, CustomerStatus
+from crm.policy.lives import LifeEventKind
 
 CAN_NOTE_A_BIRTHDAY = "crm.answer_conversation"
-HOLD_WORDS = {"open_case": gettext_lazy("a case is open")}
+HOLD_WORDS = {
+    "open_case": gettext_lazy("a case is open"),
+    "bereavement": gettext_lazy("somebody has died"),
+    "bereavement_possible": gettext_lazy("somebody may have died; a person has to look"),
+}
 
 
 class BirthdayForm(forms.Form):
@@ -80,6 +84,10 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         refused=refused,
         status=409 if refused else 200,
         **persons.side(request, found),
+        **bereavements.side(request, found),
+        **lives.side(request, found),
+        **households.side(request, found),
+        **representatives.side(request, found),
     )
 
 
@@ -149,7 +157,8 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
                 ServiceCalendar.objects.exclude(region="").order_by("region").values("region").distinct()
             ),
             birthdays=ArraySubquery(
-                LifeEvent.objects.filter(customer=mine, kind=LifeEventKind.BIRTHDAY)
+                LifeEvent.objects.standing()
+                .filter(customer=mine, kind=LifeEventKind.BIRTHDAY)
                 .order_by("id")
                 .values(json=JSONObject(day="day", month="month"))
             ),

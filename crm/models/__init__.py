@@ -2,6 +2,7 @@
 
 from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
+from crm.models.bereavements import Bereavement
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
@@ -10,6 +11,7 @@ from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.history import HistoryEntry
+from crm.models.households import Household, HouseholdMember
 from crm.models.life import Hold, LifeEvent
 from crm.models.listening_places import ListeningGap, ListeningPlace, PlaceCheck
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
@@ -20,6 +22,7 @@ from crm.models.persons import CustomerImport, ImportedCustomer, Merge, Parting,
 from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
+from crm.models.representatives import Placement, Representative
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
 from crm.models.sources import Source, SourceGap
 from crm.models.staff import User
@@ -36,6 +39,7 @@ __all__ = [
     "AnswerElsewhere",
     "Attachment",
     "AwaitedFile",
+    "Bereavement",
     "CalendarDay",
     "Call",
     "CallEvent",
@@ -59,6 +63,8 @@ __all__ = [
     "Helper",
     "HistoryEntry",
     "Hold",
+    "Household",
+    "HouseholdMember",
     "ImportedCustomer",
     "Interaction",
     "InternalWait",
@@ -76,6 +82,7 @@ __all__ = [
     "Parting",
     "PersonSuggestion",
     "PlaceCheck",
+    "Placement",
     "PostJudgement",
     "Promise",
     "PublicPost",
@@ -85,6 +92,7 @@ __all__ = [
     "Reach",
     "ReachLook",
     "ReplyToken",
+    "Representative",
     "RequiredSkill",
     "ServiceCalendar",
     "SetAside",
