@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from crm.actions import (
     accounts,
+    bereavement,
     calendars,
     call_backs,
     channel_files,
@@ -43,6 +44,7 @@ BATCHES: dict[str, Callable[[datetime], int]] = {
     "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
+    "bereavement": lambda at: bereavement.work_batch(at=at),
 }
 
 
@@ -141,6 +143,12 @@ def watch_ingest_lag() -> None:
 def gather_strays() -> None:
     """Bring to the kept customer what was written about a record while it was made one with another."""
     duties.once_per_slot("gather_strays", lambda at: persons.gather(at=at), at=timezone.now())
+
+
+@shared_task
+def bereavement_stop() -> None:
+    """Stop what is cheerful for every house of mourning."""
+    duties.once_per_slot("bereavement_stop", lambda at: bereavement.stop(at=at), at=timezone.now())
 
 
 @shared_task

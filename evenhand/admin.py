@@ -130,6 +130,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Customers"), "group", "crm_customer_changelist", "crm.view_customer", ("customer",)),
                 (_("Who may be one person"), "join", "persons", "crm.merge_customers", ("merge",)),
                 (_("Changes nobody asked for"), "undo", "service_changes", "crm.view_servicechange", ("changes",)),
+                (_("In their lives"), "volunteer_activism", "moments", "crm.answer_conversation", ("customer-life",)),
                 (_("All conversations"), "forum", "crm_conversation_changelist", "crm.view_conversation", ()),
             ],
         ),

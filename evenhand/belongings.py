@@ -20,14 +20,16 @@ STAYS = "stays"
 class Belonging:
     """What becomes of one relation. because: why, for people.
 
-    kind: the field of which a customer has one of each value (WHERE_FREE). conversation: the field by which the row goes along
-    with a matter when a record is parted in two; "" where it stays with the record unless it is chosen itself.
+    kind: the field of which a customer has one of each value (WHERE_FREE); only: just these values of it, () for every one.
+    conversation: the field by which the row goes along with a matter when a record is parted in two; "" where it stays with the
+    record unless it is chosen itself.
     """
 
     rule: str
     because: str
     kind: str = ""
     conversation: str = ""
+    only: tuple[str, ...] = ()
 
 
 BELONGINGS: dict[str, Belonging] = {
@@ -37,8 +39,16 @@ BELONGINGS: dict[str, Belonging] = {
     "crm.Hold.customer": Belonging(MOVES, "what must not reach one must not reach the person"),
     "crm.AdverseAct.customer": Belonging(MOVES, "an act concerns the person"),
     "crm.LifeEvent.customer": Belonging(
-        WHERE_FREE, "a person has one birthday; the kept customer's counts", kind="kind"
+        WHERE_FREE,
+        "what happened to one happened to the person, who has one birthday; the kept customer's counts",
+        kind="kind",
+        only=("birthday",),
     ),
+    "crm.Bereavement.customer": Belonging(MOVES, "whoever mourns in one record mourns"),
+    "crm.HouseholdMember.customer": Belonging(MOVES, "the person lives there"),
+    "crm.Representative.principal": Belonging(MOVES, "whoever acts for one acts for the person"),
+    "crm.Representative.person": Belonging(MOVES, "the person acts for others"),
+    "crm.Placement.came_with": Belonging(STAYS, "says where a matter came in"),
     "crm.User.customer": Belonging(MOVES, "both accounts see the person's matters"),
     "crm.ImportedCustomer.customer": Belonging(MOVES, "the next file finds the person by its own id"),
     "crm.Customer.merged_into": Belonging(MOVES, "never a chain"),
@@ -65,3 +75,7 @@ AFTER_MERGING = ("loyalty.actions.merged",)
 
 BEFORE_PARTING = ("recovery.actions.persons.stay_together",)
 """Called with the matters that are to go to a record of their own; each may refuse."""
+
+WHEN_BEREAVED = ("loyalty.actions.bereaved",)
+"""Called in the transaction that stops what is cheerful, with the customers whom a death concerns (keys, or a query of them) and
+`at`; what is planned for them is dropped. Whatever gives or draws something adds a line. Repeated every minute."""

@@ -69,6 +69,7 @@ LANES: dict[str, Lane] = {
         SWEPT,
         "note what became of a case's messages, that its owner changed, that it was wrongly dismissed, or what nobody asked for",
     ),
+    "bereavement": Lane("crm.tasks.run_due", SWEPT, "look at messages whose words may tell of a death"),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
 
@@ -78,6 +79,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "file.awaited": (Nudge("awaited_files"), Nudge("files")),
     "interaction.received": (Nudge("triage", keeps_row=True),),
     "interaction.worded": (Nudge("triage", keeps_row=True),),
+    "interaction.mourns": (Nudge("bereavement", keeps_row=True),),
     "owner.changed": (Nudge("recovery", keeps_row=True),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
@@ -143,6 +145,10 @@ DUTIES: dict[str, Duty] = {
         "crm.tasks.follow_accounts",
         timedelta(minutes=10),
         "every 10 minutes: let contact points follow addresses that were changed a day ago, remove sign-ups nobody proved",
+    "bereavement_stop": Duty(
+        "crm.tasks.bereavement_stop",
+        timedelta(minutes=1),
+        "every minute: stop what is cheerful for every house of mourning, whoever joined it and whatever was written since",
     ),
     "watch_places": Duty(
         "crm.tasks.watch_places",

@@ -6,19 +6,20 @@ import logging
 import uuid
 from datetime import datetime, timedelta
 from functools import cache, partial
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from crm import dispatch, history
-from crm.actions import consent, customers, lease, letters, outgoing, work
+from crm.actions import consent, customers, lease, letters, mourning, outgoing, work
 from crm.channels import Channel
 from crm.models import ContactPoint, Customer, LifeEvent
 from crm.models.people import ContactKind, CustomerStatus
-from crm.policy import MessageKind
+from crm.policy import MessageKind, OutgoingState
 from crm.together import prepared
 from loyalty import policy
 from loyalty.models import Gesture, Programme
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 WRITTEN_AT_ONCE = 100
 CAME_BACK = "came_back"
 SAME_PERSON = "same_person_has_one"
+BEREAVED = "bereavement"
 STOP_LINK = "loyalty.stop"
 """The one narrow act a stop link grants: no more cards for this purpose to this customer."""
 
@@ -50,7 +52,8 @@ def plan_birthdays(at: datetime) -> int:
         for month, day in policy.days_celebrated(at.date() + timedelta(days=offset)):
             wanted |= Q(month=month, day=day)
     planned = []
-    born = LifeEvent.objects.filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
+    born = LifeEvent.objects.standing().filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
+    born = born.exclude(Exists(mourning.mourning(at).filter(customer=OuterRef("customer"))))
     for event in born.select_related("customer__parted_from").order_by("id").iterator(chunk_size=500):
         zone = _zone(event.customer)
         today = at.astimezone(zone).date()
@@ -104,6 +107,17 @@ def merged(kept_id: int, *, at: datetime) -> None:
         seen.add(occasion)
 
 
+def bereaved(customers: Any, *, at: datetime) -> None:
+    """Drop what is planned for customers whom a death concerns, and what was written and stopped before it left (P01).
+
+    customers: their keys, or a query of them. Called where a death is reported, and every minute. Nothing is given late instead.
+    """
+    stopped = Q(state=GestureState.PLANNED) | Q(state=GestureState.QUEUED, message__state=OutgoingState.CANCELLED)
+    theirs = Gesture.objects.filter(stopped, customer__in=customers)
+    for gesture in theirs.select_for_update(of=("self",)).select_related("customer").order_by("pk"):
+        _drop(gesture, BEREAVED, at=at)
+
+
 def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
     """Write the cards whose moment has come and put them among the outgoing messages. Returns how many were taken up.
 
@@ -113,6 +127,7 @@ def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
     with transaction.atomic():
         due = list(
             Gesture.objects.due(at)
+            .exclude(Exists(mourning.mourning(at).filter(customer=OuterRef("customer"))))
             .select_for_update(skip_locked=True, of=("self",))
             .select_related("customer")
             .order_by("send_at", "id")[:size]

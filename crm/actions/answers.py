@@ -26,6 +26,7 @@ from crm.actions import (
     letters,
     outgoing,
     queue,
+    representatives,
     routing,
     statements,
 )
@@ -36,6 +37,7 @@ from crm.channels.providers import Limits
 from crm.channels.smtp import message_id
 from crm.models import ChannelAccount, ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, User
 from crm.models.people import ContactKind
+from crm.models.representatives import Representative
 from crm.models.talk import InteractionQuerySet
 from crm.policy import (
     UNDO_AT_MOST,
@@ -120,6 +122,7 @@ def answer(
     send_after: datetime | None = None,
     stops_if_they_write: bool = False,
     seen: int | None = None,
+    to_representative: int | None = None,
 ) -> OutgoingMessage:
     """Answer a customer the way they came. The promise is kept once the answer is accepted for delivery, not before.
 
@@ -130,9 +133,10 @@ def answer(
     send_after: when it leaves, at once when None; up to policy.UNDO_AT_MOST from now it is only a moment to take it back,
     beyond that it is planned. stops_if_they_write: it does not leave when the customer writes first (X14).
     seen: how much had been said and noted in the conversation when the writer began; not asked when None.
+    to_representative: the key of whoever acts for the customer and is answered instead of them.
     The writer's draft ends with it. Raises Conversation.DoesNotExist, NoWayBack, endings.WrongState, NotThen, NewerSaid,
     TooLong, WindowClosed, intake.NothingSaid, outgoing.DifferentContent, queue.NotNext, queue.InWork, routing.NotCertified,
-    statements.Contradicts; then nothing has changed and nothing leaves.
+    representatives.NotTold, statements.Contradicts; then nothing has changed and nothing leaves.
     """
     if not text.strip():
         raise intake.NothingSaid(_("There are no words in this answer yet."))
@@ -154,6 +158,7 @@ def answer(
                 send_after=send_after,
                 stops_if_they_write=stops_if_they_write,
                 seen=seen,
+                to_representative=to_representative,
             )
     except (
         IntegrityError,
@@ -185,6 +190,7 @@ def _answer(
     send_after: datetime | None,
     stops_if_they_write: bool,
     seen: int | None,
+    to_representative: int | None,
 ) -> OutgoingMessage:
     conversation = (
         Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
@@ -193,7 +199,8 @@ def _answer(
         raise endings.WrongState(_("This conversation is closed; open it again before you write."))
     send_after = _leaves_at(conversation, send_after, at=at)
     heard = _heard(conversation) if seen is None else _heard_since(conversation, seen)
-    way = _way_back(conversation.customer, heard, at=at)
+    acting = representatives.reached(conversation, to_representative, at=at) if to_representative else None
+    way = Way(Channel.EMAIL, acting[1]) if acting else _way_back(conversation.customer, heard, at=at)
     check_fits(way, text, leaves_at=send_after)
     if way.channel in routing.PUBLIC:
         routing.check_public(by, at=at)
@@ -216,6 +223,7 @@ def _answer(
         correction=correction,
         send_after=send_after,
         stops_if_they_write=stops_if_they_write,
+        representative=acting[0] if acting else None,
     )
     drafts.sent(conversation.pk, by=by)
     conversation.state = ConversationState.OPEN if stays_open or owes_a_call else ConversationState.WAITING
@@ -291,6 +299,7 @@ def say(
     correction: str = "",
     send_after: datetime | None = None,
     stops_if_they_write: bool = False,
+    representative: Representative | None = None,
 ) -> OutgoingMessage:
     """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit."""
     taken_back = statements.compare(conversation, text=text, correction=correction, at=at)
@@ -343,7 +352,7 @@ def say(
         at=at,
         send_after=send_after,
     )
-    message.stops_if_they_write = stops_if_they_write
+    message.stops_if_they_write, message.representative = stops_if_they_write, representative
     if channel == Channel.EMAIL:
         interaction.message_id = message_id(message.public_id).strip("<>")
     entry = history.entry(

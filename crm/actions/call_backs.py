@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from crm import history
 from crm.actions import alerts, calendars, calls, endings, identity, intake, lease, promises, work
 from crm.channels import Channel, Message
+from crm.language.bereavement import words_of_a_death
 from crm.models import Alert, Call, Conversation, Customer, HistoryEntry, Interaction, Promise, RawItem, User
 from crm.models.people import ContactKind
 from crm.policy import (
@@ -208,6 +209,8 @@ def left_words(call: Call, text: str, *, raw: RawItem, at: datetime, origin: str
         detail={"interaction": str(said.public_id)},
     )
     work.follow("interaction.worded", ref=f"interaction:{said.public_id}", at=at)
+    if words_of_a_death(said.text):
+        work.follow("interaction.mourns", ref=f"interaction:{said.public_id}", at=at)
     return said, True
 
 

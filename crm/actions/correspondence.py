@@ -15,7 +15,7 @@ from django.db.models import QuerySet, Subquery
 from psycopg.types.json import Json
 
 from crm import dispatch
-from crm.actions import acknowledgements, alerts, deliveries, identity, intake
+from crm.actions import acknowledgements, alerts, deliveries, identity, intake, representatives
 from crm.actions.acknowledgements import DAY
 from crm.actions.intake import Received
 from crm.channels import Channel, Message
@@ -339,7 +339,12 @@ def place_of(mail: Mail, addressed: Addressed | None, *, sender: Sender, at: dat
         doubt = token_doubt(expires_at=token.expires_at, revoked_at=token.revoked_at, at=at)
         if doubt is not None:
             return Place(None, mail.is_authenticated, False, [*doubts, (doubt, token.conversation)])
-        if address == token.address or sender.is_customer_of(token.conversation):
+        if sender.is_customer_of(token.conversation):
+            return Place(token.conversation, True, False, doubts)
+        acts = representatives.acting(token.conversation, address, at=at)
+        if acts == "stands" and (address == token.address or mail.is_authenticated):
+            return Place(token.conversation, True, True, doubts)
+        if address == token.address and not acts:
             return Place(token.conversation, True, False, doubts)
         doubts.append((DoubtCode.OTHER_PERSON, token.conversation))
         return Place(token.conversation, mail.is_authenticated, True, doubts)
@@ -347,6 +352,8 @@ def place_of(mail: Mail, addressed: Addressed | None, *, sender: Sender, at: dat
     if named is not None:
         if mail.is_authenticated and sender.is_customer_of(named):
             return Place(named, True, False, doubts)
+        if mail.is_authenticated and representatives.acting(named, address, at=at) == "stands":
+            return Place(named, True, True, doubts)
         doubts.append((DoubtCode.STRANGERS_HEADERS, named))
         return Place(None, mail.is_authenticated, False, doubts)
     numbered = _numbered(mail.subject, sender)

@@ -12,7 +12,7 @@ from crm import history
 from crm.actions import consent
 from crm.language import tags
 from crm.models import Customer, LifeEvent, User
-from crm.models.life import LifeEventKind
+from crm.policy.lives import LifeEventKind
 
 BIRTHDAY = "birthday"
 """The consent purpose of a birthday card."""
@@ -74,7 +74,10 @@ def tell_birthday(
     if not 1 <= month <= 12 or not 1 <= day <= calendar.monthrange(2000, month)[1]:
         raise NoSuchDay(_("There is no such day in the calendar."))
     event, _new = LifeEvent.objects.update_or_create(
-        customer=customer, kind=LifeEventKind.BIRTHDAY, defaults={"month": month, "day": day, "told_at": at}
+        customer=customer,
+        kind=LifeEventKind.BIRTHDAY,
+        taken_back_at=None,
+        defaults={"month": month, "day": day, "told_at": at, "noted_by": by},
     )
     consent.grant(customer, BIRTHDAY, evidence=evidence, at=at)
     history.record(customer, "customer.birthday_told", ref=f"customer:{customer.public_id}", by=by, at=at)

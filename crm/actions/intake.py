@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from crm import dispatch, history
 from crm.actions import calendars, endings, files, identity, posts, promises, undo, work
 from crm.channels import Channel, Message, Part
+from crm.language.bereavement import words_of_a_death
 from crm.models import Attachment, Continuation, Conversation, Customer, Interaction, Promise, RawItem, User
 from crm.policy import (
     ConversationState,
@@ -273,6 +274,7 @@ def take(
         *posts.rows(interaction, is_first=opened, due_at=earliest(p.due_at for p in due) or conversation.due_at),
         *promised,
         *work.items_after("interaction.received", ref=ref, at=at),
+        *(work.items_after("interaction.mourns", ref=ref, at=at) if words_of_a_death(message.text) else ()),
     ]
     rows.append(
         history.entry(

@@ -33,7 +33,7 @@ NOTED_AFTER = 1.0
 
 def _reached(customer: int, purpose: str, at: datetime) -> QuerySet[Customer, tuple[Any, ...]]:
     newest = Consent.objects.filter(customer=customer, purpose=purpose).order_by("-at", "-id")
-    holds = Hold.objects.active(at).filter(customer=customer)
+    holds = Hold.objects.not_over(at).filter(customer=customer)
     found = Customer.objects.filter(pk=customer).order_by("pk")
     return found.values_list("status", Exists(holds), Subquery(newest.values("state")[:1]))
 
@@ -123,7 +123,7 @@ def _leaves_together(message: OutgoingMessage) -> bool:
 def _of_several(messages: list[int], at: datetime) -> QuerySet[OutgoingMessage, tuple[Any, ...]]:
     """Each message's key and what may stop it."""
     newest = Consent.objects.filter(customer=OuterRef("customer"), purpose=OuterRef("purpose")).order_by("-at", "-id")
-    holds = Hold.objects.active(at).filter(customer=OuterRef("customer"))
+    holds = Hold.objects.not_over(at).filter(customer=OuterRef("customer"))
     return (
         OutgoingMessage.objects.filter(pk__in=messages)
         .order_by("pk")

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import channel_sending, kindness, lease, outcomes, reply_addresses
+from crm.actions import channel_sending, kindness, lease, outcomes, reply_addresses, representatives
 from crm.channels import Channel
 from crm.channels.app import AppSender
 from crm.channels.email import addresses
@@ -296,7 +296,8 @@ def _hand_over(
         )
         lines[line] = opened.__enter__()
     outbound = _outbound(message, reply_to=reply_to)
-    still = {"still": partial(cards.may_leave, message, at=at)} if together else {}
+    asked_again = together or message.kind == MessageKind.GESTURE
+    still = {"still": partial(cards.may_leave, message, at=at)} if asked_again else {}
     handed = lines[line].send(outbound, **still)
     if handed.outcome == Outcome.KEPT:
         return
@@ -395,7 +396,12 @@ for each other. The lease starts anew, since those before it in the batch may ha
 def _stop_facts(message: OutgoingMessage, status: str, *, at: datetime) -> StopFacts:
     """What may stop this message, read after its customer was locked; status: theirs."""
     if message.kind != MessageKind.GESTURE:
-        return StopFacts(MessageKind(message.kind), status, has_outreach_hold=False, has_consent=True)
+        facts = StopFacts(MessageKind(message.kind), status, has_outreach_hold=False, has_consent=True)
+        number, matter = message.representative_id, message.conversation_id
+        if number is None:
+            return facts
+        told = representatives.may_still_be_told(number, matter=matter, status=status, at=at)
+        return replace(facts, goes_to_representative=True, may_be_told=told)
     return replace(kindness.facts(message, at=at), kind=MessageKind(message.kind), customer_status=status)
 
 

@@ -21,7 +21,16 @@ from django.utils.translation import gettext as _
 from crm import history
 from crm.actions import endings
 from crm.actions.belongings import Relation, StayTogether, both, may_part, relations, with_matters
-from crm.models import Consent, Conversation, Customer, Interaction, Merge, PersonSuggestion, User
+from crm.models import (
+    Consent,
+    Conversation,
+    Customer,
+    Interaction,
+    Merge,
+    PersonSuggestion,
+    Representative,
+    User,
+)
 from crm.models.consents import ConsentActor, ConsentState
 from crm.models.people import ContactKind, CustomerStatus
 from crm.models.persons import SuggestionState
@@ -105,10 +114,10 @@ def preview(gone: Customer, kept: Customer) -> Preview:
 
 def _moving(relation: Relation, gone: int, kept: int) -> QuerySet[Any]:
     """The rows that would move; where one has only one of a kind, those whose kind the kept customer has not."""
-    rows = relation.of(gone)
-    if relation.told.kind:
-        has = relation.of(kept).values(relation.told.kind)
-        rows = rows.exclude(**{f"{relation.told.kind}__in": has})
+    rows, kind = relation.of(gone), relation.told.kind
+    if kind:
+        has = Q(**{f"{kind}__in": relation.of(kept).values(kind)})
+        rows = rows.exclude(has & Q(**{f"{kind}__in": relation.told.only}) if relation.told.only else has)
     return rows
 
 
@@ -120,6 +129,9 @@ def _check(gone: Customer, kept: Customer) -> None:
             raise NotMergeable(_("%(name)s is one with another customer already.") % {"name": one})
         if one.status not in LIVING:
             raise NotMergeable(_("%(name)s: %(status)s.") % {"name": one, "status": one.get_status_display()})
+    acts = Q(principal=gone, person=kept) | Q(principal=kept, person=gone)
+    if Representative.objects.filter(acts, ended_at=None).exists():
+        raise NotMergeable(_("One of them acts for the other. Please end that first; nobody acts for themselves."))
 
 
 def _opens_to_account(gone: int, kept: int) -> bool:

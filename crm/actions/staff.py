@@ -21,6 +21,8 @@ _READS = (
     "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull", "crm.view_call", "crm.view_doubt",
     "crm.view_publication", "crm.view_listeningplace", "crm.view_customfield",
     "crm.view_publication", "crm.view_listeningplace", "crm.view_relationshipstage", "crm.view_servicechange",
+    "crm.view_publication", "crm.view_listeningplace", "crm.view_bereavement", "crm.view_householdmember",
+    "crm.view_representative",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _GUARDS = (
@@ -56,6 +58,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox", "crm.manage_channelaccount",
         "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
         "crm.manage_listeningplace", "crm.manage_customfield",
+        "crm.manage_listeningplace", "crm.view_private_lifeevent", "crm.decide_bereavement",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (

@@ -21,6 +21,7 @@ GRAVE = {
     AlertKind.PROMISE_MISSED, AlertKind.NO_OWNER, AlertKind.CALL_DROPPED, AlertKind.DECISION_DIFFERS, AlertKind.ORDER_DIFFERS,
     AlertKind.PLACE_WRONG, AlertKind.CRITICAL_SHARE, AlertKind.MAILBOX_FAILS, AlertKind.CHANNEL_FAILS,
     AlertKind.FILE_INFECTED, AlertKind.CHANGE_UNTOLD, AlertKind.CASES_UNEQUAL,
+    AlertKind.FILE_INFECTED, AlertKind.BEREAVEMENT, AlertKind.BEREAVEMENT_DOUBTED,
 }  # fmt: skip
 
 
@@ -62,6 +63,8 @@ def see(request: HttpRequest, number: int) -> HttpResponse:
     if alert is None:
         raise Http404
     alerts.see(alert.pk, by=user, at=timezone.now())
+    if "stay" not in request.POST and alert.conversation is None and "customer" in alert.detail:
+        return redirect("admin:customer", public_id=alert.detail["customer"])
     if "stay" in request.POST or alert.conversation is None:
         return redirect("admin:alerts")
     return redirect("admin:conversation", public_id=alert.conversation.public_id)

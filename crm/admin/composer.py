@@ -17,13 +17,15 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from crm.actions import answers, drafts, undo
+from crm.actions import answers, drafts, representatives, undo
 from crm.admin import pages, queue
 from crm.channels import PUBLIC, Channel
 from crm.models import AnswerDraft, ChannelAccount, ContactPoint, Conversation, Customer, Interaction, OutgoingMessage
 from crm.policy import PLANNED_AT_MOST, UNDO_AT_MOST, ConversationState
 
 CAN_ANSWER = "crm.answer_conversation"
+NOBODY = -1
+"""The key of nobody, who may be told nothing."""
 WORDS_AT_MOST = 100_000
 """Characters of one answer; longer ones go as a file."""
 
@@ -36,6 +38,7 @@ class Draft:
     stays: str = "customer"
     correction: str = ""
     out_of_order: str = ""
+    goes_to: str = ""
     later: str = ""
     stops: bool = True
     note: str = ""
@@ -55,6 +58,7 @@ def typed(form: QueryDict, *, refused: str) -> Draft:
         stays=form.get("stays", "customer"),
         correction=form.get("correction", ""),
         out_of_order=queue.chosen_reason(form),
+        goes_to=form.get("goes_to", ""),
         later=form.get("later", ""),
         stops="stops" in form or not form.get("later"),
         note=form.get("note", ""),
@@ -138,7 +142,16 @@ def write(request: HttpRequest, conversation: Conversation, *, at: datetime) -> 
         send_after=_chosen(conversation.customer, later) if later else answers.undo_until(at),
         stops_if_they_write=bool(later) and "stops" in form,
         seen=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else None,
+        to_representative=_acting(conversation, form.get("goes_to", "")),
     )
+
+
+def _acting(conversation: Conversation, chosen: str) -> int | None:
+    """Whoever acts for the customer and was chosen to be answered; None for the customer. Raises representatives.NotTold."""
+    if not chosen:
+        return None
+    found = [one.pk for one in representatives.of(conversation.customer_id) if str(one.public_id) == chosen]
+    return found[0] if found else NOBODY
 
 
 def _chosen(customer: Customer, later: str) -> datetime:

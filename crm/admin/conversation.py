@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm.actions import answers, desk, joining, undo
-from crm.admin import composer, elsewhere, files, pages, panels, promises, queue, words
+from crm.admin import composer, elsewhere, files, pages, panels, promises, queue, representatives, words
 from crm.models import (
     AnswerElsewhere,
     Attachment,
@@ -183,6 +183,7 @@ def _show(request: HttpRequest, found: Conversation, draft: composer.Draft) -> H
         waits_for_us=found.state == ConversationState.OPEN,
         out_of_order=OutOfOrder.choices,
         is_mine=found.owner_id == request.user.pk,
+        writes_to=representatives.may_be_answered(found, at=at) if key is None else [],
         status=409 if draft.refused else 200,
         **composer.shown(request, found, draft, at=at),
     )
@@ -235,7 +236,9 @@ def _said(interaction: Interaction, conversation: Conversation, *, by: User, ope
     return Said(
         interaction=interaction,
         side=SIDES[Direction(interaction.direction)],
-        who=str(conversation.customer) if is_theirs else str(interaction.author or _("A colleague")),
+        who=representatives.writer(conversation, interaction) or str(conversation.customer)
+        if is_theirs
+        else str(interaction.author or _("A colleague")),
         text=text,
         rest=rest,
         quoted=interaction.full_text if interaction.edited_at is None else "",

@@ -19,15 +19,31 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import belongings, calendars, customers
-from crm.admin import custom_fields, pages, panels, persons, service_changes, stages, timeline
+from crm.admin import (
+    bereavements,
+    custom_fields,
+    households,
+    lives,
+    pages,
+    panels,
+    persons,
+    representatives,
+    service_changes,
+    stages,
+    timeline,
+)
 from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
-from crm.models.life import LifeEventKind
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy.fields import FieldOf
+from crm.policy.lives import LifeEventKind
 
 CAN_NOTE_A_BIRTHDAY = "crm.answer_conversation"
-HOLD_WORDS = {"open_case": gettext_lazy("a case is open")}
+HOLD_WORDS = {
+    "open_case": gettext_lazy("a case is open"),
+    "bereavement": gettext_lazy("somebody has died"),
+    "bereavement_possible": gettext_lazy("somebody may have died; a person has to look"),
+}
 
 
 class BirthdayForm(forms.Form):
@@ -84,6 +100,10 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         **custom_fields.side(request, found),
         **stages.side(request, found),
         **service_changes.side(request, found),
+        **bereavements.side(request, found),
+        **lives.side(request, found),
+        **households.side(request, found),
+        **representatives.side(request, found),
     )
 
 
@@ -157,7 +177,8 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
                 ServiceCalendar.objects.exclude(region="").order_by("region").values("region").distinct()
             ),
             birthdays=ArraySubquery(
-                LifeEvent.objects.filter(customer=mine, kind=LifeEventKind.BIRTHDAY)
+                LifeEvent.objects.standing()
+                .filter(customer=mine, kind=LifeEventKind.BIRTHDAY)
                 .order_by("id")
                 .values(json=JSONObject(day="day", month="month"))
             ),

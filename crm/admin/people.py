@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin import custom_fields
+from crm.admin import custom_fields, pages
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Consent, ContactPoint, Customer, Hold, LifeEvent, User
 from crm.policy.fields import FieldOf
@@ -75,6 +75,10 @@ class LifeEventAdmin(ReadOnlyAdmin):
     list_display = ("customer", "kind", "day", "month", "told_at")
     list_select_related = ("customer",)
     list_filter = ("month",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LifeEvent]:
+        """Only what this account may see; an illness is for leads and whoever looks after it."""
+        return LifeEvent.objects.visible_to(pages.colleague(request)).order_by("-pk")
 
 
 @admin.register(User)

@@ -112,7 +112,7 @@ def merge(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Show what making another record one with this one would do; a POST does it."""
     kept = _customer(request, public_id)
     wanted = request.POST.get("with", request.GET.get("with", "")).strip()
-    gone, refused = _other(request, wanted, kept) if wanted else (None, "")
+    gone, refused = other_of(request, wanted) if wanted else (None, "")
     if request.method == "POST" and gone is not None and not refused:
         number = gone.pk
         _made, refused = pages.tried(
@@ -155,7 +155,7 @@ def _customer(request: HttpRequest, public_id: uuid.UUID) -> Customer:
     return found
 
 
-def _other(request: HttpRequest, wanted: str, kept: Customer) -> tuple[Customer | None, str]:
+def other_of(request: HttpRequest, wanted: str) -> tuple[Customer | None, str]:
     """The other record: by the address of its page, its number, a mail address or a phone number of theirs."""
     visible = Customer.objects.visible_to(pages.colleague(request))
     for part in reversed(wanted.rstrip("/").split("/")):

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from crm.actions import answers, drafts, elsewhere, undo
+from crm.actions import answers, drafts, elsewhere, representatives, undo
 from crm.api import shapes
 from crm.api.hot import read
 from crm.api.views import asking, get_or_404, may, outgoing_out
@@ -31,6 +31,9 @@ class Answers(APIView):
         visible = Conversation.objects.visible_to(asking(request)).select_related("customer")
         conversation = get_or_404(visible, public_id)
         at, moment = timezone.now(), given["send_after"]
+        acting = given["representative"] and get_or_404(
+            representatives.of(conversation.customer_id), given["representative"]
+        )
         message = answers.answer(
             conversation.pk,
             text=given["text"],
@@ -44,6 +47,7 @@ class Answers(APIView):
             send_after=answers.on_their_clock(conversation.customer, moment) if moment else answers.undo_until(at),
             stops_if_they_write=given["stops_if_they_write"],
             seen=given["seen"],
+            to_representative=acting.pk if acting else None,
         )
         return Response(outgoing_out(message, by=asking(request)), status=201)
 

@@ -22,6 +22,8 @@ from crm.policy import (
     PromiseKind,
     PromiseState,
 )
+from crm.policy.lives import LifeEventKind, Purpose
+from crm.policy.representation import Authority, Scope
 
 WORDS_AT_MOST = 100_000
 """Characters of one message; longer ones come as a file."""
@@ -102,6 +104,12 @@ class AnswerIn(StrictIn):
         allow_null=True,
         default=None,
         help_text="How many interactions you have shown; refused as `newer_said` when there are more by now.",
+    )
+    representative = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Who acts for the customer and is answered instead of them; refused as `may_not_be_told` when they may not.",
     )
 
 
@@ -350,3 +358,31 @@ class SightOut(serializers.Serializer[Any]):
         allow_null=True, help_text="Matters that began before are not shown; null when all are."
     )
     can_be_sent_a_code = serializers.BooleanField(help_text="Whether there is another proved address for a code.")
+class LifeEventOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(LifeEventKind.choices)
+    year = serializers.IntegerField(allow_null=True)
+    month = serializers.IntegerField(allow_null=True)
+    day = serializers.IntegerField(allow_null=True)
+    words = serializers.CharField()
+    purpose = serializers.ChoiceField(Purpose.choices)
+    told_at = serializers.DateTimeField()
+
+
+class LifeEventPageOut(serializers.Serializer[Any]):
+    results = LifeEventOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class RepresentativeOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    authority = serializers.ChoiceField(Authority.choices)
+    scope = serializers.ChoiceField(Scope.choices)
+    conversation = serializers.UUIDField(allow_null=True)
+    valid_from = serializers.DateTimeField()
+    valid_until = serializers.DateTimeField(allow_null=True)
+    counts_now = serializers.BooleanField()
+
+
+class RepresentativePageOut(serializers.Serializer[Any]):
+    results = RepresentativeOut(many=True)

@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from crm.api import accounts, answers, calls, custom_fields, queue, service_changes, views
+from crm.api import accounts, answers, calls, custom_fields, lives, queue, service_changes, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
     path("me/history/", accounts.History.as_view()),
     path("me/history/code/", accounts.HistoryCode.as_view()),
+
+    path("me/life-events/", lives.MyLifeEvents.as_view()),
+    path("me/representatives/", lives.MyRepresentatives.as_view()),
     path("messages/", views.Messages.as_view()),
     path("conversations/", views.Conversations.as_view()),
     path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),

@@ -3,6 +3,7 @@
 from crm.models.accounts import AddressChange, SecondProof
 from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
+from crm.models.bereavements import Bereavement
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
@@ -12,6 +13,7 @@ from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.fields import CustomField
 from crm.models.history import HistoryEntry
+from crm.models.households import Household, HouseholdMember
 from crm.models.life import Hold, LifeEvent
 from crm.models.listening_places import ListeningGap, ListeningPlace, PlaceCheck
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
@@ -22,6 +24,7 @@ from crm.models.persons import CustomerImport, ImportedCustomer, Merge, Parting,
 from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
+from crm.models.representatives import Placement, Representative
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
 from crm.models.service_changes import Reversal, ServiceChange
 from crm.models.sources import Source, SourceGap
@@ -41,6 +44,7 @@ __all__ = [
     "AnswerElsewhere",
     "Attachment",
     "AwaitedFile",
+    "Bereavement",
     "CalendarDay",
     "Call",
     "CallEvent",
@@ -65,6 +69,8 @@ __all__ = [
     "Helper",
     "HistoryEntry",
     "Hold",
+    "Household",
+    "HouseholdMember",
     "ImportedCustomer",
     "Interaction",
     "InternalWait",
@@ -82,6 +88,7 @@ __all__ = [
     "Parting",
     "PersonSuggestion",
     "PlaceCheck",
+    "Placement",
     "PostJudgement",
     "Promise",
     "PublicPost",
@@ -93,6 +100,7 @@ __all__ = [
     "RelationshipRole",
     "RelationshipStage",
     "ReplyToken",
+    "Representative",
     "RequiredSkill",
     "SecondProof",
     "Reversal",

@@ -11,6 +11,7 @@ from crm.channels import Channel
 from crm.models.channels import ChannelAccount
 from crm.models.ids import uuid7
 from crm.models.people import Customer
+from crm.models.representatives import Representative
 from crm.models.talk import Conversation, Interaction
 from crm.policy import Delivery, MessageKind, OutgoingState
 
@@ -33,6 +34,8 @@ class OutgoingMessage(models.Model):
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     conversation = models.ForeignKey(Conversation, models.PROTECT, null=True, related_name="outgoing")
     interaction = models.OneToOneField(Interaction, models.PROTECT, null=True, related_name="outgoing")
+    # Who acts for the customer and gets this instead of them; asked once more in the moment it leaves (R089).
+    representative = models.ForeignKey(Representative, models.PROTECT, null=True, related_name="+", db_index=False)
     signed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     meets = models.JSONField(default=list)  # kinds of promise that are kept once this is accepted for delivery
     concerns = models.CharField(max_length=80, blank=True)  # what to tell when accepted, e.g. "case:<public id>"

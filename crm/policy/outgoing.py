@@ -77,14 +77,21 @@ class StopFacts:
     customer_status: str
     has_outreach_hold: bool
     has_consent: bool
+    goes_to_representative: bool = False
+    may_be_told: bool = False
 
 
 def reason_to_stop(facts: StopFacts) -> str:
     """Give the code of the reason why a message may not leave now, or "" when it may.
 
     Service answers are owed and always leave, except to somebody who has died or was erased; kindness needs consent and
-    waits while a matter is open (R168, X17, promise Q1 of loyalty).
+    waits while a matter is open (R168, X17, promise Q1 of loyalty). Whoever acts for the customer gets an answer as long as they
+    may be told; after a death that is the executor (R089).
     """
+    if facts.goes_to_representative and not facts.may_be_told:
+        return "representative_ended"
+    if facts.goes_to_representative and facts.customer_status == "deceased" and facts.kind == MessageKind.SERVICE:
+        return ""
     if facts.customer_status in ("deceased", "erased"):
         return f"customer_{facts.customer_status}"
     if facts.kind != MessageKind.GESTURE:

@@ -219,6 +219,7 @@ EVENHAND_LANES = duties.LANES
 EVENHAND_BELONGINGS = belongings.BELONGINGS
 EVENHAND_AFTER_MERGING = belongings.AFTER_MERGING
 EVENHAND_BEFORE_PARTING = belongings.BEFORE_PARTING
+EVENHAND_WHEN_BEREAVED = belongings.WHEN_BEREAVED
 
 # --- mail -----------------------------------------------------------------------------------------------------------
 MAIL_FOLDER = PLACES.mail

@@ -33,10 +33,11 @@ def test_the_rules_can_be_carried_out_N12():
         assert told.because, relation.name
         assert bool(told.kind) == (told.rule == "moves where free"), relation.name
         fields = {field.name for field in relation.model._meta.get_fields()} | {"pk", ""}
+        assert told.kind or not told.only, relation.name
         assert {relation.field, told.kind, told.conversation} <= fields, relation.name
         if told.conversation:
             assert "public_id" in fields, relation.name
-    for name in (*settings.EVENHAND_AFTER_MERGING, *settings.EVENHAND_BEFORE_PARTING):
+    for name in (*settings.EVENHAND_AFTER_MERGING, *settings.EVENHAND_BEFORE_PARTING, *settings.EVENHAND_WHEN_BEREAVED):
         assert callable(import_string(name))
 
 

@@ -92,7 +92,7 @@ def test_the_facts_of_recovery_are_pinned_R048_R075():
 
 def test_the_facts_that_stop_a_message_are_pinned():
     assert [field.name for field in dataclasses.fields(crm_policy.StopFacts)] == [
-        "kind", "customer_status", "has_outreach_hold", "has_consent",
+        "kind", "customer_status", "has_outreach_hold", "has_consent", "goes_to_representative", "may_be_told",
     ]  # fmt: skip
 
 
@@ -429,6 +429,14 @@ NOT_AT_THE_API = {
     "StayTogether", "TheirsToKeep", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableFeed",
     "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WordsNeeded",
     "WrongRating", "WrongReason",
+    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled", "CaseTakenOn",
+    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NeedsAName",
+    "NoSuchRegion", "NoWayOut", "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotGiven", "NotJoinable",
+    "NotKeptApart", "NotMergeable", "NotMissed", "NotPartable", "NotPlaceable", "NotReleasable", "NotSetAside",
+    "NotTakenBack", "NothingOpen", "NothingToDecide", "OneByOne", "OpensToAccount", "PlaceKnown", "SameMatter",
+    "SenderFloods", "StartsTooSoon", "StayTogether", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink",
+    "UnusableAccount", "UnusableAuthority", "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace",
+    "UnusableSignature", "WordsMissing", "WrongRating", "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
