@@ -17,6 +17,7 @@ from crm.actions import (
     deadlines,
     duties,
     endings,
+    erasure,
     fetching,
     files,
     judgements,
@@ -26,9 +27,11 @@ from crm.actions import (
     order,
     outgoing,
     owners,
+    packages,
     persons,
     queue,
     reach,
+    retention,
     rota,
     set_aside,
     sources,
@@ -41,6 +44,8 @@ BATCHES: dict[str, Callable[[datetime], int]] = {
     "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
+    "erasures": lambda at: erasure.work_batch(at=at),
+    "packages": lambda at: packages.work_batch(at=at),
 }
 
 
@@ -163,3 +168,21 @@ def sample_judgements() -> None:
 def forget_reach() -> None:
     """Remove what platforms told about accounts more than 30 days ago."""
     duties.once_per_slot("forget_reach", reach.forget, at=timezone.now())
+
+
+@shared_task
+def look_at_erasures() -> None:
+    """See whether something still stands in the way of erasures that wait."""
+    duties.once_per_slot("look_at_erasures", erasure.look_again, at=timezone.now())
+
+
+@shared_task
+def remove_by_rule() -> None:
+    """Remove what the rules of what is kept let go."""
+    duties.once_per_slot("remove_by_rule", retention.remove_due, at=timezone.now())
+
+
+@shared_task
+def remove_packages() -> None:
+    """Remove copies of people's data that are a week old."""
+    duties.once_per_slot("remove_packages", packages.remove_old, at=timezone.now())

@@ -51,6 +51,8 @@ BELONGINGS: dict[str, Belonging] = {
     "crm.Merge.kept": Belonging(STAYS, "speaks of the record"),
     "crm.Parting.source": Belonging(STAYS, "speaks of the record"),
     "crm.Parting.made": Belonging(STAYS, "speaks of the record"),
+    "crm.Erasure.customer": Belonging(STAYS, "erasing one record erases all that are the person"),
+    "crm.DataPackage.customer": Belonging(STAYS, "says what was asked for and made then"),
     "recovery.Case.customer": Belonging(
         MOVES, "goes with its matter; what it owes is its own", conversation="conversation"
     ),

@@ -18,6 +18,7 @@ from crm.models.outgoing import OutgoingMessage
 from crm.models.people import ContactPoint, Customer
 from crm.models.persons import CustomerImport, ImportedCustomer, Merge, Parting, PersonSuggestion
 from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
+from crm.models.privacy import DataPackage, Erasure, ErasureEntry, Redeemed, RetentionProof, RetentionRule
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
@@ -49,10 +50,13 @@ __all__ = [
     "Correction",
     "Customer",
     "CustomerImport",
+    "DataPackage",
     "DeliveryEvent",
     "Dismissal",
     "Doubt",
     "DutyRun",
+    "Erasure",
+    "ErasureEntry",
     "Feed",
     "FormCount",
     "HandOff",
@@ -84,8 +88,11 @@ __all__ = [
     "RawItem",
     "Reach",
     "ReachLook",
+    "Redeemed",
     "ReplyToken",
     "RequiredSkill",
+    "RetentionProof",
+    "RetentionRule",
     "ServiceCalendar",
     "SetAside",
     "Shift",

@@ -143,7 +143,10 @@ def test_reach_is_dropped_where_a_message_comes_in_and_has_no_place_behind_it_R0
     assert not [field.name for field in dataclasses.fields(Message) if reach.search(field.name)]
 
 
-READ_REACH = {"crm/actions/reach.py", "crm/models/posts.py", "crm/models/__init__.py"}
+READ_REACH = {
+    "crm/actions/reach.py", "crm/models/posts.py", "crm/models/__init__.py",
+    "evenhand/personal.py", "crm/actions/package_contents.py",  # erased with the person, and in their copy (P05)
+}  # fmt: skip
 SPEAK_OF_REACH = READ_REACH | {"crm/channels/profiles.py", "crm/admin/reach.py", "templates/admin/desk/reach.html"}
 
 
@@ -420,7 +423,7 @@ NOT_AT_THE_API = {
     "NotReleasable", "NotSetAside", "NotTakenBack", "OneByOne", "OpensToAccount", "PlaceKnown", "SameMatter",
     "SenderFloods", "StartsTooSoon", "StayTogether", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount",
     "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WrongRating",
-    "WrongReason",
+    "WrongReason", "NotErasable", "Restricted", "JournalBroken", "NoteMissing", "UnusableRule",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
