@@ -19,6 +19,7 @@ from crm.actions import (
     deadlines,
     duties,
     endings,
+    erasure,
     fetching,
     files,
     judgements,
@@ -28,9 +29,11 @@ from crm.actions import (
     order,
     outgoing,
     owners,
+    packages,
     persons,
     queue,
     reach,
+    retention,
     rota,
     set_aside,
     sources,
@@ -45,6 +48,8 @@ BATCHES: dict[str, Callable[[datetime], int]] = {
     "send": lambda at: outgoing.send_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
     "bereavement": lambda at: bereavement.work_batch(at=at),
+    "erasures": lambda at: erasure.work_batch(at=at),
+    "packages": lambda at: packages.work_batch(at=at),
 }
 
 
@@ -179,6 +184,9 @@ def forget_reach() -> None:
 def follow_accounts() -> None:
     """Let contact points follow changed addresses, and remove sign-ups that nobody proved."""
     duties.once_per_slot("follow_accounts", lambda at: accounts.follow_up(at=at), at=timezone.now())
+
+
+@shared_task
 def follow_stages() -> None:
     """See where relationships stand about which something happened."""
     duties.once_per_slot("follow_stages", stages.follow, at=timezone.now())
@@ -188,3 +196,21 @@ def follow_stages() -> None:
 def derive_stages() -> None:
     """See where every relationship stands."""
     duties.once_per_slot("derive_stages", stages.derive_all, at=timezone.now())
+
+
+@shared_task
+def look_at_erasures() -> None:
+    """See whether something still stands in the way of erasures that wait."""
+    duties.once_per_slot("look_at_erasures", erasure.look_again, at=timezone.now())
+
+
+@shared_task
+def remove_by_rule() -> None:
+    """Remove what the rules of what is kept let go."""
+    duties.once_per_slot("remove_by_rule", retention.remove_due, at=timezone.now())
+
+
+@shared_task
+def remove_packages() -> None:
+    """Remove copies of people's data that are a week old."""
+    duties.once_per_slot("remove_packages", packages.remove_old, at=timezone.now())

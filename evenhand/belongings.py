@@ -64,6 +64,8 @@ BELONGINGS: dict[str, Belonging] = {
     "crm.ServiceChange.customer": Belonging(MOVES, "goes with its matter", conversation="conversation"),
     "crm.Parting.source": Belonging(STAYS, "speaks of the record"),
     "crm.Parting.made": Belonging(STAYS, "speaks of the record"),
+    "crm.Erasure.customer": Belonging(STAYS, "erasing one record erases all that are the person"),
+    "crm.DataPackage.customer": Belonging(STAYS, "says what was asked for and made then"),
     "recovery.Case.customer": Belonging(
         MOVES, "goes with its matter; what it owes is its own", conversation="conversation"
     ),

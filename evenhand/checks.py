@@ -17,6 +17,7 @@ from django.db import ProgrammingError
 from django.utils.module_loading import import_string
 from django.utils.translation import to_locale
 
+from crm.actions import journal
 from crm.hooks import mail as mail_hooks
 from crm.language import tags
 
@@ -106,6 +107,30 @@ def nobody_works_on_the_inbound_domain(
             id="evenhand.E007",
         )
     ]
+
+
+@register(Tags.database)
+def nobody_erased_is_back(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The database knows every erasure that the journal knows; a restored backup does not (P08). Runs with every migration."""
+    if not databases:
+        return []
+    try:
+        shut = journal.shut_because()
+    except ProgrammingError:  # before the first migration
+        return []
+    if shut == "erasures_to_replay":
+        return [
+            Warning(
+                "The erasure journal knows erasures that the database does not: this is a restored backup. "
+                "Run `manage.py replay_erasures` before anybody uses it.",
+                id="evenhand.W002",
+            )
+        ]
+    if shut:
+        return [Error(f"The erasure journal cannot be trusted: {journal.path()}.", id="evenhand.E009")]
+    return []
 
 
 @register()

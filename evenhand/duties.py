@@ -63,6 +63,8 @@ LANES: dict[str, Lane] = {
     "promises": Lane(
         "crm.tasks.run_due", SWEPT, "warn of promises that run out soon, write down those that were missed"
     ),
+    "erasures": Lane("crm.tasks.run_due", SWEPT, "erase whoever is to be forgotten, as agreed"),
+    "packages": Lane("crm.tasks.run_due", SWEPT, "make the copies of their data that people asked for"),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
     "recovery": Lane(
         "recovery.tasks.run_due",
@@ -88,6 +90,8 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "service_change.unrequested": (Nudge("recovery", keeps_row=True),),
     "service_change.ended": (Nudge("recovery", keeps_row=True),),
     "gesture.planned": (Nudge("gestures"),),
+    "erasure.agreed": (Nudge("erasures"),),
+    "package.asked": (Nudge("packages"),),
 }
 
 DUTIES: dict[str, Duty] = {
@@ -145,6 +149,7 @@ DUTIES: dict[str, Duty] = {
         "crm.tasks.follow_accounts",
         timedelta(minutes=10),
         "every 10 minutes: let contact points follow addresses that were changed a day ago, remove sign-ups nobody proved",
+    ),
     "bereavement_stop": Duty(
         "crm.tasks.bereavement_stop",
         timedelta(minutes=1),
@@ -210,6 +215,22 @@ DUTIES: dict[str, Duty] = {
         timedelta(days=1),
         "every night at 03:50 UTC: remove what platforms told about accounts more than 30 days ago",
         offset=timedelta(hours=3, minutes=50),
+    ),
+    "look_at_erasures": Duty(
+        "crm.tasks.look_at_erasures",
+        timedelta(hours=1),
+        "every hour: see whether something still stands in the way of erasures that wait",
+    ),
+    "remove_by_rule": Duty(
+        "crm.tasks.remove_by_rule",
+        timedelta(days=1),
+        "every night at 01:20 UTC: remove what the rules of what is kept let go, and write down how much",
+        offset=timedelta(hours=1, minutes=20),
+    ),
+    "remove_packages": Duty(
+        "crm.tasks.remove_packages",
+        timedelta(hours=1),
+        "every hour: remove copies of people's data that are a week old",
     ),
     "sample_dismissals": Duty(
         "crm.tasks.sample_dismissals",

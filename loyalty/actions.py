@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from crm import dispatch, history
-from crm.actions import consent, customers, lease, letters, mourning, outgoing, work
+from crm.actions import consent, customers, fingerprints, lease, letters, mourning, outgoing, work
 from crm.channels import Channel
 from crm.models import ContactPoint, Customer, LifeEvent
 from crm.models.people import ContactKind, CustomerStatus
@@ -71,7 +71,7 @@ def plan_birthdays(at: datetime) -> int:
             )
         )
     known = set(Gesture.objects.filter(key__in=[gesture.key for gesture in planned]).values_list("key", flat=True))
-    had = _had(planned)
+    had = _had(planned) | fingerprints.had({one.customer_id: _once(one) for one in planned}, at=at)
     fresh = [gesture for gesture in planned if gesture.key not in known and gesture.customer_id not in had]
     with transaction.atomic():
         Gesture.objects.bulk_create(fresh, ignore_conflicts=True)
@@ -89,6 +89,27 @@ def _had(planned: list[Gesture]) -> set[int]:
         occasion_on__year__in=days,
     )
     return set(had.values_list("customer_id", flat=True))
+
+
+def _once(gesture: Gesture) -> str:
+    """What a person gets once, under whatever record: a card a year."""
+    return f"{gesture.programme.occasion}:{gesture.occasion_on.year}"
+
+
+def remember_given(records: list[int], *, at: datetime) -> None:
+    """Before somebody is erased: note by a keyed digest what they were given this year, and drop what is only planned (P09).
+
+    To be called in the transaction that begins the erasure. Who registers again with the same address gets nothing twice.
+    """
+    theirs = Gesture.objects.select_for_update(of=("self",)).select_related("customer", "programme")
+    for gesture in theirs.filter(customer__in=records).exclude(state=GestureState.DROPPED).order_by("pk"):
+        if gesture.state == GestureState.PLANNED:
+            _drop(gesture, "customer_erased", at=at)
+        elif gesture.occasion_on.year >= at.year:
+            end_of_year = at.replace(
+                year=gesture.occasion_on.year + 1, month=1, day=3
+            )  # the last zone is two days late
+            fingerprints.remember(_once(gesture), records, keep_until=end_of_year)
 
 
 def merged(kept_id: int, *, at: datetime) -> None:

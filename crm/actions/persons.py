@@ -277,6 +277,8 @@ def undo(merge_id: int, *, by: User, at: datetime) -> Merge:
         raise TooLateToPart(
             _("This was done more than 30 days ago. What belongs to somebody else can still be parted.")
         )
+    if kept.status == CustomerStatus.ERASED:
+        raise TooLateToPart(_("They are erased; there is nothing left to part."))
     if kept.merged_into_id is not None:
         raise TooLateToPart(_("They have been made one with somebody else since; please take that back first."))
     for relation in relations():

@@ -358,6 +358,8 @@ class SightOut(serializers.Serializer[Any]):
         allow_null=True, help_text="Matters that began before are not shown; null when all are."
     )
     can_be_sent_a_code = serializers.BooleanField(help_text="Whether there is another proved address for a code.")
+
+
 class LifeEventOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(LifeEventKind.choices)

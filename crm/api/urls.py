@@ -8,7 +8,6 @@ urlpatterns = [
     path("me/", views.Me.as_view()),
     path("me/history/", accounts.History.as_view()),
     path("me/history/code/", accounts.HistoryCode.as_view()),
-
     path("me/life-events/", lives.MyLifeEvents.as_view()),
     path("me/representatives/", lives.MyRepresentatives.as_view()),
     path("messages/", views.Messages.as_view()),

@@ -22,6 +22,7 @@ from crm.models.outgoing import OutgoingMessage
 from crm.models.people import ContactPoint, Customer
 from crm.models.persons import CustomerImport, ImportedCustomer, Merge, Parting, PersonSuggestion
 from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
+from crm.models.privacy import DataPackage, Erasure, ErasureEntry, Redeemed, RetentionProof, RetentionRule
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.representatives import Placement, Representative
@@ -59,10 +60,13 @@ __all__ = [
     "CustomField",
     "Customer",
     "CustomerImport",
+    "DataPackage",
     "DeliveryEvent",
     "Dismissal",
     "Doubt",
     "DutyRun",
+    "Erasure",
+    "ErasureEntry",
     "Feed",
     "FormCount",
     "HandOff",
@@ -97,13 +101,16 @@ __all__ = [
     "RawItem",
     "Reach",
     "ReachLook",
+    "Redeemed",
     "RelationshipRole",
     "RelationshipStage",
     "ReplyToken",
     "Representative",
     "RequiredSkill",
-    "SecondProof",
+    "RetentionProof",
+    "RetentionRule",
     "Reversal",
+    "SecondProof",
     "ServiceCalendar",
     "ServiceChange",
     "SetAside",

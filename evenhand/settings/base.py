@@ -15,7 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from evenhand import belongings, duties, mail_provider
+from evenhand import belongings, duties, mail_provider, personal
 from evenhand.admin_settings import UNFOLD  # noqa: F401  the admin's face
 from evenhand.embedded.places import Places, jwt_private_key, secret_key
 
@@ -220,6 +220,13 @@ EVENHAND_BELONGINGS = belongings.BELONGINGS
 EVENHAND_AFTER_MERGING = belongings.AFTER_MERGING
 EVENHAND_BEFORE_PARTING = belongings.BEFORE_PARTING
 EVENHAND_WHEN_BEREAVED = belongings.WHEN_BEREAVED
+EVENHAND_PERSONAL = personal.PERSONAL
+EVENHAND_PERSONAL_SEARCHED = personal.SEARCHED
+EVENHAND_PERSONAL_VERSION = personal.VERSION
+EVENHAND_BEFORE_ERASING = personal.BEFORE_ERASING
+EVENHAND_ON_ERASING = personal.ON_ERASING
+# Where each erasure is noted outside the database, so that a restored backup does not bring anybody back (docs/privacy.md).
+EVENHAND_ERASURE_JOURNAL = Path(env.str("EVENHAND_ERASURE_JOURNAL", default=str(PLACES.data / "erasures.journal")))
 
 # --- mail -----------------------------------------------------------------------------------------------------------
 MAIL_FOLDER = PLACES.mail

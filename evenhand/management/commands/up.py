@@ -22,6 +22,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from crm.actions import journal
 from evenhand.embedded import postgres, processes, valkey
 from evenhand.embedded.places import Places, Unusable
 from evenhand.embedded.supervisor import Child, Supervisor, postgres_child, valkey_child
@@ -66,6 +67,7 @@ class Command(BaseCommand):
             cold = apply_migrations(places) or cold
         except OperationalError as problem:
             raise Unusable(f"The database does not answer ({_first_line(problem)}); look at DATABASE_URL.") from problem
+        refuse_what_was_erased()
         with closing(listening_socket(host, port)) as listener:
             taken = listener.getsockname()[1]
             if taken != port:
@@ -141,6 +143,18 @@ def apply_migrations(places: Places) -> bool:
     call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
     note.write_text(done)
     return to_do
+
+
+def refuse_what_was_erased() -> None:
+    """Do not open while people are in the database who were erased after the backup was made that it comes from (P08)."""
+    shut = journal.shut_because()
+    if shut == "erasures_to_replay":
+        raise Unusable(
+            "The database is a restored backup in which people are who were erased since. "
+            "Run `manage.py replay_erasures`, then start again."
+        )
+    if shut:
+        raise Unusable(f"The erasure journal {journal.path()} was changed or cut off; see docs/runbook.md.")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

@@ -1,0 +1,274 @@
+"""The one table of what is personal: for every column that can hold words, a file or something that identifies, what erasing does.
+
+crm reads this table through settings and never imports it. A text, JSON, array, file or binary column of a table that is not said
+here stops the tests (tests/architecture/test_personal.py), and so does a relation that leads from a row to a person and is missing.
+
+Adding a line. A table that hangs on a customer says in `whose` by which relation, and each of its columns stands in exactly one of
+`empties`, `words`, `own`, `files`, `shrinks` and `keeps`; or the whole row goes (`removed`). A table that says nothing about any
+customer stands in IMPERSONAL with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+VERSION = 1
+"""Counted up whenever erasing would do something else; each erasure notes by which version it was done."""
+
+GONE = "erased"
+"""What stands where words were that a constraint wants to be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What becomes of the rows of one table when the person is erased.
+
+    whose: relations from a row to the customer, as a query names them; a row that one of them leads from is the person's.
+    by_address: columns that name the person by their address where no relation does (a caller who never became a matter).
+    removed: why the whole row goes; "" where it stays, without what identifies.
+    empties: column -> what stands there afterwards. words: columns in which GONE stands where something stood. own: unique columns
+    that get the row's own key. files: columns whose file is removed from the storage. shrinks: JSON of which only ids, numbers,
+    times and codes stay. keeps: column -> why it stays.
+    """
+
+    whose: tuple[str, ...] = ()
+    by_address: tuple[str, ...] = ()
+    removed: str = ""
+    empties: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    shrinks: tuple[str, ...] = ()
+    keeps: Mapping[str, str] = field(default_factory=dict)
+
+
+_MATTER = ("conversation__customer",)
+_SAID = ("interaction__conversation__customer",)
+_CASE = ("case__customer",)
+_DOOR = "says through which door, which is a statistic"
+_CODE = "a code of ours"
+_IDS = "ids of ours"
+_ONCE = "an id of ours that keeps the same thing from being done twice"
+
+# In this order: what leads to a row is cleared after it.
+PERSONAL: dict[str, Table] = {
+    "crm.AnswerDraft": Table(whose=_MATTER, removed="words that were never sent"),
+    "crm.ReplyToken": Table(whose=_MATTER, removed="the address it was given to may not be written from again"),
+    "crm.Reach": Table(whose=("contact_point__customer",), removed="what a platform told about them"),
+    "crm.LifeEvent": Table(whose=("customer",), removed="a date in their life"),
+    "crm.PersonSuggestion": Table(whose=("one", "other"), removed="compares what they are called"),
+    "crm.AwaitedFile": Table(whose=("attachment__interaction__conversation__customer",), removed="their file elsewhere"),
+    "crm.Attachment": Table(
+        whose=_SAID,
+        empties={"content_id": "", "state": "refused", "is_infected": False, "lease_until": None, "reason": GONE},
+        words=("name",),
+        files=("file",),
+        keeps={"content_type": "a kind of file"},
+    ),
+    "crm.MessageChange": Table(
+        whose=_SAID, empties={"text": "", "text_before": ""}, own=("external_id", "event_id"), keeps={"source": _DOOR}
+    ),
+    "crm.Publication": Table(
+        whose=_SAID, empties={"url": "", "url_key": ""}, keeps={"site": "a place where many people write"}
+    ),
+    "crm.AnswerElsewhere": Table(whose=_SAID, own=("url", "url_key"), keeps={"site": "a place where many people write"}),
+    "crm.Correction": Table(whose=_SAID, empties={"earlier": GONE, "reason": GONE}),
+    "crm.PublicPost": Table(whose=_SAID, keeps={"language": "a group, not a person", "account": "an account of ours"}),
+    "crm.PostJudgement": Table(whose=("post__interaction__conversation__customer",), words=("words",)),
+    "crm.Doubt": Table(whose=_SAID),
+    "crm.DeliveryEvent": Table(
+        whose=("message__customer",), empties={"reason": ""}, own=("external_id",), keeps={"source": "who told it"}
+    ),
+    "crm.CallEvent": Table(
+        whose=("call__interaction__conversation__customer", "call__written_down__conversation__customer"),
+        by_address=("call__caller",),
+        empties={"caller": ""},
+        keeps={"source": _DOOR, "event_id": "the phone system's own number of the report"},
+    ),
+    "crm.Call": Table(
+        whose=(*_SAID, "written_down__conversation__customer"),
+        by_address=("caller",),
+        empties={"caller_name": ""},
+        words=("caller",),
+        own=("external_id",),
+        keeps={"source": _DOOR},
+    ),
+    "crm.Promise": Table(whose=_MATTER, words=("explanation",), keeps={"given_by": "an id of ours or a kind of promise"}),
+    "crm.Alert": Table(whose=_MATTER, shrinks=("detail",), keeps={"key": _ONCE}),
+    "crm.Joining": Table(whose=("moved__customer", "into__customer"), words=("because",), shrinks=("before",)),
+    "crm.Closing": Table(whose=_MATTER, words=("reason",)),
+    "crm.Continuation": Table(whose=_MATTER),
+    "crm.Outreach": Table(whose=_MATTER, empties={"note": GONE}),
+    "crm.Dismissal": Table(whose=_MATTER, keeps={"sampled_for": "a month"}),
+    "crm.ReachLook": Table(whose=_MATTER, empties={"words": GONE}),
+    "crm.Pull": Table(whose=_MATTER),
+    "crm.Helper": Table(whose=_MATTER),
+    "crm.HandOff": Table(whose=_MATTER, words=("context_note",)),
+    "crm.OwnerChange": Table(whose=_MATTER, empties={"note": GONE}),
+    "crm.InternalWait": Table(whose=_MATTER),
+    "crm.Owed": Table(
+        whose=_MATTER, keeps={"currency": "money rows keep the amount", "acts": _CODE, "given_by": _IDS}
+    ),
+    "crm.AdverseAct": Table(whose=("customer",), words=("reason", "unrelated_because")),
+    "crm.Consent": Table(whose=("customer",), empties={"evidence": GONE}, keeps={"purpose": _CODE}),
+    "crm.Hold": Table(whose=("customer",), words=("reason",), keeps={"key": _ONCE}),
+    "crm.HistoryEntry": Table(
+        whose=("customer",),
+        shrinks=("detail",),
+        keeps={"verb": _CODE, "ref": _IDS, "origin": _CODE},
+    ),
+    "crm.Merge": Table(
+        whose=("gone", "kept"),
+        empties={"fields": {}},
+        words=("because",),
+        keeps={"moved": _IDS, "status_before": _CODE, "withdrawn": _IDS},
+    ),
+    "crm.Parting": Table(whose=("source", "made"), words=("because",), keeps={"moved": _IDS}),
+    "crm.ImportedCustomer": Table(
+        whose=("customer",),
+        empties={"filled": {}, "claims": [], "taken_back": True},
+        own=("external_id",),
+        keeps={"source": "which file it came with", "points": _IDS},
+    ),
+    "loyalty.Gesture": Table(whose=("customer",), words=("reason",), keeps={"key": _ONCE}),
+    "recovery.HeldStep": Table(
+        whose=_CASE,
+        empties={"words": GONE},
+        shrinks=("wanted",),
+        keeps={"key": _ONCE, "would_be": "amounts and codes", "looks": "who of us looked when"},
+    ),
+    "recovery.Grant": Table(
+        whose=_CASE, empties={"public_words": ""}, keeps={"key": _ONCE, "currency": "money rows keep the amount"}
+    ),
+    "recovery.PolicyProposal": Table(whose=("exception__case__customer",), words=("reason",)),
+    "recovery.TreatmentException": Table(
+        whose=_CASE, words=("reason",), keeps={"currency": "money rows keep the amount"}
+    ),
+    "recovery.EmpowermentGap": Table(whose=_CASE),
+    "recovery.CaseReview": Table(whose=_CASE),
+    "recovery.Decision": Table(
+        whose=_CASE,
+        keeps={
+            "facts": "measured facts without words; what was owed can be proved by them alone",
+            "facts_hash": "a fingerprint of them",
+            "entitlement": "amounts and codes",
+            "entitlement_hash": "a fingerprint of them",
+        },
+    ),
+    "recovery.Settlement": Table(whose=_CASE, words=("settled_because", "reopened_because")),
+    "recovery.Case": Table(
+        whose=("customer",),
+        empties={"seen_because": []},
+        words=("explanation", "reason", "recourse"),
+        keeps={"complaint_type": _CODE},
+    ),
+    "crm.OutgoingMessage": Table(
+        whose=("customer",),
+        empties={"address": GONE, "subject": "", "text": "", "html": "", "headers": {}, "provider_id": "", "delivery_reason": ""},
+        words=("reason",),
+        keeps={"key": _ONCE, "purpose": _CODE, "meets": _CODE, "concerns": _IDS},
+    ),
+    "crm.RawItem": Table(
+        # Cleared by an own step, because one post may carry the words of several people.
+        whose=("about__customer",),
+        empties={"label": "", "content": b""},
+        words=("reason",),
+        shrinks=("facts",),
+        keeps={
+            "source": _DOOR,
+            "external_id": "a digest, so that the same delivery does not bring the words back",
+            "kind": _CODE,
+        },
+    ),
+    "crm.SetAside": Table(whose=_SAID),
+    "crm.Interaction": Table(
+        whose=_MATTER,
+        empties={"subject": "", "text": "", "full_text": "", "html": "", "message_id": "", "other_address": ""},
+        own=("external_id",),
+        keeps={"source": _DOOR, "language": "a group, not a person"},
+    ),
+    "crm.Conversation": Table(whose=("customer",), empties={"subject": ""}, keeps={"skill": _CODE}),
+    "account.EmailConfirmation": Table(whose=("email_address__user__customer",), removed="a way into their account"),
+    "account.EmailAddress": Table(whose=("user__customer",), removed="their address"),
+    "mfa.Authenticator": Table(whose=("user__customer",), removed="a way into their account"),
+    "crm.User": Table(
+        whose=("customer",),
+        empties={
+            "password": "!", "is_active": False, "first_name": "", "last_name": "", "display_name": "", "signature": "", "zone": "",
+        },
+        own=("email",),
+    ),
+    "crm.ContactPoint": Table(
+        whose=("customer",),
+        empties={"unconfirmed_because": "", "unconfirmed_since": None, "verified_at": None},
+        own=("address",),
+    ),
+    "crm.DataPackage": Table(
+        whose=("customer",), empties={"state": "gone", "lease_until": None}, words=("note", "reason"), files=("file",)
+    ),
+    "crm.Erasure": Table(
+        whose=("customer",),
+        empties={"reason": GONE},
+        words=("asked_by_words", "trouble"),
+        keeps={"stands_in_the_way": _CODE, "records": _IDS, "counts": "numbers", "step": _CODE},
+    ),
+    "crm.Customer": Table(
+        whose=("pk",),
+        empties={"display_name": "", "zone": ""},
+        keeps={"language": "a group, not a person", "region": "a group, not a person"},
+    ),
+}  # fmt: skip
+
+SEARCHED: dict[str, tuple[tuple[str, ...], str]] = {
+    "crm.WorkItem": (("reason",), "holds ids; what went wrong may name somebody"),
+    "crm.DutyRun": (("reason",), "what went wrong may name somebody"),
+    "crm.Mailbox": (("error",), "what went wrong may name somebody"),
+    "crm.ChannelAccount": (("error",), "what went wrong may name somebody"),
+    "crm.Feed": (("error",), "what went wrong may name somebody"),
+    "admin.LogEntry": (("object_repr", "change_message"), "the admin's own log names what was changed"),
+}
+"""Tables that belong to nobody, with the columns that are searched for the person's addresses and names, and cleared where they
+stand."""
+
+IMPERSONAL: dict[str, str] = {
+    "crm.ServiceCalendar": "when we are open",
+    "crm.CalendarDay": "when we are open",
+    "crm.WebForm": "forms of ours",
+    "crm.FormCount": "a keyed digest of a network, another one every day",
+    "crm.ListeningPlace": "places where anybody may write",
+    "crm.PlaceCheck": "places where anybody may write",
+    "crm.ListeningGap": "places where anybody may write",
+    "crm.CustomerImport": "the file's name and numbers, no row of it",
+    "crm.Source": "where words come from",
+    "crm.SourceGap": "where words come from",
+    "crm.Shift": "colleagues",
+    "crm.Absence": "colleagues",
+    "crm.Certificate": "colleagues",
+    "crm.RequiredSkill": "colleagues",
+    "crm.User_groups": "colleagues",
+    "crm.User_user_permissions": "colleagues",
+    "crm.ErasureEntry": "a random number, keyed digests and times: what is needed to erase again after a restore",
+    "crm.Redeemed": "a keyed digest that says nothing but that something was given once",
+    "crm.RetentionRule": "rules of ours",
+    "crm.RetentionProof": "numbers",
+    "loyalty.Programme": "rules of ours",
+    "recovery.PolicyVersion": "rules of ours",
+    "recovery.PolicyRule": "rules of ours",
+    "recovery.LedgerWeek": "sums",
+    "recovery.QueueDay": "ids and sums",
+    "auth.Permission": "rights",
+    "auth.Group": "rights",
+    "auth.Group_permissions": "rights",
+    "auth.User": "not used: accounts are crm.User",
+    "contenttypes.ContentType": "names of tables",
+    "sessions.Session": "log-ins; the person's are ended by an own step",
+}
+
+BEFORE_ERASING: tuple[str, ...] = ("recovery.actions.privacy.in_the_way",)
+"""Asked with the keys of the person's records and `at`; each gives codes of what stands in the way, () where nothing does."""
+
+ON_ERASING: tuple[str, ...] = ("loyalty.actions.remember_given",)
+"""Called in the transaction that begins an erasure, with the keys of the person's records and `at`, while everything is still
+there: what has to outlive it as a keyed digest is written here."""
