@@ -94,7 +94,7 @@ def write_rules(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('crm', '0019_persons'),
+        ("crm", "0021_lives"),
     ]
 
     operations = [

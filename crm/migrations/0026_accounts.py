@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('account', '0009_emailaddress_unique_primary_email'),
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('crm', '0019_persons'),
+        ("crm", "0025_stages_and_changes"),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('crm', '0023_search'),
-        ('recovery', '0007_held_steps'),
+        ("recovery", "0007_held_steps"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

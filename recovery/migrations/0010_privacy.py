@@ -37,5 +37,5 @@ CREATE OR REPLACE TRIGGER grant_append_only BEFORE UPDATE OR DELETE ON recovery_
 
 
 class Migration(migrations.Migration):
-    dependencies = [("recovery", "0007_held_steps"), ("crm", "0022_privacy")]
+    dependencies = [("recovery", "0009_links_and_causes"), ("crm", "0022_privacy")]
     operations = [migrations.RunSQL(GUARDS, BACK)]
