@@ -157,6 +157,12 @@ DUTIES: dict[str, Duty] = {
         "every night at 03:10 UTC: serve yesterday's queue again with other channels; the order must be the same",
         offset=timedelta(hours=3, minutes=10),
     ),
+    "parity_nightly": Duty(
+        "recovery.tasks.parity_nightly",
+        timedelta(days=1),
+        "every night at 04:20 UTC: compare how customers of each channel were treated in the last 28 days",
+        offset=timedelta(hours=4, minutes=20),
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

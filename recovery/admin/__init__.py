@@ -1,8 +1,9 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, effort, given, held, joining, ledger, policies, queue, reviews, rules
+from recovery.admin import audits, cases, effort, given, held, joining, ledger, policies, queue, reviews, rules
 
 urlpatterns = [
+    *audits.urlpatterns,
     *cases.urlpatterns,
     *given.urlpatterns,
     *held.urlpatterns,
