@@ -9,6 +9,7 @@ from crm.models.consents import Consent
 from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
+from crm.models.gates import Gate
 from crm.models.history import HistoryEntry
 from crm.models.life import Hold, LifeEvent
 from crm.models.listening_places import ListeningGap, ListeningPlace, PlaceCheck
@@ -55,6 +56,7 @@ __all__ = [
     "DutyRun",
     "Feed",
     "FormCount",
+    "Gate",
     "HandOff",
     "Helper",
     "HistoryEntry",

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import alerts
+from crm.actions import alerts, gates
 from crm.actions.promises import WordsMissing
 from crm.channels import PUBLIC
 from crm.models import User
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 WINDOW = timedelta(days=28)
 """Matters of so many days are compared; R062 and R070 speak of the same window."""
 LISTED = 200
+GATE = "parity"
+"""While a finding stands, no new programme of kindness begins (R071)."""
 
 
 class WrongFindingState(Exception):
@@ -134,6 +136,16 @@ def _follow(made: ParityAudit, lines: Iterable[Any], *, at: datetime) -> None:
             found.state, found.ended_by = FindingState.VERIFIED, made
             found.save(update_fields=["state", "ended_by"])
             _record(found, "parity.finding_gone", by=None, at=at, detail={"audit": str(made.public_id)})
+    standing = ParityFinding.objects.exclude(state=FindingState.VERIFIED).count()
+    if standing:
+        gates.close(
+            GATE,
+            reason=_("customers of some channels are not treated like others (%(n)s findings stand).")
+            % {"n": standing},
+            at=at,
+        )
+    else:
+        gates.reopen(GATE, at=at)
 
 
 def _found(made: ParityAudit, known: ParityFinding | None, line: Any, *, at: datetime) -> None:

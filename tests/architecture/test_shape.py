@@ -415,7 +415,7 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadySettled", "CaseTakenOn", "EventNotReadable",
-    "EvidenceMissing", "FeedKnown", "FileInfected", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NoWayOut",
+    "EvidenceMissing", "FeedKnown", "FileInfected", "GateClosed", "Hidden", "LeaseLost", "MailboxKnown", "NoSuchRegion", "NoWayOut",
     "NotALanguage", "NotAMoment", "NotJoinable", "NotKeptApart", "NotMergeable", "NotMissed", "NotPartable",
     "NotReleasable", "NotSetAside", "NotTakenBack", "OneByOne", "OpensToAccount", "PlaceKnown", "SameMatter",
     "SenderFloods", "StartsTooSoon", "StayTogether", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount",

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 from django.db import Error, transaction
+from django.db.models import F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.actions import promises
-from crm.models import Alert, Conversation, HistoryEntry
+from crm.actions import gates, promises
+from crm.models import Alert, Closing, Conversation, HistoryEntry, Promise
 from crm.policy import AlertKind
 from recovery import actions
 from recovery.models import ParityAudit, ParityFinding
@@ -170,3 +171,19 @@ def test_red_and_missing_comparisons_end_nothing_and_green_always_does(verdict, 
 )
 def test_which_side_was_treated_better(metric, effect, value, better):
     assert is_favoured(metric, effect=effect, value=value) is better
+
+
+@pytest.mark.django_db
+def test_while_a_finding_stands_no_new_kindness_begins_and_afterwards_it_may_R071():
+    many()
+    actions.parity_nightly(NIGHT)
+    assert gates.reasons()
+    shift = timedelta(days=40)
+    Conversation.objects.update(
+        spoke_at=F("spoke_at") + shift, first_answer_at=F("spoke_at") + shift + timedelta(hours=1)
+    )
+    Promise.objects.update(state="met", met_at=F("starts_at"))
+    Closing.objects.all().delete()
+    actions.parity_nightly(NIGHT + shift)
+    assert not ParityFinding.objects.exclude(state=FindingState.VERIFIED).exists()
+    assert not gates.reasons()
