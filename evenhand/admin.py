@@ -41,6 +41,7 @@ from crm.models.channels import HOOK
 from crm.models.talk import AttachmentState
 from crm.policy import MessageKind, OutgoingState, PromiseState, WorkState
 from evenhand import mailbox
+from loyalty import admin as loyalty_pages
 from loyalty.models import Gesture
 from loyalty.policy import GestureState
 from recovery import admin as recovery_pages
@@ -93,6 +94,7 @@ admin.site.index_title = gettext_lazy("Today")
 # Unfold's hook for addresses of one's own, read when the admin's addresses are.
 admin.site.extra_urls = lambda: [  # type: ignore[attr-defined]
     *crm_pages.urlpatterns,
+    *loyalty_pages.urlpatterns,
     *recovery_pages.urlpatterns,
     *urlpatterns,
 ]
@@ -147,7 +149,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             False,
             [
                 (_("Gestures"), "redeem", "loyalty_gesture_changelist", "loyalty.view_gesture", ()),
-                (_("Programmes"), "volunteer_activism", "loyalty_programme_changelist", "loyalty.view_programme", ()),
+                (_("Programmes"), "volunteer_activism", "programmes", "loyalty.view_programme", ()),
                 (_("Permissions given"), "how_to_reg", "crm_consent_changelist", "crm.view_consent", ()),
             ],
         ),
@@ -155,6 +157,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _("Fair play"),
             False,
             [
+                (_("Equal treatment"), "diversity_3", "parity", "recovery.view_parityaudit", ("equal-treatment",)),
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
                 (_("Response coverage"), "grid_on", "coverage", "crm.view_publicpost", ()),
                 (_("How matters end"), "flag", "endings", "crm.view_closing", ()),

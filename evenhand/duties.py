@@ -192,6 +192,12 @@ DUTIES: dict[str, Duty] = {
         "every night at 03:25 UTC: compare linked cases, and tell the leads of equals that did not get equal",
         offset=timedelta(hours=3, minutes=25),
     ),
+    "parity_nightly": Duty(
+        "recovery.tasks.parity_nightly",
+        timedelta(days=1),
+        "every night at 04:20 UTC: compare how customers of each channel were treated in the last 28 days",
+        offset=timedelta(hours=4, minutes=20),
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

@@ -13,11 +13,12 @@ from django.conf import settings
 from django.core import signing
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import consent, customers, fingerprints, lease, letters, mourning, outgoing, work
+from crm.actions import consent, customers, fingerprints, gates, lease, letters, mourning, outgoing, work
 from crm.channels import Channel
-from crm.models import ContactPoint, Customer, LifeEvent
+from crm.models import ContactPoint, Customer, LifeEvent, User
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import MessageKind, OutgoingState
 from crm.together import prepared
@@ -39,6 +40,12 @@ class UnknownLink(Exception):
     """A stop link that is not ours, or was changed."""
 
     code = "unknown_link"
+
+
+class GateClosed(Exception):
+    """No new kindness begins while customers are not treated alike (R071)."""
+
+    code = "gate_closed"
 
 
 def plan_birthdays(at: datetime) -> int:
@@ -181,6 +188,39 @@ def _not_written(gesture: Gesture, trouble: Exception, *, at: datetime) -> None:
     logger.exception("Gesture %s could not be written.", gesture.pk, exc_info=trouble)
     gesture.message = None
     _drop(gesture, f"not_written: {type(trouble).__name__}", at=at)
+
+
+@transaction.atomic
+def switch_on(programme_id: int, *, despite: str = "", by: User, at: datetime) -> Programme:
+    """Begin a programme of kindness. despite: why it begins although customers are not treated alike, where that is so.
+
+    What people are owed, and sympathy, wait for no gate. Raises Programme.DoesNotExist, GateClosed; then nothing has changed.
+    """
+    programme = Programme.objects.select_for_update().get(pk=programme_id)
+    if programme.is_active:
+        return programme
+    closed = gates.reasons()
+    if closed and not despite.strip():
+        raise GateClosed(
+            _("Not now: %(reason)s Please put that right first, or say why this should begin all the same.")
+            % {"reason": " ".join(closed)}
+        )
+    programme.is_active = True
+    programme.save(update_fields=["is_active"])
+    detail = {"despite": despite.strip()[:300], "gates": len(closed)} if closed else {}
+    history.record(None, "programme.switched_on", ref=f"programme:{programme.occasion}", by=by, at=at, detail=detail)
+    return programme
+
+
+@transaction.atomic
+def switch_off(programme_id: int, *, by: User, at: datetime) -> Programme:
+    """Plan no more gestures of a programme; those that are planned still go. Raises Programme.DoesNotExist."""
+    programme = Programme.objects.select_for_update().get(pk=programme_id)
+    if programme.is_active:
+        programme.is_active = False
+        programme.save(update_fields=["is_active"])
+        history.record(None, "programme.switched_off", ref=f"programme:{programme.occasion}", by=by, at=at)
+    return programme
 
 
 @cache

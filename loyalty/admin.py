@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.admin import panels
+from crm.actions import gates
+from crm.admin import pages, panels
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import Customer, User
+from loyalty import actions
 from loyalty.models import Gesture, Programme
 from loyalty.policy import GestureState
 
+CAN_SWITCH = "loyalty.change_programme"
 TONES: dict[str, str] = {GestureState.SENT: "good", GestureState.DROPPED: "soon"}
 
 
@@ -40,9 +47,49 @@ def told(user: User, customer: Customer, before: panels.Before | None, limit: in
 panels.sources.append(told)
 
 
-@admin.register(Programme)
-class ProgrammeAdmin(ReadOnlyAdmin):
-    list_display = ("occasion", "is_active", "public_rule")
+@pages.page("loyalty.view_programme")
+def programmes(request: HttpRequest) -> HttpResponse:
+    """What kindness there is, what stands against beginning more, and a switch for each."""
+    refused, asked = "", ""
+    if request.method == "POST":
+        pages.require(request, CAN_SWITCH)
+        asked = request.POST.get("programme", "")
+        refused = _switched(request, asked)
+        if not refused:
+            return redirect("admin:programmes")
+    return pages.render(
+        request,
+        "admin/loyalty/programmes.html",
+        _("Programmes"),
+        programmes=Programme.objects.order_by("occasion"),
+        gates=gates.reasons(),
+        may_switch=request.user.has_perm(CAN_SWITCH),
+        despite=request.POST.get("despite", ""),
+        asked=asked,
+        refused=refused,
+        status=409 if refused else 200,
+    )
+
+
+def _switched(request: HttpRequest, occasion: str) -> str:
+    found = Programme.objects.filter(occasion=occasion).values_list("pk", flat=True).first()
+    if found is None:
+        raise Http404
+    by, at = pages.colleague(request), timezone.now()
+    if request.POST.get("do") == "off":
+        _done, refused = pages.tried(lambda: actions.switch_off(found, by=by, at=at))
+    else:
+        despite = request.POST.get("despite", "")
+        _done, refused = pages.tried(
+            lambda: actions.switch_on(found, despite=despite, by=by, at=at),
+            refusals=(*pages.REFUSALS, actions.GateClosed),
+        )
+    if not refused:
+        pages.say(request, "", _("Done."))
+    return refused
+
+
+urlpatterns: list[URLPattern] = [path("programmes/", programmes, name="programmes")]
 
 
 @admin.register(Gesture)

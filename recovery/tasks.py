@@ -29,6 +29,12 @@ def channel_swap_shadow() -> None:
 
 
 @shared_task
+def parity_nightly() -> None:
+    """Compare how customers of each channel were treated in the last 28 days."""
+    duties.once_per_slot("parity_nightly", actions.parity_nightly, at=timezone.now())
+
+
+@shared_task
 def refresh_ledger() -> None:
     """Sum the last weeks of the special-treatment ledger again."""
     duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

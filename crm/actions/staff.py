@@ -47,7 +47,9 @@ _LOOKS_AFTER_WORK = (
     "crm.view_feed", "crm.view_webform",
 )  # fmt: skip
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
-_AUDITS = ("recovery.view_queueday",)
+_AUDITS = (
+    "recovery.view_queueday", "recovery.view_parityaudit", "recovery.view_parityfinding", "recovery.run_parityaudit",
+)  # fmt: skip
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
@@ -59,6 +61,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
         "crm.manage_listeningplace", "crm.manage_customfield",
         "crm.manage_listeningplace", "crm.view_private_lifeevent", "crm.decide_bereavement",
+        "crm.manage_listeningplace", "recovery.answer_parityfinding",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (

@@ -22,6 +22,7 @@ GRAVE = {
     AlertKind.PLACE_WRONG, AlertKind.CRITICAL_SHARE, AlertKind.MAILBOX_FAILS, AlertKind.CHANNEL_FAILS,
     AlertKind.FILE_INFECTED, AlertKind.CHANGE_UNTOLD, AlertKind.CASES_UNEQUAL,
     AlertKind.FILE_INFECTED, AlertKind.BEREAVEMENT, AlertKind.BEREAVEMENT_DOUBTED,
+    AlertKind.FILE_INFECTED, AlertKind.PARITY_FOUND,
 }  # fmt: skip
 
 

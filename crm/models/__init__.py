@@ -12,6 +12,7 @@ from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
 from crm.models.fields import CustomField
+from crm.models.gates import Gate
 from crm.models.history import HistoryEntry
 from crm.models.households import Household, HouseholdMember
 from crm.models.life import Hold, LifeEvent
@@ -69,6 +70,7 @@ __all__ = [
     "ErasureEntry",
     "Feed",
     "FormCount",
+    "Gate",
     "HandOff",
     "Helper",
     "HistoryEntry",

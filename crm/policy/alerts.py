@@ -31,6 +31,7 @@ class AlertKind(TextChoices):
     MAILBOX_FAILS = "mailbox_fails", _("a mailbox cannot be read")
     CHANNEL_FAILS = "channel_fails", _("an account cannot be asked for what customers say there")
     FILE_INFECTED = "file_infected", _("a file with a virus came in; it is kept apart")
+    PARITY_FOUND = "parity_found", _("customers of a channel were treated otherwise than like ones elsewhere")
     SIGNED_OFF = "signed_off", _("an answer given elsewhere names you as having signed it off")
     BEREAVEMENT = "bereavement", _("a death was reported: please write by hand, nothing cheerful")
     MAY_BE_BEREAVEMENT = "bereavement_possible", _("words may tell of a death; please look")

@@ -1,6 +1,13 @@
 """What happens in recovery: the only writers of its rows."""
 
 from recovery.actions.arrivals import came_back, confirm
+from recovery.actions.audits import (
+    WrongFindingState,
+    answer_finding,
+    look_now,
+    matters_behind,
+    parity_nightly,
+)
 from recovery.actions.cases import (
     ExplanationMissing,
     FellSilent,
@@ -111,9 +118,11 @@ __all__ = [
     "UnusableAmount",
     "UnusableFacts",
     "UnusableRule",
+    "WrongFindingState",
     "WrongReview",
     "WrongStatus",
     "WrongVersionState",
+    "answer_finding",
     "approve",
     "approve_exception",
     "approve_held",
@@ -137,10 +146,13 @@ __all__ = [
     "judge",
     "left_to_give",
     "logger",
+    "look_now",
+    "matters_behind",
     "move_rule",
     "note_gap",
     "open_case",
     "own",
+    "parity_nightly",
     "propose_exception",
     "put_rule",
     "ref_of",

@@ -1,8 +1,23 @@
 """Recovery's pages in the admin."""
 
-from recovery.admin import cases, effort, fields, given, held, joining, ledger, links, policies, queue, reviews, rules
+from recovery.admin import (
+    audits,
+    cases,
+    effort,
+    fields,
+    given,
+    held,
+    joining,
+    ledger,
+    links,
+    policies,
+    queue,
+    reviews,
+    rules,
+)
 
 urlpatterns = [
+    *audits.urlpatterns,
     *cases.urlpatterns,
     *given.urlpatterns,
     *held.urlpatterns,

@@ -25,6 +25,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     actions.SettledBySame,
     actions.UnusableAmount,
     actions.UnusableFacts,
+    actions.WrongFindingState,
     actions.WrongReview,
     actions.WrongStatus,
 )

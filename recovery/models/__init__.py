@@ -1,5 +1,6 @@
 """What recovery stores: the rules, the failures we owe something for, and every decision about them."""
 
+from recovery.models.audits import ParityAudit, ParityFinding
 from recovery.models.cases import (
     LIVE,
     Case,
@@ -31,6 +32,8 @@ __all__ = [
     "Grant",
     "HeldStep",
     "LedgerWeek",
+    "ParityAudit",
+    "ParityFinding",
     "PolicyProposal",
     "PolicyRule",
     "PolicyVersion",

@@ -69,25 +69,36 @@ def lasting(outcome: maps.Outcome, start: Column, end: Column, keep: Flags, note
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """How the first answer was read. mature_hours: cases at least so old count for coverage; answered, mature: how
-    many.
+    """How the first answer was read. mature_hours: cases at least so old count for coverage, or where the file knows what was
+    promised the middle of that; answered, mature: how many.
     """
 
     name: str
     mature_hours: float
     given: bool  # by the map; else found from the answered waits
+    promised: bool = False  # a case counts once the answer it was promised is due, however old that makes it
     answered: int
     mature: int
 
 
 def responded(
-    answers: Answers, start: Column, end: Column, *, asof: int, zone: Any, keep: Flags, within: float, compared: Flags
+    answers: Answers,
+    start: Column,
+    end: Column,
+    *,
+    asof: int,
+    zone: Any,
+    keep: Flags,
+    within: float,
+    compared: Flags,
+    promised: Column | None = None,
 ) -> tuple[Answers, Answers, Response]:
     """The first answer's wait with unanswered cases waiting until the snapshot, and response coverage as yes and no.
 
     within: hours, 0 to take the 95th percentile of the answered waits over all channels together; compared: of the kept
-    rows, those of channels that are compared. Coverage looks at cases at least so old at the snapshot (R033), so that a
-    young case is not blamed on anybody. An answer after the snapshot has not come yet.
+    rows, those of channels that are compared; promised: by when each was to be answered, where the file knows. Coverage
+    looks at cases at least so old at the snapshot (R033), so that a young case is not blamed on anybody; with promised
+    times at those whose answer was due. An answer after the snapshot has not come yet.
     """
     size = DAY if answers.unit == "days" else HOUR
     age = between(start, at_moment(asof, start, zone))[0][keep] / size
@@ -98,6 +109,11 @@ def responded(
     usual = values[known & compared]
     limit = within * HOUR / size if within else float(np.percentile(usual, USUAL)) if len(usual) else 0.0
     mature = ~np.isnan(age) & (age >= limit)
+    if promised is not None:
+        mature = (promised.known & (promised.utc <= asof))[keep]
+        waited = np.where(known | promised.known[keep], waited, np.nan)  # who was promised no answer waits for none
+        allowed = between(start, promised)[0][keep][mature] / size
+        limit = float(np.median(allowed)) if len(allowed) else 0.0
     covered = np.where(mature, known, np.nan)
     return (
         Answers(
@@ -112,7 +128,8 @@ def responded(
         Response(
             name=answers.name,
             mature_hours=limit * size / HOUR,
-            given=bool(within),
+            given=bool(within) or promised is not None,
+            promised=promised is not None,
             answered=int((covered == 1).sum()),
             mature=int(mature.sum()),
         ),

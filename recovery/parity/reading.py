@@ -115,13 +115,16 @@ def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent)
         for each in plan.outcomes
         if each.start
     }
+    if plan.response_promised:
+        promised = _span(header, plan, plan.response_promised)
+        spans[maps.RESPONSE_PROMISED] = (promised, promised)
     date_places = {places[role] for role in maps.TIMES if role in places} | {
         place for span in spans.values() for place in span
     }
     sample = list(islice(rows, SAMPLE))
     readers = _readers(sample, header, date_places, plan)
     loaded = _load(chain(sample, rows), header, plan, places, spans, readers)
-    return _finish(loaded, plan, places, spans, snapshot, notes)
+    return settled(loaded, plan, places, spans, snapshot, notes)
 
 
 def _place(header: list[str], column: str) -> int:
@@ -162,7 +165,9 @@ def _known(value: Any, nulls: frozenset[str]) -> bool:
 
 
 @dataclass
-class _Loaded:
+class Loaded:
+    """The rows of a source as columns, before their times are worked out; names of customers are not kept."""
+
     channels: dict[str, int]
     types: dict[str, int]
     channel: array[int]
@@ -185,7 +190,7 @@ def _load(
     places: dict[str, int],
     spans: dict[str, tuple[int, int]],
     readers: dict[int, Dates],
-) -> _Loaded:
+) -> Loaded:
     """Go through the rows once. A row's first reason to reject it is counted; nothing of it is kept."""
     width, nulls = len(header), plan.null_values
     channel_at, id_at = places["channel"], places.get("id")
@@ -193,7 +198,7 @@ def _load(
     required = [places[role] for role in ("opened", "closed") if role in places]
     flagged = [(each, _place(header, each.column)) for each in plan.outcomes if each.column]
     needed = max([*places.values(), *(at for _, at in flagged), *(at for span in spans.values() for at in span)])
-    made = _Loaded(
+    made = Loaded(
         channels={}, types={}, channel=array("i"), type=array("i"), status=array("b"),
         times={at: Times(header[at], at) for at in readers},
         customers={}, customer=array("i"),
@@ -265,15 +270,18 @@ def _load(
     return made
 
 
-def _finish(
-    loaded: _Loaded,
+def settled(
+    loaded: Loaded,
     plan: maps.Map,
     places: dict[str, int],
     spans: dict[str, tuple[int, int]],
     snapshot: str,
     notes: list[str],
 ) -> Cases:
-    """Turn times into UTC and durations, find the snapshot, and reject what the times show to be wrong."""
+    """Turn times into UTC and durations, find the snapshot, and reject what the times show to be wrong.
+
+    places, spans: where the columns of roles and of durations stand among `loaded.times`. Raises Unusable when no row is kept.
+    """
     zone = plan.zone
     count = len(loaded.channel)
     times = {at: settle(column, plan) for at, column in loaded.times.items()}
@@ -388,7 +396,7 @@ def _before_opening(count: int) -> list[str]:
 
 
 def _outcomes(
-    loaded: _Loaded,
+    loaded: Loaded,
     plan: maps.Map,
     spans: dict[str, tuple[int, int]],
     times: dict[int, Column],
@@ -409,14 +417,16 @@ def _outcomes(
         if each.name == plan.response and asof is not None:
             answers, covered, response = responded(
                 answers, start, end, asof=asof, zone=plan.zone, keep=keep, within=plan.response_within_hours,
-                compared=compared,
+                compared=compared, promised=times[spans[maps.RESPONSE_PROMISED][0]] if plan.response_promised else None,
             )  # fmt: skip
+            if response.promised:
+                notes.append(f"{each.name}: a case counts for coverage once the answer it was promised was due.")
             coverage.append(covered)
         made.append(answers)
     return (*coverage, *made), response
 
 
-def _remark(loaded: _Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, timed: bool) -> None:
+def _remark(loaded: Loaded, plan: maps.Map, notes: list[str], *, by_day: bool, timed: bool) -> None:
     if timed and by_day:
         notes.append(
             "Opened or closed dates have no time of day: waits are known in whole days, and 0 means the same day."

@@ -112,6 +112,7 @@ def _coverage(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
         "outcome": words(audit.cases.response.name) if audit.cases.response else "",
         "mature_hours": made["response"]["mature_hours"],
         "given": made["response"]["mature_hours_given"],
+        "promised": audit.cases.response is not None and audit.cases.response.promised,
         "seed_x": across(SEED_SHARE),
         "seed": f"{SEED_SHARE * 100:.0f} %",
         "target_x": across(1.0),

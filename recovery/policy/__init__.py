@@ -29,6 +29,14 @@ from recovery.policy.entitlement import (
     entitlement_for,
     fingerprint,
 )
+from recovery.policy.findings import (
+    BY_PEOPLE,
+    FINDING_NEXT,
+    FindingState,
+    LaterLook,
+    is_favoured,
+    is_gone,
+)
 from recovery.policy.grants import (
     EXCEPTIONS_BUDGET,
     ExceptionState,
@@ -49,9 +57,11 @@ from recovery.policy.versions import (
 )
 
 __all__ = [
+    "BY_PEOPLE",
     "COUNTS",
     "EXCEPTIONS_BUDGET",
     "FACT_NAMES",
+    "FINDING_NEXT",
     "LOOK_WEIGHS_FOR",
     "NEXT",
     "NEXT_STATE",
@@ -65,10 +75,12 @@ __all__ = [
     "Entitlement",
     "ExceptionState",
     "Facts",
+    "FindingState",
     "GrantKind",
     "Grantable",
     "HeldKind",
     "HeldState",
+    "LaterLook",
     "Outcome",
     "Policy",
     "ProposalState",
@@ -87,6 +99,8 @@ __all__ = [
     "fingerprint",
     "grantable",
     "has_fresh_eyes",
+    "is_favoured",
+    "is_gone",
     "is_inside",
     "is_involved",
     "may_start",

@@ -418,15 +418,15 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled", "CaseTakenOn",
-    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "Hidden", "JournalBroken",
-    "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchRegion", "NoWayOut", "NotAHousehold", "NotALanguage",
-    "NotAMember", "NotAMoment", "NotEnded", "NotErasable", "NotGiven", "NotJoinable", "NotKeptApart", "NotLinkable",
-    "NotMergeable", "NotMissed", "NotPartable", "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack",
-    "NotToUndo", "NoteMissing", "NothingOpen", "NothingToDecide", "OneByOne", "OpensToAccount", "PlaceKnown",
-    "Restricted", "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether",
-    "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority",
-    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableRule", "UnusableSignature",
-    "WordsMissing", "WordsNeeded", "WrongRating", "WrongReason",
+    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden",
+    "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchRegion", "NoWayOut", "NotAHousehold",
+    "NotALanguage", "NotAMember", "NotAMoment", "NotEnded", "NotErasable", "NotGiven", "NotJoinable", "NotKeptApart",
+    "NotLinkable", "NotMergeable", "NotMissed", "NotPartable", "NotPlaceable", "NotReleasable", "NotSetAside",
+    "NotTakenBack", "NotToUndo", "NoteMissing", "NothingOpen", "NothingToDecide", "OneByOne", "OpensToAccount",
+    "PlaceKnown", "Restricted", "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon",
+    "StayTogether", "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount",
+    "UnusableAuthority", "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableRule",
+    "UnusableSignature", "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongRating", "WrongReason",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 

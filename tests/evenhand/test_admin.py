@@ -127,7 +127,7 @@ def test_looking_at_today_changes_nothing() -> None:
     told("a")
     client = browser(Role.ADMINISTRATOR)
     before = stored()
-    for name in ("index", "today", "mail_folder", "loyalty_gesture_changelist", "loyalty_programme_changelist"):
+    for name in ("index", "today", "mail_folder", "loyalty_gesture_changelist", "programmes"):
         assert client.get(reverse(f"admin:{name}")).status_code == 200
     assert stored() == before
 

@@ -19,7 +19,8 @@ ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status", "cus
 TIMES = ("opened", "closed", "promised")
 KINDS = ("bool", "category", "duration")
 NULLS = ("NA", "N/A", "NULL", "null", "None", "nan")
-RESERVED = ("promise_kept", "time_to_resolution")
+RESPONSE_PROMISED = "response_promised"
+RESERVED = ("promise_kept", "time_to_resolution", RESPONSE_PROMISED)
 RESPONSE_COVERAGE = "response_coverage"
 OPTIONS: dict[str, Any] = {
     "timezone": str,
@@ -33,6 +34,7 @@ OPTIONS: dict[str, Any] = {
     "public_channels": list,
     "response": str,
     "response_within_hours": (int, float),
+    RESPONSE_PROMISED: str,
 }
 SHAPES = {list: "list", str: "text"}
 
@@ -71,6 +73,7 @@ class Map:
     public_channels: frozenset[str] = frozenset()
     response: str = ""  # the duration outcome that ends with the first answer
     response_within_hours: float = 0.0  # older cases should have an answer; 0: found from the answered ones
+    response_promised: str = ""  # column of the time by which the first answer was promised; goes before the hours
 
     def settled(self, header: Sequence[str]) -> Map:
         """The map for one file: of several names for a column the first that the file has."""
@@ -161,6 +164,7 @@ def parse(raw: dict[str, Any]) -> Map:
         public_channels=frozenset(_texts(options, "public_channels")),
         response=options.get("response", ""),
         response_within_hours=float(options.get("response_within_hours", 0.0)),
+        response_promised=options.get(RESPONSE_PROMISED, ""),
     )
 
 
@@ -168,6 +172,8 @@ def _check_response(options: dict[str, Any], outcomes: tuple[Outcome, ...]) -> N
     response = options.get("response", "")
     if "response_within_hours" in options and (not response or not options["response_within_hours"] > 0):
         raise Unusable("The map's response_within_hours needs response beside it, and to be more than 0.")
+    if options.get("response_promised") and (not response or "response_within_hours" in options):
+        raise Unusable("The map's response_promised needs response beside it, and no response_within_hours.")
     if not response:
         return
     if response not in {each.name for each in outcomes if each.kind == "duration"}:

@@ -1,0 +1,205 @@
+"""The audit of our own work: every night and whenever somebody asks; what it finds stays open until it finds it no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from crm import history
+from crm.actions import alerts, gates
+from crm.actions.promises import WordsMissing
+from crm.channels import PUBLIC
+from crm.models import User
+from crm.policy import AlertKind
+from recovery.actions import outcomes
+from recovery.models import ParityAudit, ParityFinding
+from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingState, LaterLook, is_favoured, is_gone
+
+if TYPE_CHECKING:
+    from recovery.parity.audit import Audit
+    from recovery.parity.own import Matters
+
+WINDOW = timedelta(days=28)
+"""Matters of so many days are compared; R062 and R070 speak of the same window."""
+LISTED = 200
+GATE = "parity"
+"""While a finding stands, no new programme of kindness begins (R071)."""
+
+
+class WrongFindingState(Exception):
+    """The finding cannot go from its state to the wanted one."""
+
+    code = "wrong_finding_state"
+
+
+def parity_nightly(at: datetime) -> int:
+    """Look at the last 28 whole days, once a night. Returns 1, or 0 when another worker was first. Safe to repeat."""
+    until = timezone.make_aware(datetime.combine(timezone.localdate(at, _zone()), time.min), _zone())
+    night = timezone.localdate(at, _zone())
+    if ParityAudit.objects.filter(night=night).exists():
+        return 0
+    try:
+        _look(since=until - WINDOW, until=until, at=at, night=night, by=None)
+    except IntegrityError:
+        if not ParityAudit.objects.filter(night=night).exists():
+            raise
+        return 0
+    return 1
+
+
+def look_now(*, by: User, at: datetime, window: timedelta = WINDOW) -> ParityAudit:
+    """Look at the matters of a window that ends now. Its findings count like those of a night."""
+    return _look(since=at - window, until=at, at=at, night=None, by=by)
+
+
+def _zone() -> ZoneInfo:
+    return ZoneInfo(settings.EVENHAND_ZONE)
+
+
+def _look(*, since: datetime, until: datetime, at: datetime, night: Any, by: User | None) -> ParityAudit:
+    matters = outcomes.read(since=since, until=until, at=at)
+    compared, dismissals = compare(matters)
+    lines = [*_overall(compared), *_overall(dismissals)]
+    counted = {level: sum(line.verdict == level for line in lines) for level in ("red", "amber", "green", "grey")}
+    with transaction.atomic():
+        made = ParityAudit.objects.create(
+            night=night,
+            since=since,
+            until=until,
+            at=at,
+            asked_by=by,
+            matters=len(matters),
+            dismissed=int(matters.dismissed["is"].sum()),
+            content_hash=matters.content_hash,
+            report=_report(compared),
+            dismissals=_report(dismissals),
+            **counted,
+        )
+        _follow(made, lines, at=at)
+        history.record(
+            None,
+            "parity.looked",
+            ref=f"audit:{made.public_id}",
+            by=by,
+            at=at,
+            detail={"matters": len(matters), **counted},
+        )
+    return made
+
+
+def compare(matters: Matters) -> tuple[Audit | None, Audit | None]:
+    """Compare the channels of these matters, and who was dismissed; None where there is nothing to compare."""
+    from recovery.parity import audit as auditing
+    from recovery.parity import own
+
+    compared = auditing.audit(own.cases_of(matters, public=public_channels())) if len(matters) else None
+    dismissals = auditing.audit(own.dismissals_of(matters)) if len(matters.dismissed["is"]) else None
+    return compared, dismissals
+
+
+def public_channels() -> frozenset[str]:
+    """Channels on which everybody can read along."""
+    return frozenset(channel.value for channel in PUBLIC)
+
+
+def _overall(audit: Audit | None) -> list[Any]:
+    return list(audit.overall) if audit is not None else []
+
+
+def _report(audit: Audit | None) -> dict[str, Any] | None:
+    from recovery.parity import report
+
+    return report.of(audit, file="own", by_stratum=False, modified=0) if audit is not None else None
+
+
+def _follow(made: ParityAudit, lines: Iterable[Any], *, at: datetime) -> None:
+    """Open what is found anew, renew what is found again, and end what is gone."""
+    by_key = {(line.metric, line.channel): line for line in lines}
+    live = {
+        (found.metric, found.channel): found
+        for found in ParityFinding.objects.select_for_update().exclude(state=FindingState.VERIFIED).order_by("pk")
+    }
+    for key, line in by_key.items():
+        if line.verdict == "red":
+            _found(made, live.get(key), line, at=at)
+    for key, found in live.items():
+        line = by_key.get(key)
+        look = LaterLook(line.verdict if line is not None else "", made.since)
+        if look.verdict != "red" and is_gone(look, opened_at=found.opened_at):
+            found.state, found.ended_by = FindingState.VERIFIED, made
+            found.save(update_fields=["state", "ended_by"])
+            _record(found, "parity.finding_gone", by=None, at=at, detail={"audit": str(made.public_id)})
+    standing = ParityFinding.objects.exclude(state=FindingState.VERIFIED).count()
+    if standing:
+        gates.close(
+            GATE,
+            reason=_("customers of some channels are not treated like others (%(n)s findings stand).")
+            % {"n": standing},
+            at=at,
+        )
+    else:
+        gates.reopen(GATE, at=at)
+
+
+def _found(made: ParityAudit, known: ParityFinding | None, line: Any, *, at: datetime) -> None:
+    effect = line.tested.effects[0]
+    size = {"effect": effect.kind, "value": effect.value, "low": effect.low, "high": effect.high}
+    favoured = is_favoured(line.metric, effect=effect.kind, value=effect.value)
+    if known is not None:
+        for name, value in size.items():
+            setattr(known, name, value)
+        known.is_favoured, known.seen_by, known.versus = favoured, made, line.versus
+        known.save(update_fields=[*size, "is_favoured", "seen_by", "versus"])
+        return
+    found = ParityFinding.objects.create(
+        metric=line.metric, channel=line.channel, versus=line.versus, is_favoured=favoured, found_by=made, seen_by=made,
+        opened_at=at, **size,
+    )  # fmt: skip
+    detail = {"metric": line.metric, "channel": line.channel}
+    alerts.write([alerts.told(AlertKind.PARITY_FOUND, key=str(found.public_id), at=at, detail=detail)])
+    _record(found, "parity.found", by=None, at=at, detail=detail)
+
+
+@transaction.atomic
+def answer_finding(finding_id: int, *, state: FindingState, words: str, by: User, at: datetime) -> ParityFinding:
+    """Say why a difference is there, that it is being put right and how, or that it is disputed. Only a later audit ends it.
+
+    Raises ParityFinding.DoesNotExist, promises.WordsMissing, WrongFindingState; then nothing has changed.
+    """
+    if not words.strip():
+        raise WordsMissing(_("Please say why this is so, or what is done about it."))
+    found = ParityFinding.objects.select_for_update().get(pk=finding_id)
+    before = FindingState(found.state)
+    if state not in BY_PEOPLE or (state != before and state not in FINDING_NEXT[before]):
+        raise WrongFindingState(
+            _("A finding that is “%(before)s” cannot become “%(after)s”: only a later audit ends it.")
+            % {"before": before.label, "after": FindingState(state).label}
+        )
+    found.state, found.words, found.said_by, found.said_at = state, words.strip()[:2000], by, at
+    found.save(update_fields=["state", "words", "said_by", "said_at"])
+    _record(found, "parity.finding_answered", by=by, at=at, detail={"before": before.value, "after": state.value})
+    return found
+
+
+def _record(
+    found: ParityFinding, verb: str, *, by: User | None, at: datetime, detail: Mapping[str, Any] | None = None
+) -> None:
+    history.record(None, verb, ref=f"finding:{found.public_id}", by=by, at=at, detail=dict(detail or {}))
+
+
+def matters_behind(metric: str, channel: str, *, since: datetime, until: datetime, at: datetime) -> list[int]:
+    """The very matters of a channel to look at for one metric, the gravest first; at most LISTED. Keys of conversations.
+
+    A yes/no outcome: those that went the worse way. A time: the longest, those without an end first.
+    """
+    from recovery.parity import own
+
+    matters = outcomes.read(since=since, until=until, at=at)
+    return own.behind(matters, metric, channel)[:LISTED]

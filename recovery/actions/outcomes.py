@@ -1,0 +1,183 @@
+"""What became of every matter of a window, in one statement: the rows that the audit compares.
+
+The database gives whole numbers of fixed width (COPY in binary), so that a million
+matters are read about as fast as it can say them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+from crm.channels import Channel
+from crm.models import RequiredSkill
+from recovery.policy import ComplaintType, Severity
+
+if TYPE_CHECKING:
+    from recovery.parity.own import Matters
+
+OTHER = "other"
+NO_FAILURE = "no failure"
+_HEADER = 19
+"""Bytes before the first row of a binary COPY: signature, flags, length of an extension (PostgreSQL manual, COPY)."""
+
+
+def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
+    """Read every matter whose customer spoke from since to before until (aware), with what had become of it at `at`.
+
+    What came in with an import of the past is left out: nothing was promised for it. Files of one customer that were made one count
+    as one customer. Matters that were dismissed or judged to need no answer count among dismissals alone.
+    """
+    import numpy as np
+
+    from recovery.parity import own
+
+    skills = tuple(RequiredSkill.objects.order_by("skill").values_list("skill", flat=True).distinct())
+    types = (NO_FAILURE, *ComplaintType.values, *(each for each in skills if each not in ComplaintType.values), OTHER)
+    severities = ("", *Severity.values)
+    names = (*own.COLUMNS, own.NO_ANSWER_NEEDED)
+    text = _SELECT.format(columns=",\n".join(f"({_SAYS[name]})::bigint" for name in names))
+    values = {
+        "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
+        "severities": list(severities),
+    }  # fmt: skip
+    made = np.frombuffer(_copied(text, values), dtype=_shape(names), offset=_HEADER)
+    columns = {name: made[name].astype(np.int64) for name in names}
+    needed = columns[own.NO_ANSWER_NEEDED] == 0
+    kept = {name: columns[name][needed] for name in own.COLUMNS}
+    return own.Matters(
+        columns=kept,
+        dismissed={
+            "channel": columns["channel"],
+            "type": columns["type"],
+            "is": columns[own.NO_ANSWER_NEEDED],
+        },
+        channels=tuple(Channel.values),
+        types=types,
+        severities=severities,
+        at=at,
+    )
+
+
+def _shape(names: tuple[str, ...]) -> Any:
+    """A row of a binary COPY whose fields are all eight bytes wide: their number, then each with its length before it."""
+    fields: list[tuple[str, str]] = [("fields", ">i2")]
+    for name in names:
+        fields += [(f"length of {name}", ">i4"), (name, ">i8")]
+    return fields
+
+
+def _copied(text: str, values: Mapping[str, Any]) -> bytes:
+    made = bytearray()
+    connection.ensure_connection()
+    # The cursor of psycopg itself: Django's own, while it counts statements, takes no values with a COPY.
+    with (
+        connection.connection.cursor() as cursor,
+        cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT BINARY)", values) as copy,
+    ):
+        for block in copy:
+            made += block
+    return bytes(made[:-2])  # the end is marked by two bytes
+
+
+_EPOCH = "floor(extract(epoch FROM {}))"
+
+
+def _moment(column: str) -> str:
+    """A moment in whole seconds, -1 where there is none or it is still to come as of `at`."""
+    return f"coalesce(CASE WHEN {column} <= %(at)s THEN {_EPOCH.format(column)} END, -1)"
+
+
+def _flag(known: str, yes: str) -> str:
+    return f"CASE WHEN {known} THEN CASE WHEN {yes} THEN 1 ELSE 0 END ELSE -1 END"
+
+
+_SAYS: dict[str, str] = {
+    "number": "m.id",
+    "customer": "m.customer",
+    "channel": "array_position(%(channels)s::text[], m.channel::text) - 1",
+    "type": (
+        "coalesce(array_position(%(types)s::text[], coalesce(r.complaint_type, nullif(m.skill, ''))::text),"
+        " CASE WHEN m.skill = '' THEN 1 ELSE cardinality(%(types)s::text[]) END) - 1"
+    ),
+    "severity": "coalesce(array_position(%(severities)s::text[], r.severity::text), 1) - 1",
+    "spoke_at": _EPOCH.format("m.spoke_at"),
+    "reached_us_at": _moment("f.reached_us_at"),
+    "answer_due_at": f"coalesce({_EPOCH.format('p.answer_due_at')}, -1)",
+    "answered_at": _moment("m.first_answer_at"),
+    "settled_at": _moment("coalesce(r.resolved_at, CASE WHEN r.id IS NULL AND e.how = 'closed' THEN e.at END)"),
+    "answered_as_promised": _flag(
+        "p.answer_due_at IS NOT NULL AND (p.answer_due_at <= %(at)s OR m.first_answer_at <= %(at)s)",
+        "m.first_answer_at <= p.answer_due_at AND m.first_answer_at <= %(at)s",
+    ),
+    "confirmed_as_promised": _flag(
+        "p.confirm_due_at IS NOT NULL AND (p.confirm_due_at <= %(at)s OR p.confirmed_at <= %(at)s)",
+        "p.confirmed_at <= p.confirm_due_at AND p.confirmed_at <= %(at)s",
+    ),
+    "remedy_in_full": _flag(
+        "r.resolved_at <= %(at)s AND r.same_as_id IS NULL AND d.owed > 0", "coalesce(g.given, 0) >= d.owed"
+    ),
+    "came_back": _flag("coalesce(z.settled, 0) > 0", "z.came_back > 0"),
+    "handed_over": _flag("true", "coalesce(h.accepted, 0) > 0"),
+    "went_quiet": _flag("m.state = 'closed' OR e.how IS NOT NULL", "e.how = 'went_quiet'"),
+    "exception_approved": _flag("coalesce(x.decided, 0) > 0", "x.approved > 0"),
+    "no_answer_needed": "CASE WHEN e.how IN ('dismissed', 'no_answer') THEN 1 ELSE 0 END",
+}
+"""What each column says of a matter, in SQL over the tables below."""
+
+_SELECT = """
+WITH m AS MATERIALIZED (
+  SELECT c.id, coalesce(k.merged_into_id, k.id) AS customer, c.channel, c.skill, c.state, c.spoke_at, c.first_answer_at
+  FROM crm_conversation c JOIN crm_customer k ON k.id = c.customer_id
+  WHERE c.spoke_at >= %(since)s AND c.spoke_at < %(until)s AND NOT c.imported
+)
+SELECT {columns}
+FROM m
+LEFT JOIN recovery_case r ON r.conversation_id = m.id
+LEFT JOIN (
+  SELECT conversation_id,
+         min(due_at) FILTER (WHERE kind = 'first_response') AS answer_due_at,
+         min(due_at) FILTER (WHERE kind = 'confirmation') AS confirm_due_at,
+         min(met_at) FILTER (WHERE kind = 'confirmation') AS confirmed_at
+  FROM crm_promise WHERE kind IN ('first_response', 'confirmation') AND state <> 'released'
+    AND conversation_id IN (SELECT id FROM m)
+  GROUP BY conversation_id
+) p ON p.conversation_id = m.id
+LEFT JOIN (
+  SELECT i.conversation_id, min(i.ingested_at) AS reached_us_at
+  FROM crm_interaction i JOIN m ON m.id = i.conversation_id AND i.direction = 'in' AND i.spoke_at = m.spoke_at
+  GROUP BY i.conversation_id
+) f ON f.conversation_id = m.id
+LEFT JOIN (
+  SELECT DISTINCT ON (conversation_id) conversation_id, how, at FROM crm_closing
+  WHERE at <= %(at)s AND (reopened_at IS NULL OR reopened_at > %(at)s) AND conversation_id IN (SELECT id FROM m)
+  ORDER BY conversation_id, id DESC
+) e ON e.conversation_id = m.id
+LEFT JOIN (
+  SELECT conversation_id, count(*) AS settled, count(*) FILTER (WHERE reopened_at <= %(at)s) AS came_back FROM (
+    SELECT conversation_id, reopened_at FROM crm_closing WHERE how = 'closed' AND at <= %(at)s
+    UNION ALL
+    SELECT k.conversation_id, s.reopened_at FROM recovery_settlement s JOIN recovery_case k ON k.id = s.case_id
+    WHERE s.at <= %(at)s
+  ) ended WHERE conversation_id IN (SELECT id FROM m) GROUP BY conversation_id
+) z ON z.conversation_id = m.id
+LEFT JOIN (
+  SELECT conversation_id, count(*) AS accepted FROM crm_handoff
+  WHERE state = 'accepted' AND settled_at <= %(at)s AND conversation_id IN (SELECT id FROM m) GROUP BY conversation_id
+) h ON h.conversation_id = m.id
+LEFT JOIN (
+  SELECT DISTINCT ON (case_id) case_id, (entitlement->>'owed')::numeric AS owed, entitlement->>'currency' AS currency
+  FROM recovery_decision WHERE decided_at <= %(at)s ORDER BY case_id, id DESC
+) d ON d.case_id = r.id
+LEFT JOIN (
+  SELECT case_id, currency, sum(amount) AS given FROM recovery_grant WHERE at <= %(at)s GROUP BY case_id, currency
+) g ON g.case_id = r.id AND g.currency = d.currency
+LEFT JOIN (
+  SELECT case_id, count(*) AS decided, count(*) FILTER (WHERE state = 'approved') AS approved
+  FROM recovery_treatmentexception WHERE decided_at <= %(at)s GROUP BY case_id
+) x ON x.case_id = r.id
+ORDER BY m.id
+"""

@@ -1,0 +1,68 @@
+"""What becomes of a finding of the audit: it is explained or put right by people, and ended only by a later audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class FindingState(TextChoices):
+    OPEN = "open", _("open")
+    EXPLAINED = "explained", _("explained")
+    CORRECTING = "correcting", _("being put right")
+    DISPUTED = "disputed", _("disputed")
+    VERIFIED = "verified", _("verified: gone")
+
+
+FINDING_NEXT: dict[FindingState, frozenset[FindingState]] = {
+    FindingState.OPEN: frozenset(
+        {FindingState.EXPLAINED, FindingState.CORRECTING, FindingState.DISPUTED, FindingState.VERIFIED}
+    ),
+    FindingState.EXPLAINED: frozenset({FindingState.CORRECTING, FindingState.DISPUTED, FindingState.VERIFIED}),
+    FindingState.CORRECTING: frozenset({FindingState.EXPLAINED, FindingState.DISPUTED, FindingState.VERIFIED}),
+    FindingState.DISPUTED: frozenset({FindingState.EXPLAINED, FindingState.CORRECTING, FindingState.VERIFIED}),
+    FindingState.VERIFIED: frozenset(),
+}
+"""Which state may follow which. Verified follows from an audit alone; nobody can say that a difference is gone."""
+
+BY_PEOPLE = frozenset({FindingState.EXPLAINED, FindingState.CORRECTING, FindingState.DISPUTED})
+
+
+@dataclass(frozen=True, slots=True)
+class LaterLook:
+    """What a later audit says of the comparison that a finding is about. verdict: red, amber, green or grey; "" when it has none.
+
+    since: the beginning of the audit's window.
+    """
+
+    verdict: str
+    since: datetime
+
+
+def is_gone(look: LaterLook, *, opened_at: datetime) -> bool:
+    """Say whether a later audit ends a finding.
+
+    Green does: likeness was shown. Amber and grey do only over matters that all began after the finding was opened, for while old
+    matters are in the window, "no longer significant" may be the window moving. A comparison that is not there ends nothing.
+    """
+    if look.verdict == "green":
+        return True
+    return look.verdict in ("amber", "grey") and look.since >= opened_at
+
+
+UNWANTED = frozenset({"came_back", "handed_over", "went_quiet", "dismissed"})
+"""Yes/no outcomes of which more is worse for a customer."""
+
+
+def is_favoured(metric: str, *, effect: str, value: float) -> bool:
+    """Say whether a channel got the better treatment by one comparison with the others.
+
+    effect: time_ratio (1 is equal), probability (of waiting longer; one half is equal) or risk_difference (0 is equal).
+    Raises KeyError for another effect.
+    """
+    equal = {"time_ratio": 1.0, "probability": 0.5, "risk_difference": 0.0}[effect]
+    less = value < equal
+    return less if effect != "risk_difference" or metric in UNWANTED else not less

@@ -1,0 +1,113 @@
+"""The pages of equal treatment: who may see them, what they show, and that they say it in words."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from crm.policy import Role
+from recovery import actions
+from recovery.models import ParityAudit, ParityFinding
+from recovery.policy import FindingState
+from tests.conftest import NOON
+from tests.crm.stories import app_user, colleague
+from tests.recovery.audit.test_outcomes import many
+
+NIGHT = NOON + timedelta(days=12)
+
+
+@pytest.fixture
+def look(db):
+    many()
+    actions.parity_nightly(NIGHT)
+    return ParityAudit.objects.get()
+
+
+def seen(client, role: Role):
+    client.force_login(colleague(role))
+    return client
+
+
+ADDRESSES = ("parity_whole", "parity_json", "parity_csv", "parity_map")
+
+
+@pytest.mark.parametrize(
+    ("role", "status"),
+    [(Role.AGENT, 403), (Role.LOYALTY_MANAGER, 403), (Role.LEAD, 200), (Role.AUDITOR, 200), (Role.ADMINISTRATOR, 200)],
+)
+def test_leads_auditors_and_administrators_see_it_and_nobody_else(client, look, role, status):
+    seen(client, role)
+    finding = ParityFinding.objects.order_by("pk").first()
+    pages = [reverse("admin:parity"), reverse("admin:parity_finding", args=[finding.public_id])]
+    pages += [reverse(f"admin:{name}", args=[look.public_id]) for name in ADDRESSES]
+    assert {client.get(page).status_code for page in pages} == {status}
+
+
+def test_nobody_and_a_customer_are_sent_to_log_in(client, look):
+    page = reverse("admin:parity")
+    assert client.get(page).status_code == 302
+    client.force_login(app_user())
+    assert client.get(page).status_code in (302, 403)
+
+
+def test_the_page_says_no_and_what_it_takes_to_say_more(client, look):
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert "No, not alike" in page
+    assert "time to the first answer" in page
+    assert "too little to say" in page
+    assert "worse than others" in page
+
+
+def test_looking_costs_the_same_however_many_looks_there_were(client, look, django_assert_max_num_queries):
+    seen(client, Role.LEAD)
+    with django_assert_max_num_queries(15):
+        client.get(reverse("admin:parity"))
+
+
+def test_looking_now_is_a_post_and_is_noted_with_a_name(client, look):
+    seen(client, Role.LEAD)
+    client.get(reverse("admin:parity"))
+    assert ParityAudit.objects.count() == 1
+    client.post(reverse("admin:parity"))
+    assert ParityAudit.objects.filter(night=None).get().asked_by is not None
+
+
+def test_a_finding_is_answered_in_words_and_shows_the_very_matters(client, look):
+    seen(client, Role.LEAD)
+    finding = ParityFinding.objects.get(metric="first_response", channel="phone")
+    address = reverse("admin:parity_finding", args=[finding.public_id])
+    page = client.get(address).content.decode()
+    assert page.count("/conversation") >= 20
+    refused = client.post(address, {"state": "correcting", "words": "  "})
+    assert refused.status_code == 409
+    assert client.post(address, {"state": "verified", "words": "gone"}).status_code == 409
+    assert client.post(address, {"state": "correcting", "words": "Two more on the phone."}).status_code == 302
+    finding.refresh_from_db()
+    assert finding.state == FindingState.CORRECTING
+    assert "Two more on the phone." in client.get(reverse("admin:parity")).content.decode()
+
+
+def test_an_auditor_sees_but_does_not_answer(client, look):
+    seen(client, Role.AUDITOR)
+    finding = ParityFinding.objects.order_by("pk").first()
+    address = reverse("admin:parity_finding", args=[finding.public_id])
+    assert client.post(address, {"state": "explained", "words": "x"}).status_code == 403
+
+
+def test_the_rows_hold_no_person_and_the_report_names_its_fingerprint(client, look):
+    seen(client, Role.AUDITOR)
+    rows = b"".join(client.get(reverse("admin:parity_csv", args=[look.public_id])).streaming_content).decode()
+    assert rows.count("\n") == look.matters + 1
+    assert "Carla" not in rows
+    assert "@" not in rows
+    said = json.loads(client.get(reverse("admin:parity_json", args=[look.public_id])).content)
+    assert said["content_hash"] == look.content_hash
+    assert 'channel = "channel"' in client.get(reverse("admin:parity_map", args=[look.public_id])).content.decode()
+    assert "Parity report" in client.get(reverse("admin:parity_whole", args=[look.public_id])).content.decode()
+
+
+def test_before_the_first_night_it_says_so(client, db):
+    assert "The first look is taken tonight" in seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
