@@ -29,7 +29,7 @@ _GUARDS = (
 )  # fmt: skip
 _ANSWERS = (
     "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
-    "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers",
+    "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers", "crm.ask_erasure",
     "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy", "recovery.review_case",
 )  # fmt: skip
 _SECOND_PERSON = (
@@ -40,6 +40,7 @@ _LOOKS_AFTER_WORK = (
     "crm.view_source", "crm.view_mailbox", "crm.view_channelaccount", "crm.view_setaside", "crm.view_deliveryevent",
     "crm.view_feed", "crm.view_webform",
 )  # fmt: skip
+_DATA = ("crm.export_customer", "crm.erase_customer", "crm.ask_erasure", "crm.view_erasure", "crm.view_retentionrule")
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = ("recovery.view_queueday",)
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
@@ -48,7 +49,7 @@ _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _GUARDS + _ANSWERS,
     Role.LEAD: (
-        *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
+        *_READS, *_GUARDS, *_ANSWERS, *_DATA, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
         "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox", "crm.manage_channelaccount",
         "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
         "crm.manage_listeningplace",
@@ -56,10 +57,11 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
         *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:], *_AUDITS,
-        *_GESTURES,
+        *_GESTURES, "crm.view_erasure", "crm.view_retentionrule",
     ),
     Role.ADMINISTRATOR: (
-        *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
+        *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, *_DATA, "crm.set_retention",
+        "crm.view_user", "crm.add_user", "crm.change_user",
         "auth.view_group", "crm.change_source", "crm.manage_mailbox",
         "crm.manage_channelaccount", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
         "crm.manage_listeningplace",

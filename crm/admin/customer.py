@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import belongings, calendars, customers
-from crm.admin import pages, panels, persons, timeline
+from crm.admin import pages, panels, persons, privacy, timeline
 from crm.language import tags
 from crm.models import ContactPoint, Customer, Hold, LifeEvent, ServiceCalendar
 from crm.models.life import LifeEventKind
@@ -80,6 +80,7 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         refused=refused,
         status=409 if refused else 200,
         **persons.side(request, found),
+        **privacy.side(request, found),
     )
 
 

@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from crm.api import answers, calls, queue, views
+from crm.api import answers, calls, own_data, queue, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
+    path("me/data/", own_data.OwnData.as_view()),
+    path("me/data/<str:link>/", own_data.OwnDataFile.as_view()),
     path("messages/", views.Messages.as_view()),
     path("conversations/", views.Conversations.as_view()),
     path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),
