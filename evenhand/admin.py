@@ -182,6 +182,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Bring in reviews"), "reviews", "import_reviews", "crm.import_reviews", ()),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),
                 (_("Duties"), "schedule", "crm_dutyrun_changelist", "crm.view_dutyrun", ()),
+                (_("How long things are kept"), "auto_delete", "retention", "crm.view_retentionrule", ()),
+                (_("Asked to be forgotten"), "person_off", "erasures", "crm.view_erasure", ()),
                 (_("History"), "history", "crm_historyentry_changelist", "crm.view_historyentry", ()),
                 (_("Holds"), "pan_tool", "crm_hold_changelist", "crm.view_hold", ()),
                 (_("Contact points"), "alternate_email", "crm_contactpoint_changelist", "crm.view_contactpoint", ()),

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -83,9 +83,10 @@ def preview(customer: Customer, *, at: datetime) -> Preview:
     """Say what would go, what would be emptied and what would stay, and why; reads only."""
     records = records_of(standing(customer))
     named = clearing.identifiers(records)
+    numbers = clearing.numbers(records, named)
     goes, changes, stays = [], [], []
     for label, table in settings.EVENHAND_PERSONAL.items():
-        number = len(clearing.keys_of(label, records, named))
+        number = numbers[label]
         if not number:
             continue
         if table.removed:
@@ -94,22 +95,23 @@ def preview(customer: Customer, *, at: datetime) -> Preview:
             changes.append((label, number))
         if table.keeps and not table.removed:
             stays.append((label, number, sorted(set(table.keeps.values()))))
-    raw = len(clearing.raw_of(records))
-    if raw and not any(label == "crm.RawItem" for label, _number in changes):
-        changes.append(("crm.RawItem", raw))
     return Preview(goes, changes, stays, obstacle_words(in_the_way(records, at=at)), len(records))
 
 
 def in_the_way(records: Collection[int], *, at: datetime) -> list[str]:
     """The codes of what forbids erasing these records now, by crm's own rules and by those of whoever knows more."""
     theirs = {"customer__in": list(records)}
-    found: list[str] = []
-    if Hold.objects.active(at).filter(**theirs, reason=LEGAL).exists():
-        found.append(Obstacle.LEGAL_HOLD)
-    if Conversation.objects.filter(**theirs, state=ConversationState.OPEN).exists():
-        found.append(Obstacle.OPEN_MATTER)
-    if OutgoingMessage.objects.filter(**theirs, state__in=UNSETTLED).exists():
-        found.append(Obstacle.LEAVING)
+    asked = (
+        Customer.objects.filter(pk__in=list(records)[:1])
+        .values_list(
+            Exists(Hold.objects.active(at).filter(**theirs, reason=LEGAL)),
+            Exists(Conversation.objects.filter(**theirs, state=ConversationState.OPEN)),
+            Exists(OutgoingMessage.objects.filter(**theirs, state__in=UNSETTLED)),
+        )
+        .get()
+    )
+    codes = (Obstacle.LEGAL_HOLD, Obstacle.OPEN_MATTER, Obstacle.LEAVING)
+    found = [str(code) for code, stands in zip(codes, asked, strict=True) if stands]
     for name in settings.EVENHAND_BEFORE_ERASING:
         found += import_string(name)(list(records), at=at)
     return [str(code) for code in found]

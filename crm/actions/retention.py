@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from crm import history
@@ -162,10 +162,9 @@ def look(kind: RetentionKind, *, keep_days: int, at: datetime) -> Look:
     """Say what a rule of so many days would remove now; reads only."""
     before = at - timedelta(days=keep_days)
     told = _KINDS[kind]
-    keys = told.due(before, at).order_by("pk").values("pk")[: COUNTED_UP_TO + 1]
-    rows = told.due(before, at).filter(pk__in=keys)
-    found = rows.aggregate(oldest=Min(told.moment))
-    number = len(keys)
+    rows = told.due(before, at).annotate(moment=F(told.moment)).order_by("pk").values("pk", "moment")
+    found = rows[: COUNTED_UP_TO + 1].aggregate(number=Count("pk"), oldest=Min("moment"))
+    number = found["number"]
     return Look(min(number, COUNTED_UP_TO), number > COUNTED_UP_TO, found["oldest"], before)
 
 

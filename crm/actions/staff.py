@@ -19,33 +19,31 @@ _READS = (
     "crm.view_customer", "crm.view_contactpoint", "crm.view_conversation", "crm.view_interaction", "crm.view_attachment",
     "crm.view_promise", "crm.view_outgoingmessage", "crm.view_historyentry", "crm.view_lifeevent", "crm.view_hold",
     "crm.view_consent", "crm.view_servicecalendar", "crm.view_pull", "crm.view_call", "crm.view_doubt",
-    "crm.view_publication", "crm.view_listeningplace", "crm.view_customfield",
-    "crm.view_publication", "crm.view_listeningplace", "crm.view_relationshipstage", "crm.view_servicechange",
-    "crm.view_publication", "crm.view_listeningplace", "crm.view_bereavement", "crm.view_householdmember",
-    "crm.view_representative",
+    "crm.view_publication", "crm.view_listeningplace", "crm.view_customfield", "crm.view_relationshipstage",
+    "crm.view_servicechange", "crm.view_bereavement", "crm.view_householdmember", "crm.view_representative",
     "recovery.view_case", "recovery.view_decision", "recovery.view_policyversion", "recovery.view_policyrule",
 )  # fmt: skip
 _GUARDS = (
     "crm.view_adverseact", "crm.view_dismissal", "crm.view_closing", "crm.view_internalwait", "crm.view_publicpost",
-    "crm.view_postjudgement",
-    "recovery.view_grant", "recovery.view_treatmentexception", "recovery.view_policyproposal", "recovery.view_ledgerweek",
-    "recovery.view_empowermentgap", "recovery.view_casereview",
+    "crm.view_postjudgement", "recovery.view_grant", "recovery.view_treatmentexception", "recovery.view_policyproposal",
+    "recovery.view_ledgerweek", "recovery.view_empowermentgap", "recovery.view_casereview",
 )  # fmt: skip
 _ANSWERS = (
     "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
-    "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers",
-    "crm.note_stage", "crm.record_service_change",
-    "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy", "recovery.review_case",
-    "recovery.link_cases",
+    "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers", "crm.note_stage",
+    "crm.record_service_change", "crm.ask_erasure", "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy",
+    "recovery.review_case", "recovery.link_cases",
 )  # fmt: skip
 _SECOND_PERSON = (
-    "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "recovery.approve_exception", "recovery.decide_proposal",
+    "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "recovery.approve_exception",
+    "recovery.decide_proposal",
 )  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
     "crm.view_source", "crm.view_mailbox", "crm.view_channelaccount", "crm.view_setaside", "crm.view_deliveryevent",
     "crm.view_feed", "crm.view_webform",
 )  # fmt: skip
+_DATA = ("crm.export_customer", "crm.erase_customer", "crm.ask_erasure", "crm.view_erasure", "crm.view_retentionrule")
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = (
     "recovery.view_queueday", "recovery.view_parityaudit", "recovery.view_parityfinding", "recovery.run_parityaudit",
@@ -56,21 +54,20 @@ _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 RIGHTS: dict[Role, tuple[str, ...]] = {
     Role.AGENT: _READS + _GUARDS + _ANSWERS,
     Role.LEAD: (
-        *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
-        "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox", "crm.manage_channelaccount",
-        "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
-        "crm.manage_listeningplace", "crm.manage_customfield",
-        "crm.manage_listeningplace", "crm.view_private_lifeevent", "crm.decide_bereavement",
-        "crm.manage_listeningplace", "recovery.answer_parityfinding",
+        *_READS, *_GUARDS, *_ANSWERS, *_DATA, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
+        "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox",
+        "crm.manage_channelaccount", "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls",
+        "crm.import_reviews", "crm.manage_listeningplace", "crm.manage_customfield", "crm.view_private_lifeevent",
+        "crm.decide_bereavement", "recovery.answer_parityfinding",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
-        *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:], *_AUDITS,
-        *_GESTURES,
+        *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:],
+        *_AUDITS, *_GESTURES, "crm.view_erasure", "crm.view_retentionrule",
     ),
     Role.ADMINISTRATOR: (
-        *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
-        "auth.view_group", "crm.change_source", "crm.manage_mailbox",
+        *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, *_DATA, "crm.set_retention", "crm.view_user",
+        "crm.add_user", "crm.change_user", "auth.view_group", "crm.change_source", "crm.manage_mailbox",
         "crm.manage_channelaccount", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
         "crm.manage_listeningplace", "crm.manage_customfield",
     ),

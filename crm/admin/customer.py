@@ -27,6 +27,7 @@ from crm.admin import (
     pages,
     panels,
     persons,
+    privacy,
     representatives,
     service_changes,
     stages,
@@ -104,6 +105,7 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         **lives.side(request, found),
         **households.side(request, found),
         **representatives.side(request, found),
+        **privacy.side(request, found),
     )
 
 

@@ -23,6 +23,7 @@ from crm.policy import (
     PromiseState,
 )
 from crm.policy.lives import LifeEventKind, Purpose
+from crm.policy.privacy import PackageState
 from crm.policy.representation import Authority, Scope
 
 WORDS_AT_MOST = 100_000
@@ -343,6 +344,22 @@ class TimelineRowOut(serializers.Serializer[Any]):
 class TimelinePageOut(serializers.Serializer[Any]):
     results = TimelineRowOut(many=True)
     next_cursor = serializers.CharField(allow_null=True)
+
+
+class DataPackageOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(PackageState.choices)
+    asked_at = serializers.DateTimeField()
+    made_at = serializers.DateTimeField(allow_null=True)
+    size = serializers.IntegerField(allow_null=True, help_text="Bytes.")
+    removed_at = serializers.DateTimeField(allow_null=True, help_text="When the copy is removed.")
+    link = serializers.CharField(
+        allow_null=True, help_text="Where it is fetched from within ten minutes, logged in with the same account."
+    )
+
+
+class OwnDataOut(serializers.Serializer[Any]):
+    packages = DataPackageOut(many=True)
 
 
 class MeOut(serializers.Serializer[Any]):

@@ -366,6 +366,7 @@ SPECTACULAR_SETTINGS = {
         "CallStateEnum": "crm.policy.CallState",
         "EndedByEnum": "crm.policy.EndedBy",
         "OutgoingStateEnum": "crm.policy.OutgoingState",
+        "PackageStateEnum": "crm.policy.privacy.PackageState",
         "CaseStatusEnum": "recovery.policy.Status",
         "SeverityEnum": "recovery.policy.Severity",
         "OutcomeEnum": "recovery.policy.Outcome",
