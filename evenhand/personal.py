@@ -57,7 +57,34 @@ PERSONAL: dict[str, Table] = {
     "crm.AnswerDraft": Table(whose=_MATTER, removed="words that were never sent"),
     "crm.ReplyToken": Table(whose=_MATTER, removed="the address it was given to may not be written from again"),
     "crm.Reach": Table(whose=("contact_point__customer",), removed="what a platform told about them"),
-    "crm.LifeEvent": Table(whose=("customer",), removed="a date in their life"),
+    "crm.AddressChange": Table(whose=("user__customer",), removed="two addresses of theirs"),
+    "crm.SecondProof": Table(whose=("user__customer", "contact_point__customer"), removed="a code to an address of theirs"),
+    "crm.LifeEvent": Table(  # the row stays where a household still mourns by it
+        whose=("customer",),
+        empties={"kind": "other", "precision": "unknown", "year": None, "month": None, "day": None},
+        words=("words", "evidence", "decided_because", "taken_back_because"),
+    ),
+    "crm.Bereavement": Table(
+        whose=("customer",),
+        words=("evidence", "upheld_because", "ended_because"),
+        keeps={"status_before": _CODE, "stopped": "numbers"},
+    ),
+    "crm.HouseholdMember": Table(whose=("customer",), words=("because", "left_because")),
+    "crm.Placement": Table(whose=(*_MATTER, "came_with"), keeps={"points": _IDS}),
+    "crm.Representative": Table(
+        whose=("principal", "person"), by_address=("address",), words=("name", "address", "evidence", "ended_because")
+    ),
+    "crm.Reversal": Table(whose=("change__customer",), words=("by_hand", "proof")),
+    "crm.ServiceChange": Table(
+        whose=("customer",),
+        empties={"changed_from": "", "changed_to": GONE},
+        keeps={"code": _CODE, "system": _DOOR, "key": _ONCE, "currency": "money rows keep the amount"},
+    ),
+    "crm.RelationshipStage": Table(
+        whose=("customer",), empties={"because": GONE}, keeps={"rule": _CODE, "evidence": _IDS}
+    ),
+    "crm.RelationshipRole": Table(whose=("customer",), words=("evidence",)),
+    "recovery.CaseLink": Table(whose=("one__customer", "other__customer"), words=("because",)),
     "crm.PersonSuggestion": Table(whose=("one", "other"), removed="compares what they are called"),
     "crm.AwaitedFile": Table(whose=("attachment__interaction__conversation__customer",), removed="their file elsewhere"),
     "crm.Attachment": Table(
@@ -160,7 +187,7 @@ PERSONAL: dict[str, Table] = {
     "recovery.Settlement": Table(whose=_CASE, words=("settled_because", "reopened_because")),
     "recovery.Case": Table(
         whose=("customer",),
-        empties={"seen_because": []},
+        empties={"seen_because": [], "custom": {}},
         words=("explanation", "reason", "recourse"),
         keeps={"complaint_type": _CODE},
     ),
@@ -216,12 +243,16 @@ PERSONAL: dict[str, Table] = {
     ),
     "crm.Customer": Table(
         whose=("pk",),
-        empties={"display_name": "", "zone": ""},
+        empties={"display_name": "", "zone": "", "custom": {}},
         keeps={"language": "a group, not a person", "region": "a group, not a person"},
     ),
 }  # fmt: skip
 
 SEARCHED: dict[str, tuple[tuple[str, ...], str]] = {
+    "recovery.ParityFinding": (
+        ("words", "metric", "channel", "versus", "effect"),
+        "what colleagues say of it may name somebody",
+    ),
     "crm.WorkItem": (("reason",), "holds ids; what went wrong may name somebody"),
     "crm.DutyRun": (("reason",), "what went wrong may name somebody"),
     "crm.Mailbox": (("error",), "what went wrong may name somebody"),
@@ -233,6 +264,10 @@ SEARCHED: dict[str, tuple[tuple[str, ...], str]] = {
 stand."""
 
 IMPERSONAL: dict[str, str] = {
+    "crm.CustomField": "names of fields of ours",
+    "crm.Gate": "why nothing new begins",
+    "crm.Household": "a number; who belongs to it stands elsewhere",
+    "recovery.ParityAudit": "sums by channel",
     "crm.ServiceCalendar": "when we are open",
     "crm.CalendarDay": "when we are open",
     "crm.WebForm": "forms of ours",

@@ -110,7 +110,8 @@ class Planter:
 
     def _related(self, label: str, field: Any) -> models.Model:
         if field.related_model is User:
-            return self.account if label.startswith(("account.", "mfa.")) else self.colleague
+            is_theirs = f"{field.name}__customer" in personal.PERSONAL.get(label, personal.Table()).whose
+            return self.account if is_theirs else self.colleague
         return self._one(field.related_model._meta.label)
 
     def _other(self) -> Customer:
