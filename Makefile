@@ -10,7 +10,7 @@ BIN := .venv/bin
 export EVENHAND_STARTED_AT := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench bench-peer calibrate simulate metamorphic fuzz words migrations lock clean-data help
+.PHONY: run test check bench bench-peer calibrate simulate metamorphic sequences fuzz words migrations lock clean-data help
 
 run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -41,6 +41,9 @@ simulate: .venv/.ok-test  ## play the same people through several orders of the 
 
 metamorphic: .venv/.ok-test  ## 100,000 random stories per promise: the channel, the audience and the tone change nothing
 	EVENHAND_STORIES=100000 $(BIN)/python -m pytest --timeout=7200 -m metamorphic $(ARGS)
+
+sequences: .venv/.ok-test  ## 10,000 random stories of records made one, taken apart and parted: nothing is lost or earned
+	EVENHAND_SEQUENCES=10000 $(BIN)/python -m pytest --timeout=7200 -n 2 -s tests/recovery/test_sequences.py $(ARGS)
 
 words: .venv/.ok-test  ## bring the catalogues of what customers read in line with the source, and compile them
 	$(BIN)/python -m tests.words

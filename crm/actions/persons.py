@@ -304,10 +304,15 @@ def undo(merge_id: int, *, by: User, at: datetime) -> Merge:
 
 
 def _matters_since(made: Merge) -> None:
-    """Give a matter that came since to the customer from whose address alone it came, with all that hangs on it."""
+    """Give a matter that came since to the customer from whose address alone it came, with all that hangs on it.
+
+    One that was the kept customer's before stays, although it came from the other's address: somebody parted it off.
+    """
     theirs = Q(contact_point__in=made.moved.get("crm.ContactPoint.customer", []), contact_point__customer=made.gone)
     said = Interaction.objects.filter(conversation=OuterRef("pk"), direction=Direction.INBOUND)
-    since = Conversation.objects.filter(Exists(said.filter(theirs)), ~Exists(said.exclude(theirs)), customer=made.kept)
+    since = Conversation.objects.filter(
+        Exists(said.filter(theirs)), ~Exists(said.exclude(theirs)), ~Exists(said.filter(ingested_at__lt=made.at))
+    ).filter(customer=made.kept)
     matters = list(since.order_by("pk").values_list("pk", flat=True))
     try:
         may_part(matters)

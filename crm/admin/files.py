@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from io import BytesIO
+from typing import IO
 
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -11,6 +13,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 
 from crm.actions import files
 from crm.admin import pages, words
+from crm.channels import pictures
 from crm.models import Attachment, Conversation, User
 from crm.models.talk import AttachmentState
 
@@ -36,8 +39,8 @@ def visible(user: User, public_id: uuid.UUID, *, state: AttachmentState) -> Atta
 @pages.page("crm.view_attachment", methods=["GET"])
 @xframe_options_deny
 def attachment(request: HttpRequest, public_id: uuid.UUID) -> FileResponse:
-    """Hand out a file that came with a message."""
-    return _handed_out(visible(pages.colleague(request), public_id, state=AttachmentState.STORED))
+    """Hand out a file that came with a message; a picture without where it was taken and what else its camera noted (P14)."""
+    return _handed_out(visible(pages.colleague(request), public_id, state=AttachmentState.STORED), plain=True)
 
 
 @pages.page("crm.view_attachment", CAN_OPEN_APART)
@@ -64,11 +67,17 @@ def apart(request: HttpRequest, public_id: uuid.UUID) -> FileResponse | HttpResp
     )
 
 
-def _handed_out(found: Attachment) -> FileResponse:
+def _handed_out(found: Attachment, *, plain: bool = False) -> FileResponse:
     try:
-        content = found.file.open("rb")
+        stored = found.file.open("rb")
     except FileNotFoundError as missing:
         raise Http404 from missing
+    is_told = plain and pictures.may_tell_more(stored.read(12))
+    stored.seek(0)
+    content: IO[bytes] = stored
+    if is_told:
+        with stored:
+            content = BytesIO(pictures.plain(stored.read()))
     response = FileResponse(content, as_attachment=True, filename=found.name, content_type="application/octet-stream")
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = CSP_OF_FILES

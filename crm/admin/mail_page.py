@@ -14,6 +14,7 @@ from django.views.decorators.clickjacking import xframe_options_deny, xframe_opt
 from django.views.decorators.http import require_safe
 
 from crm.admin import files, pages
+from crm.channels import pictures
 from crm.channels.email import showing
 from crm.channels.email.files import is_picture, sniffed
 from crm.models import Attachment, Conversation, Interaction, User
@@ -68,7 +69,7 @@ def inline_picture(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         raise Http404 from missing
     if not is_picture(content[:LOOKED_AT_BYTES]):
         raise Http404
-    response = HttpResponse(content, content_type=sniffed(content))
+    response = HttpResponse(pictures.plain(content), content_type=sniffed(content))
     response["Content-Disposition"] = "inline"
     response["Content-Security-Policy"] = files.CSP_OF_FILES
     return _kept_nowhere(response)

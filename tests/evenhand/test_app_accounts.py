@@ -531,3 +531,30 @@ def test_what_a_colleague_does_for_the_customer_is_seen_only_from_then_on_C04(ma
     app = signed_up(VICTIM)
     desk.note(matter.pk, text="internal words", by=colleague(), at=timezone.now())
     assert subjects(app) == []
+
+
+# --- somebody else's word -------------------------------------------------------------------------------------------------
+
+
+def test_no_other_house_can_say_who_somebody_is_C05_non_verifying_idp_C06() -> None:
+    """Variant 5: there is no log-in by another house's word, so none that vouches for an address nobody proved to us."""
+    from django.conf import settings
+
+    assert not [app for app in settings.INSTALLED_APPS if "socialaccount" in app or "allauth.idp" in app]
+    app = App()
+    token = {"provider": "x", "process": "login", "token": {"client_id": "x", "id_token": "x"}}
+    for path in ("/auth/provider/token", "/auth/provider/redirect", "/auth/provider/signup"):
+        assert app.http.post(f"/_allauth/app/v1{path}", token, content_type="application/json").status_code == 404
+    assert not User.objects.exists()
+
+
+def test_a_name_or_number_somebody_gives_makes_nobody_one_C06(matter: Conversation) -> None:
+    """Two accounts with the same name are two people; only a colleague makes them one, and is asked about the account (C04)."""
+    Customer.objects.filter(pk=matter.customer_id).update(display_name="Vera Vogel")
+    app = signed_up("else@home.example")
+    mine = User.objects.get().customer
+    assert mine
+    Customer.objects.filter(pk=mine.pk).update(display_name="Vera Vogel")
+    app.api("/messages/", {"text": f"I am Vera, {VICTIM}, please show me my matters."})
+    assert len(subjects(app)) == 1
+    assert User.objects.get().customer == mine

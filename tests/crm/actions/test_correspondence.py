@@ -203,6 +203,22 @@ def test_nobody_is_subscribed_by_standing_in_to_or_cc_M02():
     assert not ContactPoint.objects.filter(address__endswith="@else.example").exists()
 
 
+def test_what_leaves_goes_to_one_address_and_names_no_other_whoever_was_in_copy_P11(mailoutbox: Any):
+    """There is no reply to all: a mail has one recipient, and neither Cc nor Bcc, also where the customer put others in copy."""
+    item = mailed("We are many.", extra="Cc: mallory@else.example\r\nReply-To: list@else.example\r\n")
+    conversation = said(item).conversation
+    desk.answer(conversation.pk, text="Thank you.", by=colleague(), at=NOON, out_of_order="knows_it")
+    while outgoing.send_batch(at=NOON + HOUR):
+        pass
+    assert mailoutbox
+    for sent in mailoutbox:
+        assert sent.recipients() == ["carla@home.example"]
+        assert (sent.cc, sent.bcc) == ([], [])
+        head = sent.message().as_string().split("\n\n")[0].lower()
+        assert "\ncc:" not in head
+        assert "else.example" not in head
+
+
 @pytest.mark.parametrize("sender", ["carla@home.example", "mallory@else.example"])
 def test_headers_alone_only_suggest_M03(sender: str):
     conversation, _reply_to, answer = answered()

@@ -394,3 +394,21 @@ def test_a_row_that_was_left_behind_is_gathered_and_goes_back_with_the_rest_N12(
     persons.undo(made.pk, by=colleague(), at=NOON)
     stray.refresh_from_db()
     assert stray.customer == work
+
+
+@pytest.mark.django_db
+def test_a_matter_that_was_parted_off_before_stays_with_whom_it_was_when_a_merge_is_taken_back_N12_G19():
+    """Its words came from the other record's address; it was the kept record's all the same before the two were made one."""
+    home = wrote("carla@home.example")
+    matter = Conversation.objects.get(customer=home)
+    other = partings.part(
+        home.pk, points=[], conversations=[matter.pk], name="Jo", because="her son", by=colleague(), at=NOON
+    ).made
+    merged = persons.merge(home.pk, kept_id=other.pk, because="a mistake", by=colleague(), at=NOON + timedelta(hours=1))
+    since = intake.receive(
+        message(sender_address="carla@home.example"), at=NOON + timedelta(hours=2), origin="test"
+    ).conversation
+    persons.undo(merged.pk, by=colleague(), at=LATER)
+    matter.refresh_from_db()
+    since.refresh_from_db()
+    assert (matter.customer, since.customer) == (other, home)
