@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm.actions import answers, desk, joining, undo
-from crm.admin import composer, elsewhere, files, pages, panels, promises, queue, representatives, words
+from crm.admin import composer, elsewhere, files, pages, panels, promises, queue, representatives, stages, words
 from crm.models import (
     AnswerElsewhere,
     Attachment,
@@ -74,7 +74,10 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     found = (
         queue.with_work(Conversation.objects.visible_to(pages.colleague(request)), at=timezone.now())
         .select_related("customer", "owner")
-        .annotate(was_in_public=Exists(PublicPost.objects.filter(conversation=OuterRef("pk"))))
+        .annotate(
+            was_in_public=Exists(PublicPost.objects.filter(conversation=OuterRef("pk"))),
+            newest_stage=stages.stage_of(OuterRef("customer_id")),
+        )
         .filter(public_id=public_id)
         .first()
     )

@@ -162,16 +162,16 @@ def side(request: HttpRequest, customer: Any) -> dict[str, Any]:
 
 
 def beside(request: HttpRequest, conversation: Conversation) -> str:
-    """How to talk, in a sentence, beside a conversation; one statement."""
-    if not request.user.has_perm(CAN_SEE):
+    """How to talk, in a sentence, beside a conversation that was read with `stage_of` as newest_stage; no statement."""
+    newest = getattr(conversation, "newest_stage", None)
+    if not newest or newest[0]["stage"] == Stage.ACTIVE or not request.user.has_perm(CAN_SEE):
         return ""
-    newest = RelationshipStage.objects.filter(customer=conversation.customer_id).order_by("-pk").first()
-    if newest is None or newest.stage == Stage.ACTIVE:
-        return ""
+    stage = Stage(newest[0]["stage"])
     context = {
-        "stage": newest,
-        "hint": HINTS[newest.stage],
-        "tone": TONES.get(newest.stage, "calm"),
+        "label": stage.label,
+        "because": newest[0]["because"],
+        "hint": HINTS[stage],
+        "tone": TONES.get(stage, "calm"),
         "customer": conversation.customer,
     }
     return render_to_string("admin/desk/stage_side.html", context, request=request)

@@ -20,8 +20,8 @@ from tests.recovery.test_grants import DAMAGED
 
 MAY_KNOW = {
     "crm/policy/stages.py", "crm/models/stages.py", "crm/models/__init__.py", "crm/actions/stages.py", "crm/admin/stages.py",
-    "crm/admin/pages.py", "crm/admin/customer.py", "crm/admin/talk.py", "crm/tasks.py", "crm/actions/staff.py",
-    "evenhand/belongings.py", "evenhand/management/commands/stages_page.py",
+    "crm/admin/pages.py", "crm/admin/customer.py", "crm/admin/talk.py", "crm/admin/conversation.py", "crm/tasks.py",
+    "crm/actions/staff.py", "evenhand/belongings.py", "evenhand/management/commands/stages_page.py",
 }  # fmt: skip
 """Every file of the product that can name where a relationship stands. Nothing that decides, promises, orders, sends or gives."""
 SPEAKS = re.compile(
