@@ -136,6 +136,7 @@ HELD_BECAUSE = {
     "customer_erased": gettext_lazy("they were forgotten at their wish"),
     "outreach_on_hold": gettext_lazy("a matter of theirs is open"),
     "no_consent": gettext_lazy("they have not asked for it"),
+    "suppressed": gettext_lazy("this address wants nothing of this kind"),
     "account_off": gettext_lazy("the account it would leave through is switched off"),
     "no_provider": gettext_lazy("nothing is set up that could carry it"),
 }

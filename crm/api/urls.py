@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from crm.api import answers, calls, queue, views
+from crm.api import answers, calls, consents, queue, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
+    path("me/consents/", consents.Consents.as_view()),
     path("messages/", views.Messages.as_view()),
     path("conversations/", views.Conversations.as_view()),
     path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),

@@ -5,7 +5,7 @@ from crm.models.alerts import Alert
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
-from crm.models.consents import Consent
+from crm.models.consents import Consent, ConsentProof, ConsentQuestion, Suppression
 from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
@@ -43,6 +43,8 @@ __all__ = [
     "ChannelAccount",
     "Closing",
     "Consent",
+    "ConsentProof",
+    "ConsentQuestion",
     "ContactPoint",
     "Continuation",
     "Conversation",
@@ -91,6 +93,7 @@ __all__ = [
     "Shift",
     "Source",
     "SourceGap",
+    "Suppression",
     "User",
     "WebForm",
     "WorkItem",

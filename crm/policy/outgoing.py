@@ -71,19 +71,20 @@ def has_one_click(headers: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StopFacts:
-    """What is known about a recipient in the moment a message would leave."""
+    """What is known about a recipient in the moment a message would leave; has_objection: their address wants none of it."""
 
     kind: MessageKind
     customer_status: str
     has_outreach_hold: bool
     has_consent: bool
+    has_objection: bool = False
 
 
 def reason_to_stop(facts: StopFacts) -> str:
     """Give the code of the reason why a message may not leave now, or "" when it may.
 
     Service answers are owed and always leave, except to somebody who has died or was erased; kindness needs consent and
-    waits while a matter is open (R168, X17, promise Q1 of loyalty).
+    waits while a matter is open (R168, X17, promise Q1 of loyalty). What was said against an address beats any consent (P10).
     """
     if facts.customer_status in ("deceased", "erased"):
         return f"customer_{facts.customer_status}"
@@ -91,6 +92,8 @@ def reason_to_stop(facts: StopFacts) -> str:
         return ""
     if facts.has_outreach_hold:
         return "outreach_on_hold"
+    if facts.has_objection:
+        return "suppressed"
     if not facts.has_consent:
         return "no_consent"
     return ""
