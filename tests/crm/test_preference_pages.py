@@ -78,7 +78,7 @@ def test_it_shows_every_choice_in_its_words_and_nothing_of_the_customer_s_matter
     page = answer.content.decode()
     assert answer.status_code == 200
     for words in WORDS.values():
-        assert f"“{words}”" in page
+        assert f"<q>{words}</q>" in page
     assert "secret" not in page
     assert "80" not in page.replace("#", "")
     assert "Carla" not in page
