@@ -53,6 +53,8 @@ BELONGINGS: dict[str, Belonging] = {
     "crm.ImportedCustomer.customer": Belonging(MOVES, "the next file finds the person by its own id"),
     "crm.Customer.merged_into": Belonging(MOVES, "never a chain"),
     "crm.Customer.parted_from": Belonging(STAYS, "what was given once keeps counting for both (G19)"),
+    "crm.ConsentQuestion.customer": Belonging(MOVES, "whoever answers it is the person; it goes with its address"),
+    "crm.ConsentProof.customer": Belonging(STAYS, "append-only; says who said yes then"),
     "crm.Consent.customer": Belonging(STAYS, "append-only; the strictest is written anew for the kept customer (N12)"),
     "crm.HistoryEntry.customer": Belonging(STAYS, "append-only; read together with the kept customer's"),
     "crm.PersonSuggestion.one": Belonging(STAYS, "speaks of the record"),

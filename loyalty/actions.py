@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
@@ -16,11 +17,24 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import consent, customers, fingerprints, gates, lease, letters, mourning, outgoing, work
+from crm.actions import (
+    consent,
+    customers,
+    fingerprints,
+    gates,
+    lease,
+    letters,
+    mourning,
+    outgoing,
+    preferences,
+    suppression,
+    work,
+)
 from crm.channels import Channel
 from crm.models import ContactPoint, Customer, LifeEvent, User
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import MessageKind, OutgoingState
+from crm.policy.suppression import SuppressionReason, SuppressionScope
 from crm.together import prepared
 from loyalty import policy
 from loyalty.models import Gesture, Programme
@@ -163,18 +177,19 @@ def write_batch(*, at: datetime, size: int = WRITTEN_AT_ONCE) -> int:
         reached = _reached([gesture.customer_id for gesture in due])
         cards: list[tuple[Gesture, outgoing.Draft]] = []
         for gesture in due:
-            address = reached.get(gesture.customer_id, "")
-            lease.guarded(partial(_write, gesture, address, cards, at=at), failed=partial(_not_written, gesture, at=at))
+            point = reached.get(gesture.customer_id)
+            lease.guarded(partial(_write, gesture, point, cards, at=at), failed=partial(_not_written, gesture, at=at))
         if cards and not lease.guarded(partial(_put_out_together, cards, at=at), failed=_not_together):
             for gesture, draft in cards:
                 lease.guarded(partial(_put_out, gesture, draft, at=at), failed=partial(_not_written, gesture, at=at))
     return len(due)
 
 
-def _reached(customer_ids: list[int]) -> dict[int, str]:
-    """The address of each customer that a card goes to: the first they gave."""
+def _reached(customer_ids: list[int]) -> dict[int, tuple[int, str]]:
+    """The address of each customer that a card goes to, with its key: the first they gave."""
     points = ContactPoint.objects.filter(customer__in=customer_ids, kind=ContactKind.EMAIL, unlinked_at=None)
-    return dict(points.order_by("-id").values_list("customer_id", "address"))
+    found = points.order_by("-id").values_list("customer_id", "pk", "address")
+    return {customer: (key, address) for customer, key, address in found}
 
 
 def _not_together(trouble: Exception) -> None:
@@ -229,21 +244,24 @@ def _signer(key: str) -> signing.TimestampSigner:
     return signing.TimestampSigner(key=key, salt=STOP_LINK)
 
 
-def _write(gesture: Gesture, address: str, cards: list[tuple[Gesture, outgoing.Draft]], *, at: datetime) -> None:
+def _write(
+    gesture: Gesture, point: tuple[int, str] | None, cards: list[tuple[Gesture, outgoing.Draft]], *, at: datetime
+) -> None:
     customer = gesture.customer
-    if not address:
+    if point is None:
         return _drop(gesture, "no_address", at=at)
     if policy.too_late(day=gesture.occasion_on, at=at, zone=_zone(customer)):
         return _drop(gesture, "day_has_passed", at=at)
-    stop_url = (
-        f"{settings.PUBLIC_URL}/stop/{_signer(settings.SECRET_KEY).sign_object([customer.pk, customers.BIRTHDAY])}/"
-    )
+    point_id, address = point
+    token = _signer(settings.SECRET_KEY).sign_object([customer.pk, customers.BIRTHDAY, point_id])
+    stop_url = f"{settings.PUBLIC_URL}/stop/{token}/"
     letter = letters.render(
         "loyalty/birthday",
         language=customer.language,
         zone=customer.zone,
         name=customer.display_name,
         stop_url=stop_url,
+        page_url=preferences.link(customer.pk, point_id, at=at),
     )
     draft = outgoing.Draft(
         key=f"gesture:{gesture.key}",
@@ -322,30 +340,44 @@ def came_back(event: str, ref: str, at: datetime) -> None:
         _drop(gesture, CAME_BACK, at=at)
 
 
+@transaction.atomic
 def stop(token: str, *, at: datetime) -> str:
-    """Send this customer no more cards of the kind the link names. Twice is the same as once. Returns the kind.
+    """Send this customer no more cards of the kind the link names, nor anything else cheerful to the address it was sent to.
 
-    Raises UnknownLink for anything but a link we wrote.
+    Twice is the same as once. Returns the kind. Raises UnknownLink for anything but a link we wrote.
     """
-    customer_id, purpose = opened(token)
+    link = opened(token)
     consent.withdraw(
-        Customer.objects.get(pk=customer_id),
-        purpose,
+        Customer.objects.get(pk=link.customer),
+        link.purpose,
         evidence="Stop link in a card, confirmed by the recipient.",
         at=at,
     )
-    return purpose
+    point = ContactPoint.objects.filter(pk=link.point or 0).first()
+    if point is not None:
+        reason = SuppressionReason.UNSUBSCRIBE
+        suppression.suppress(point.kind, point.address, scope=SuppressionScope.CHEERFUL, reason=reason, at=at)
+    return link.purpose
 
 
-def opened(token: str) -> tuple[int, str]:
-    """Read a stop link: customer and purpose. Changes nothing. Raises UnknownLink."""
+@dataclass(frozen=True, slots=True)
+class StopLink:
+    """What a stop link says: whose it is, of what, and to which contact point it was sent; links from before do not say that."""
+
+    customer: int
+    purpose: str
+    point: int | None
+
+
+def opened(token: str) -> StopLink:
+    """Read a stop link. Changes nothing. Raises UnknownLink."""
     try:
-        customer_id, purpose = signing.loads(token, salt=STOP_LINK)
+        customer_id, purpose, *rest = signing.loads(token, salt=STOP_LINK)
     except (signing.BadSignature, ValueError, TypeError) as refusal:
         raise UnknownLink("This link is not one of ours.") from refusal
     if not Customer.objects.filter(pk=customer_id).exists():
         raise UnknownLink("This link is not one of ours.")
-    return customer_id, purpose
+    return StopLink(customer_id, purpose, rest[0] if rest else None)
 
 
 def ref_of(gesture: Gesture) -> str:

@@ -43,11 +43,18 @@ def outside_data() -> Path:
     return folder
 
 
+NOT_EMPTIED = (
+    ("crm_historyentry", "history_not_emptied"), ("crm_consent", "consent_not_emptied"),
+    ("crm_consentproof", "consent_proof_not_emptied"), ("crm_suppression", "suppression_not_emptied"),
+)  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
     """Let transactional tests empty the tables; the test of that guard switches it on again for itself."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
-        cursor.execute("ALTER TABLE crm_historyentry DISABLE TRIGGER history_not_emptied")
+        for table, trigger in NOT_EMPTIED:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
 
 
 @pytest.fixture(autouse=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import calendar
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import consent
+from crm.actions import consent, questions
 from crm.language import tags
-from crm.models import Customer, LifeEvent, User
+from crm.models import ConsentQuestion, Customer, LifeEvent, User
+from crm.policy.consent import Medium, Purpose
 from crm.policy.lives import LifeEventKind
 
-BIRTHDAY = "birthday"
+BIRTHDAY = Purpose.BIRTHDAY
 """The consent purpose of a birthday card."""
 
 
@@ -63,22 +65,37 @@ def set_language(customer_id: int, *, language: str, by: User, at: datetime) -> 
     return customer
 
 
+@dataclass(frozen=True, slots=True)
+class BirthdayTold:
+    """A birthday that was noted. question: what was mailed to them about a card; else not_asked says why nothing was."""
+
+    event: LifeEvent
+    question: ConsentQuestion | None
+    not_asked: str
+
+
 @transaction.atomic
 def tell_birthday(
     customer: Customer, *, month: int, day: int, evidence: str, at: datetime, by: User | None = None
-) -> LifeEvent:
-    """Write down a birthday that the customer told us for a card, with their words as evidence of their consent.
+) -> BirthdayTold:
+    """Write down a birthday that the customer told us for a card, and mail them the question whether they want one.
 
-    month 1–12, day 1–31; no year is stored. Raises NoSuchDay, consent.EvidenceMissing.
+    month 1–12, day 1–31; no year is stored. evidence: their words, and where they said them; it allows nothing by itself (N7).
+    Raises NoSuchDay, consent.EvidenceMissing.
     """
     if not 1 <= month <= 12 or not 1 <= day <= calendar.monthrange(2000, month)[1]:
         raise NoSuchDay(_("There is no such day in the calendar."))
+    if not evidence.strip():
+        raise consent.EvidenceMissing(_("Please note what the customer said, and where."))
     event, _new = LifeEvent.objects.update_or_create(
         customer=customer,
         kind=LifeEventKind.BIRTHDAY,
         taken_back_at=None,
         defaults={"month": month, "day": day, "told_at": at, "noted_by": by},
     )
-    consent.grant(customer, BIRTHDAY, evidence=evidence, at=at)
     history.record(customer, "customer.birthday_told", ref=f"customer:{customer.public_id}", by=by, at=at)
-    return event
+    try:
+        question = questions.ask(customer, BIRTHDAY, Medium.EMAIL, evidence=evidence, at=at, by=by)
+    except questions.NotAskable as refusal:
+        return BirthdayTold(event, None, str(refusal))
+    return BirthdayTold(event, question, "")

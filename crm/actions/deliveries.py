@@ -16,15 +16,14 @@ from django.db import transaction
 from django.db.models import Q
 
 from crm import dispatch, history
-from crm.actions import alerts, consent, endings, outcomes, outgoing, posts, promises, work
-from crm.channels import statuses
+from crm.actions import alerts, consent, endings, outcomes, outgoing, posts, promises, suppression, work
+from crm.channels import Channel, statuses
 from crm.channels.email import Bounced, Mail
 from crm.channels.email.addresses import Addressed
 from crm.channels.esp import DeliveryNews
 from crm.channels.esp_inbound import InboundMail
 from crm.channels.smtp import own_ids
-from crm.models import Consent, ContactPoint, Conversation, Customer, DeliveryEvent, OutgoingMessage, RawItem
-from crm.models.consents import ConsentState
+from crm.models import ContactPoint, Conversation, Customer, DeliveryEvent, OutgoingMessage, RawItem
 from crm.models.people import ContactKind
 from crm.policy import (
     AlertKind,
@@ -36,6 +35,7 @@ from crm.policy import (
     WorkState,
     delivery_after,
 )
+from crm.policy.suppression import SuppressionReason, SuppressionScope
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,15 @@ def report(news: DeliveryNews, *, at: datetime) -> OutgoingMessage | None:
         return None
     event_at = max(min(news.event_at or at, at), message.created_at)
     if news.event == "unsubscribed":
-        _stop_gestures(message.customer_id, told_at=event_at, evidence=f"Unsubscribed at {news.provider}.", at=at)
+        _stop_gestures(
+            message.customer_id,
+            kind=_kind_of(message),
+            address=message.address,
+            reason=SuppressionReason.UNSUBSCRIBE,
+            told_at=event_at,
+            evidence=f"Unsubscribed at {news.provider}.",
+            at=at,
+        )
         return message
     _told(
         message,
@@ -161,7 +169,15 @@ def unsubscribed(address: str, *, evidence: str, told_at: datetime, at: datetime
     """
     point = ContactPoint.objects.filter(kind=ContactKind.EMAIL, address=address, unlinked_at=None).first()
     if point is not None:
-        _stop_gestures(point.customer_id, told_at=told_at, evidence=evidence, at=at)
+        _stop_gestures(
+            point.customer_id,
+            kind=ContactKind.EMAIL,
+            address=address,
+            reason=SuppressionReason.UNSUBSCRIBE,
+            told_at=told_at,
+            evidence=evidence,
+            at=at,
+        )
 
 
 def address_works(point: ContactPoint, *, at: datetime) -> bool:
@@ -304,7 +320,15 @@ def _told(
     if kind == Delivery.COMPLAINED:
         _record(message, "message.complained", source=source, at=at)
         evidence = f"The recipient called a message unwanted ({source}, {event_at:%Y-%m-%d %H:%M} UTC)."
-        _stop_gestures(message.customer_id, told_at=event_at, evidence=evidence, at=at)
+        _stop_gestures(
+            message.customer_id,
+            kind=_kind_of(message),
+            address=message.address,
+            reason=SuppressionReason.COMPLAINT,
+            told_at=event_at,
+            evidence=evidence,
+            at=at,
+        )
     if kind != Delivery.BOUNCED:
         return
     if is_permanent:
@@ -386,11 +410,28 @@ def _came_back(message: OutgoingMessage, conversation: Conversation | None, *, a
         endings.wait_for_us(conversation.pk, by=None, at=at)
 
 
-def _stop_gestures(customer_id: int, *, told_at: datetime, evidence: str, at: datetime) -> None:
-    """End every permission that the customer gave before they said so; service answers are owed and go on."""
+def _stop_gestures(
+    customer_id: int,
+    *,
+    kind: ContactKind,
+    address: str,
+    reason: SuppressionReason,
+    told_at: datetime,
+    evidence: str,
+    at: datetime,
+) -> None:
+    """End every permission that the customer gave before they said so, and let nothing reach this address; answers are owed.
+
+    Whoever said yes later has said nothing against it since.
+    """
     with transaction.atomic():
         customer = Customer.objects.select_for_update().get(pk=customer_id)
-        newest = Consent.objects.filter(customer=customer).order_by("purpose", "-at", "-id").distinct("purpose")
-        for standing in newest:
-            if standing.state == ConsentState.GRANTED and standing.at <= told_at:
-                consent.withdraw(customer, standing.purpose, evidence=evidence, at=at)
+        if consent.end_all(customer, evidence=evidence, told_at=told_at, at=at):
+            return
+        suppression.suppress(kind, address, scope=SuppressionScope.ALL_BUT_OWED, reason=reason, at=at)
+
+
+def _kind_of(message: OutgoingMessage) -> ContactKind:
+    """What kind of address a message went to; among numbers and names, suppressions do not tell apart."""
+    by = {Channel.EMAIL: ContactKind.EMAIL, Channel.LETTER: ContactKind.POSTAL}
+    return by.get(Channel(message.channel), ContactKind.PHONE)

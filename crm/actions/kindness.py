@@ -15,12 +15,16 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Case, CharField, Exists, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Concat
+from django.db.models.lookups import Exact
 
-from crm.actions import lease, outcomes
-from crm.models import Consent, Customer, Hold, OutgoingMessage
+from crm.actions import consent, lease, outcomes, suppression
+from crm.models import Consent, Customer, Hold, OutgoingMessage, Suppression
 from crm.policy import ATTEMPTS_BEFORE_PARKING, MessageKind, StopFacts, reason_to_stop
+from crm.policy.suppression import scopes_that_stop
 from crm.together import Repeated, prepared
 
 logger = logging.getLogger(__name__)
@@ -31,24 +35,52 @@ NOTED_AFTER = 1.0
 """Seconds after which accepted cards are written down, however few."""
 
 
-def _reached(customer: int, purpose: str, at: datetime) -> QuerySet[Customer, tuple[Any, ...]]:
-    newest = Consent.objects.filter(customer=customer, purpose=purpose).order_by("-at", "-id")
+def _reached(
+    customer: int, purpose: str, medium: str, keys: list[str], scopes: list[str], at: datetime
+) -> QuerySet[Customer, tuple[Any, ...]]:
+    newest = Consent.objects.decisive().filter(customer=customer, purpose=purpose, medium=medium)
     holds = Hold.objects.not_over(at).filter(customer=customer)
+    against = Suppression.objects.active(at).filter(key__in=keys, scope__in=scopes)
     found = Customer.objects.filter(pk=customer).order_by("pk")
-    return found.values_list("status", Exists(holds), Subquery(newest.values("state")[:1]))
+    proof = Subquery(newest.order_by("-at", "-id").values("proof")[:1])
+    return found.values_list("status", Exists(holds), proof, Exists(against))
 
 
-_still: Repeated[Customer] = Repeated(_reached, customer=3, purpose="a purpose", at=datetime(2000, 1, 1, tzinfo=UTC))
+_still: Repeated[Customer] = Repeated(
+    _reached,
+    customer=3,
+    purpose="a purpose",
+    medium="a medium",
+    keys=["a key"],
+    scopes=["a scope"],
+    at=datetime(2000, 1, 1, tzinfo=UTC),
+)
 
 
 def facts(message: OutgoingMessage, *, at: datetime) -> StopFacts:
     """What is known now of whoever a message of kindness would reach; one statement."""
-    status, held, consented = _still.rows(customer=message.customer_id, purpose=message.purpose, at=at)[0]
-    return _as_facts(status, held, consented)
+    medium = consent.MEDIUM_OF.get(message.channel, "")
+    told = {
+        "customer": message.customer_id,
+        "purpose": message.purpose,
+        "medium": str(medium),
+        "keys": suppression.keys_reached(medium, message.address),
+        "scopes": _scopes(message.purpose, medium),
+        "at": at,
+    }
+    status, held, proof, objects = _still.rows(**told)[0]
+    return _as_facts(status, held, proof, objects=objects)
 
 
-def _as_facts(status: str, held: bool, consented: str | None) -> StopFacts:
-    return StopFacts(MessageKind.GESTURE, status, has_outreach_hold=held, has_consent=consented == "granted")
+def _scopes(purpose: str, medium: str) -> list[str]:
+    return [str(scope) for scope in scopes_that_stop(purpose, medium)]
+
+
+def _as_facts(status: str, held: bool, proof: int | None, *, objects: bool) -> StopFacts:
+    """proof: of the newest yes or no; only a yes has one."""
+    return StopFacts(
+        MessageKind.GESTURE, status, has_outreach_hold=held, has_consent=proof is not None, has_objection=objects
+    )
 
 
 @dataclass(slots=True)
@@ -69,9 +101,10 @@ class Together:
     @transaction.atomic
     def _begin(self, cards: Sequence[OutgoingMessage], *, at: datetime) -> None:
         prepared(_LOCK, {"ids": [card.customer_id for card in cards]})
-        known = _known.rows(messages=[card.pk for card in cards], at=at)
-        may = {number for number, *facts in known if not reason_to_stop(_as_facts(*facts))}
-        leaving = [card for card in cards if card.pk in may]
+        keys = {card.pk: suppression.keys_reached(_medium(card), card.address) for card in cards}
+        every = [key for several in keys.values() for key in several]
+        known = {number: rest for number, *rest in _known.rows(messages=[card.pk for card in cards], keys=every, at=at)}
+        leaving = [card for card in cards if not _stopped(card, known.get(card.pk), keys[card.pk])]
         begun = prepared(
             _BEGIN,
             {
@@ -120,18 +153,53 @@ def _leaves_together(message: OutgoingMessage) -> bool:
     )
 
 
-def _of_several(messages: list[int], at: datetime) -> QuerySet[OutgoingMessage, tuple[Any, ...]]:
-    """Each message's key and what may stop it."""
-    newest = Consent.objects.filter(customer=OuterRef("customer"), purpose=OuterRef("purpose")).order_by("-at", "-id")
+def _medium(card: OutgoingMessage) -> str:
+    return str(consent.MEDIUM_OF.get(card.channel, ""))
+
+
+def _stopped(card: OutgoingMessage, known: list[Any] | None, keys: list[str]) -> bool:
+    """Whether a card may not leave. known: what `_of_several` says of it, None when it is not there any more."""
+    if known is None:
+        return True
+    status, held, proof, against = known
+    objects = False
+    if against:
+        scopes = _scopes(card.purpose, _medium(card))
+        objects = bool({f"{scope} {key}" for scope in scopes for key in keys}.intersection(against))
+    return bool(reason_to_stop(_as_facts(status, held, proof, objects=objects)))
+
+
+def _of_several(messages: list[int], keys: list[str], at: datetime) -> QuerySet[OutgoingMessage, tuple[Any, ...]]:
+    """Each message's key and what may stop it; what stands against any of their addresses comes with each."""
+    newest = Consent.objects.decisive().filter(
+        customer=OuterRef("customer"), purpose=OuterRef("purpose"), medium=_MEDIUM_OF_CARD
+    )
     holds = Hold.objects.not_over(at).filter(customer=OuterRef("customer"))
+    against = Suppression.objects.active(at).filter(key__in=keys).order_by("id")
     return (
         OutgoingMessage.objects.filter(pk__in=messages)
         .order_by("pk")
-        .values_list("pk", "customer__status", Exists(holds), Subquery(newest.values("state")[:1]))
+        .values_list(
+            "pk",
+            "customer__status",
+            Exists(holds),
+            Subquery(newest.order_by("-at", "-id").values("proof")[:1]),
+            ArraySubquery(against.values(what=Concat("scope", Value(" "), "key"))),
+        )
     )
 
 
-_known: Repeated[OutgoingMessage] = Repeated(_of_several, messages=[7], at=datetime(2000, 1, 1, tzinfo=UTC))
+_MEDIUM_OF_CARD = Case(
+    *(
+        When(Exact(OuterRef("channel"), Value(name)), then=Value(str(medium)))
+        for name, medium in consent.MEDIUM_OF.items()
+    ),
+    default=Value(""),
+    output_field=CharField(),
+)
+_known: Repeated[OutgoingMessage] = Repeated(
+    _of_several, messages=[7], keys=["a key"], at=datetime(2000, 1, 1, tzinfo=UTC)
+)
 _LOCK = "SELECT id FROM crm_customer WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE"
 """In the order of their keys, against a withdrawal or a hold in this moment."""
 _BEGIN = """

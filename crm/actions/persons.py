@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import endings
+from crm.actions import consent, endings
 from crm.actions.belongings import Relation, StayTogether, both, may_part, relations, with_matters
 from crm.models import (
     Consent,
@@ -31,10 +31,12 @@ from crm.models import (
     Representative,
     User,
 )
-from crm.models.consents import ConsentActor, ConsentState
+from crm.models.consents import ConsentActor
 from crm.models.people import ContactKind, CustomerStatus
 from crm.models.persons import SuggestionState
 from crm.policy import Direction
+from crm.policy.consent import Medium, Purpose
+from crm.policy.ledger import ConsentState, strictest
 from crm.policy.matching import SAME
 
 TAKEN_BACK_WITHIN = timedelta(days=30)
@@ -106,7 +108,10 @@ def preview(gone: Customer, kept: Customer) -> Preview:
     return Preview(
         choices=choices,
         moving=[(each, number) for each, number in moving if number],
-        ending=[purpose for purpose, _grant in _ending(gone.pk, kept.pk)],
+        ending=[
+            f"{Purpose(purpose).label}, {Medium(medium).label}"
+            for (purpose, medium), _grant in _ending(gone.pk, kept.pk)
+        ],
         opens_to_account=_opens_to_account(gone.pk, kept.pk),
         refused=refused,
     )
@@ -144,18 +149,15 @@ def _opens_to_account(gone: int, kept: int) -> bool:
     )
 
 
-def _newest(customer: int) -> dict[str, Consent]:
-    events = Consent.objects.filter(customer=customer).order_by("purpose", "-at", "-id").distinct("purpose")
-    return {event.purpose: event for event in events}
-
-
-def _ending(gone: int, kept: int) -> list[tuple[str, int]]:
+def _ending(gone: int, kept: int) -> list[tuple[consent.Line, int]]:
     """What the kept customer allowed and the other took back; a permission never passes to the kept one (N12)."""
-    theirs, ours = _newest(gone), _newest(kept)
+    theirs, ours = consent.counting(gone), consent.counting(kept)
     return [
-        (purpose, ours[purpose].pk)
-        for purpose, event in sorted(theirs.items())
-        if event.state == ConsentState.WITHDRAWN and purpose in ours and ours[purpose].state == ConsentState.GRANTED
+        (line, standing.pk)
+        for line, standing in sorted(ours.items())
+        if standing.allows
+        and line in theirs
+        and strictest(standing.state, theirs[line].state) == ConsentState.WITHDRAWN
     ]
 
 
@@ -202,7 +204,7 @@ def merge(
         moved={name: rows for name, rows in moved.items() if rows},
         fields=_take(gone, kept, take=take),
         status_before=gone.status,
-        withdrawn=[[purpose, grant, _end(kept, purpose, at=at).pk] for purpose, grant in ending],
+        withdrawn=[[line[0], grant, _end(kept, line, by=by, at=at).pk] for line, grant in ending],
     )
     gone.merged_into, gone.status = kept, CustomerStatus.MERGED
     gone.save(update_fields=["merged_into", "status"])
@@ -233,12 +235,14 @@ def _take(gone: Customer, kept: Customer, *, take: Collection[str]) -> dict[str,
     return changed
 
 
-def _end(kept: Customer, purpose: str, *, at: datetime) -> Consent:
+def _end(kept: Customer, line: consent.Line, *, by: User, at: datetime) -> Consent:
     return Consent.objects.create(
         customer=kept,
-        purpose=purpose,
+        purpose=line[0],
+        medium=line[1],
         state=ConsentState.WITHDRAWN,
-        actor=ConsentActor.STAFF,
+        actor=ConsentActor.MERGE,
+        noted_by=by,
         evidence="The same person had taken it back in another record that is one with this now.",
         at=at,
     )
@@ -292,10 +296,11 @@ def undo(merge_id: int, *, by: User, at: datetime) -> Merge:
     for name, before in back.items():
         setattr(kept, name, before)
     kept.save(update_fields=list(back)) if back else None
-    for purpose, grant, end in made.withdrawn:
-        newest = _newest(kept.pk).get(purpose)
-        if newest is not None and newest.pk == end:
-            _stands_again(Consent.objects.get(pk=grant), at=at)
+    for _purpose, grant, end in made.withdrawn:
+        before = Consent.objects.get(pk=grant)
+        newest = consent.counting(kept.pk).get((before.purpose, before.medium))
+        if newest is not None and newest.pk == end and before.allows:
+            _stands_again(before, at=at)
     made.undone_at, made.undone_by = at, by
     made.save(update_fields=["undone_at", "undone_by"])
     decide(gone.pk, kept.pk, SuggestionState.APART, by=by, at=at)
@@ -329,9 +334,11 @@ def _stands_again(grant: Consent, *, at: datetime) -> None:
     Consent.objects.create(
         customer_id=grant.customer_id,
         purpose=grant.purpose,
+        medium=grant.medium,
         state=ConsentState.GRANTED,
         actor=ConsentActor.CUSTOMER,
         evidence=grant.evidence,
+        proof=grant.proof,
         at=at,
     )
 

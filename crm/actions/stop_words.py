@@ -7,9 +7,14 @@ from datetime import datetime
 from django.db import transaction
 
 from crm import history
-from crm.actions import consent
-from crm.models import Consent, ContactPoint, Customer
-from crm.models.consents import ConsentActor, ConsentState
+from crm.actions import consent, suppression
+from crm.models import ContactPoint, Customer
+from crm.models.consents import ConsentActor
+from crm.policy.ledger import ConsentState, ProofDoor
+from crm.policy.suppression import SuppressionReason, SuppressionScope
+
+START_WORDS = "start word"
+"""The version of the words in the proof that a start word is: the customer's own, not ours."""
 
 
 def stopped(point: ContactPoint, word: str, *, told_at: datetime, at: datetime, origin: str) -> None:
@@ -17,27 +22,39 @@ def stopped(point: ContactPoint, word: str, *, told_at: datetime, at: datetime, 
     evidence = f"{_stop_by(point)} “{word}”"
     with transaction.atomic():
         customer = Customer.objects.select_for_update().get(pk=point.customer_id)
-        for standing in _newest(customer):
-            if standing.state == ConsentState.GRANTED and standing.at <= told_at:
-                consent.withdraw(customer, standing.purpose, evidence=evidence, at=at)
+        said_later = consent.end_all(customer, evidence=evidence, told_at=told_at, at=at)
+        if not said_later:
+            suppression.suppress(
+                point.kind,
+                point.address,
+                scope=SuppressionScope.ALL_BUT_OWED,
+                reason=SuppressionReason.UNSUBSCRIBE,
+                at=at,
+            )
         _record(customer, "customer.wrote_stop", point, at=at, origin=origin)
 
 
 def started(point: ContactPoint, word: str, *, told_at: datetime, at: datetime, origin: str) -> int:
     """Give back what a stop word from this very address had ended, and nothing else. Returns how much that is.
 
-    Not what they ended elsewhere, and nothing they never allowed.
+    Not what they ended elsewhere, and nothing they never allowed. The word is the customer's own proof: it came from their
+    number on a channel whose provider signs what it says.
     """
     count = 0
     with transaction.atomic():
         customer = Customer.objects.select_for_update().get(pk=point.customer_id)
-        for standing in _newest(customer):
+        for (purpose, medium), standing in consent.counting(customer.pk).items():
             is_ours = standing.actor == ConsentActor.CUSTOMER and standing.evidence.startswith(_stop_by(point))
             if standing.state == ConsentState.WITHDRAWN and is_ours and standing.at <= told_at:
-                evidence = (
-                    f"Start word from {point.address}: “{word}”, after their stop word of {standing.at:%Y-%m-%d}."
+                words = f"Start word from {point.address}: “{word}”, after their stop word of {standing.at:%Y-%m-%d}."
+                shown = consent.Shown(
+                    words=words,
+                    version=START_WORDS,
+                    language=customer.language or "und",
+                    door=ProofDoor.WORD,
+                    point=point,
                 )
-                consent.grant(customer, standing.purpose, evidence=evidence, at=at)
+                consent.grant(customer, purpose, medium, shown=shown, at=at)
                 count += 1
         if count:
             _record(customer, "customer.wrote_start", point, at=at, origin=origin)
@@ -46,10 +63,6 @@ def started(point: ContactPoint, word: str, *, told_at: datetime, at: datetime, 
 
 def _stop_by(point: ContactPoint) -> str:
     return f"Stop word from {point.address}:"
-
-
-def _newest(customer: Customer) -> list[Consent]:
-    return list(Consent.objects.filter(customer=customer).order_by("purpose", "-at", "-id").distinct("purpose"))
 
 
 def _record(customer: Customer, verb: str, point: ContactPoint, *, at: datetime, origin: str) -> None:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from crm.actions import belongings, calendars, customers
 from crm.admin import (
     bereavements,
+    consents,
     custom_fields,
     households,
     lives,
@@ -54,7 +55,9 @@ class BirthdayForm(forms.Form):
     month = forms.TypedChoiceField(label=gettext_lazy("Month"), choices=list(MONTHS.items()), coerce=int)
     evidence = forms.CharField(
         label=gettext_lazy("What did they say, and where?"),
-        help_text=gettext_lazy("Their yes to a card, in their words. Without it no card is sent."),
+        help_text=gettext_lazy(
+            "In their words. We then mail them whether they want a card; only their own yes counts."
+        ),
         widget=forms.Textarea(attrs={"rows": 2}),
         max_length=2000,
     )
@@ -73,11 +76,11 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         pages.require(request, CAN_NOTE_A_BIRTHDAY)
         form = BirthdayForm(request.POST)
         if form.is_valid():
-            _event, refused = pages.tried(
+            told, refused = pages.tried(
                 lambda: customers.tell_birthday(found, **form.cleaned_data, by=pages.colleague(request), at=at)
             )
-            if not refused:
-                pages.say(request, "", _("The birthday is noted."))
+            if told is not None:
+                pages.say(request, "", _birthday_told(told))
                 return redirect("admin:customer", public_id=public_id)
     key = pages.read_key(request, datetime, str, int, name="before")
     events, more = timeline.read(pages.colleague(request), found, panels.Before(*key) if key else None)
@@ -106,7 +109,14 @@ def customer(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         **households.side(request, found),
         **representatives.side(request, found),
         **privacy.side(request, found),
+        **consents.side(request, found),
     )
+
+
+def _birthday_told(told: customers.BirthdayTold) -> str:
+    if told.question is not None:
+        return _("The birthday is noted, and the question whether they want a card is on its way to them.")
+    return _("The birthday is noted; no question was mailed. %(why)s") % {"why": told.not_asked}
 
 
 @pages.page(CAN_NOTE_A_BIRTHDAY, methods=["POST"])
@@ -170,6 +180,7 @@ def _found(request: HttpRequest, public_id: uuid.UUID, *, at: datetime) -> Custo
             newest_stage=stages.stage_of(mine),
             roles_held=stages.roles_of(mine),
             newest_changes=service_changes.changes_of(mine),
+            consent_events=consents.events_of(mine),
             holds=ArraySubquery(
                 Hold.objects.filter(Q(until=None) | Q(until__gt=at), customer=mine, starts_at__lte=at)
                 .order_by("id")

@@ -59,9 +59,9 @@ class ContactPointAdmin(ReadOnlyAdmin):
 
 @admin.register(Consent)
 class ConsentAdmin(ReadOnlyAdmin):
-    list_display = ("at", "customer", "purpose", "state", "actor")
+    list_display = ("at", "customer", "purpose", "medium", "state", "actor")
     list_select_related = ("customer",)
-    list_filter = ("state",)
+    list_filter = ("state", "purpose", "medium")
 
 
 @admin.register(Hold)

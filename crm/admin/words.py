@@ -137,6 +137,7 @@ HELD_BECAUSE = {
     "outreach_on_hold": gettext_lazy("a matter of theirs is open, or somebody may have died"),
     "representative_ended": gettext_lazy("whoever it goes to may not be told any more"),
     "no_consent": gettext_lazy("they have not asked for it"),
+    "suppressed": gettext_lazy("this address wants nothing of this kind"),
     "account_off": gettext_lazy("the account it would leave through is switched off"),
     "no_provider": gettext_lazy("nothing is set up that could carry it"),
 }

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import accounts, answers, calls, custom_fields, lives, own_data, queue, service_changes, views
+from crm.api import accounts, answers, calls, consents, custom_fields, lives, own_data, queue, service_changes, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("me/representatives/", lives.MyRepresentatives.as_view()),
     path("me/data/", own_data.OwnData.as_view()),
     path("me/data/<str:link>/", own_data.OwnDataFile.as_view()),
+    path("me/consents/", consents.Consents.as_view()),
     path("messages/", views.Messages.as_view()),
     path("conversations/", views.Conversations.as_view()),
     path("conversations/<uuid:public_id>/", views.ConversationDetail.as_view()),

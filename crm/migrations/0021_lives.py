@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("crm", "0019_persons"),
+        ("crm", "0020_consent_ledger"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from crm.models.bereavements import Bereavement
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
-from crm.models.consents import Consent
+from crm.models.consents import Consent, ConsentProof, ConsentQuestion, Suppression
 from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
@@ -54,6 +54,8 @@ __all__ = [
     "ChannelAccount",
     "Closing",
     "Consent",
+    "ConsentProof",
+    "ConsentQuestion",
     "ContactPoint",
     "Continuation",
     "Conversation",
@@ -119,6 +121,7 @@ __all__ = [
     "Shift",
     "Source",
     "SourceGap",
+    "Suppression",
     "User",
     "WebForm",
     "WorkItem",

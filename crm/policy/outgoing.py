@@ -71,7 +71,7 @@ def has_one_click(headers: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StopFacts:
-    """What is known about a recipient in the moment a message would leave."""
+    """What is known about a recipient in the moment a message would leave; has_objection: their address wants none of it."""
 
     kind: MessageKind
     customer_status: str
@@ -79,14 +79,15 @@ class StopFacts:
     has_consent: bool
     goes_to_representative: bool = False
     may_be_told: bool = False
+    has_objection: bool = False
 
 
 def reason_to_stop(facts: StopFacts) -> str:
     """Give the code of the reason why a message may not leave now, or "" when it may.
 
     Service answers are owed and always leave, except to somebody who has died or was erased; kindness needs consent and
-    waits while a matter is open (R168, X17, promise Q1 of loyalty). Whoever acts for the customer gets an answer as long as they
-    may be told; after a death that is the executor (R089).
+    waits while a matter is open (R168, X17, promise Q1 of loyalty); what was said against an address beats any consent (P10).
+    Whoever acts for the customer gets an answer as long as they may be told; after a death that is the executor (R089).
     """
     if facts.goes_to_representative and not facts.may_be_told:
         return "representative_ended"
@@ -98,6 +99,8 @@ def reason_to_stop(facts: StopFacts) -> str:
         return ""
     if facts.has_outreach_hold:
         return "outreach_on_hold"
+    if facts.has_objection:
+        return "suppressed"
     if not facts.has_consent:
         return "no_consent"
     return ""

@@ -394,6 +394,13 @@ EVENHAND_RING_PATIENCE = timedelta(seconds=_setting("EVENHAND_RING_PATIENCE_SECO
 EVENHAND_HOLD_LIMIT = timedelta(seconds=_setting("EVENHAND_HOLD_LIMIT_SECONDS", int, 300))
 EVENHAND_TALK_NOTED_WITHIN = timedelta(seconds=_setting("EVENHAND_TALK_NOTED_WITHIN_SECONDS", int, 300))
 EVENHAND_ZONE = env.str("EVENHAND_ZONE", default="Europe/Berlin")
+# Under which addresses that want nothing are kept; the first one writes, all are recognised. Whoever changes it, or the secret key
+# from which it comes by default, puts the old one behind the new one, or nobody is recognised any more (docs/runbook.md).
+EVENHAND_SUPPRESSION_KEY = tuple(_setting("EVENHAND_SUPPRESSION_KEY", list, [])) or (SECRET_KEY,)
+if any(len(key) < 40 for key in EVENHAND_SUPPRESSION_KEY):
+    raise ImproperlyConfigured(
+        "EVENHAND_SUPPRESSION_KEY has a key shorter than 40 characters; take longer random ones."
+    )
 # Whether what platforms tell about an account (followers, badge, picture) is kept, apart and for 30 days; dropped otherwise.
 EVENHAND_KEEP_REACH = _setting("EVENHAND_KEEP_REACH", _yes_or_no, False)
 

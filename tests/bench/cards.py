@@ -32,13 +32,21 @@ WITH people AS (
 reached AS (
   INSERT INTO crm_contactpoint (customer_id, kind, address, created_at)
   SELECT id, 'email', 'card' || id || '@fill.example', %(at)s FROM people),
-agreed AS (
-  INSERT INTO crm_consent (customer_id, purpose, state, actor, evidence, at)
-  SELECT id, %(purpose)s, 'granted', 'customer', 'asked for in the bench', %(at)s FROM people),
 planned AS (
   INSERT INTO loyalty_gesture (public_id, key, programme_id, customer_id, occasion_on, send_at, state, reason)
   SELECT uuidv7(), 'bench:' || id, %(programme)s, id, %(day)s, %(at)s, 'planned', '' FROM people)
 SELECT id FROM people
+"""
+# Each by itself: the database looks whether the address is the customer's, and whether the proof is.
+PROOFS = """
+INSERT INTO crm_consentproof
+  (public_id, customer_id, purpose, medium, words, version, language, door, network, contact_point_id, at)
+SELECT uuidv7(), customer_id, %(purpose)s, 'email', 'asked for in the bench', 'bench', 'en', 'page', '', id, %(at)s
+FROM crm_contactpoint WHERE customer_id = ANY(%(people)s)
+"""
+AGREED = """
+INSERT INTO crm_consent (customer_id, purpose, medium, state, actor, evidence, proof_id, at)
+SELECT customer_id, purpose, medium, 'granted', 'customer', words, id, at FROM crm_consentproof WHERE customer_id = ANY(%(people)s)
 """
 
 
@@ -118,7 +126,10 @@ def _people(number: int) -> list[int]:
     told = {"at": at, "number": number, "purpose": customers.BIRTHDAY, "programme": programme.pk, "day": at.date()}
     with connection.cursor() as cursor:
         cursor.execute(PEOPLE, told)
-        return [row[0] for row in cursor.fetchall()]
+        people = [row[0] for row in cursor.fetchall()]
+        for statement in (PROOFS, AGREED):
+            cursor.execute(statement, {**told, "people": people})
+        return people
 
 
 def _product(server: Sink, number: int) -> Sent:
@@ -146,7 +157,8 @@ def _django(server: Sink, number: int) -> Sent:
         for person in people:
             stop_url = f"{settings.PUBLIC_URL}/stop/{signing.dumps([person, customers.BIRTHDAY], salt='bench')}/"
             words = {
-                "name": f"Carla Muster {person}", "shop": settings.EVENHAND_MAIL_NAME, "stop_url": stop_url, "language": "en",
+                "name": f"Carla Muster {person}", "shop": settings.EVENHAND_MAIL_NAME, "stop_url": stop_url, "page_url": stop_url,
+                "language": "en",
                 "direction": "ltr", "imprint": "",
             }  # fmt: skip
             message = EmailMultiAlternatives(

@@ -436,14 +436,16 @@ class Rig:
     def enrol(self) -> None:
         """One colleague who takes conversations, Carla with the app, and Bea, whose birthday is today."""
         self.shell(
-            "from crm.actions import customers, staff\nfrom crm.models import ContactPoint\n"
-            "from crm.policy import Role\nat = timezone.now()\n"
+            "from crm.actions import consent, customers, staff\nfrom crm.models import ContactPoint\n"
+            "from crm.policy import Role\nfrom crm.policy.ledger import ProofDoor\nat = timezone.now()\n"
             f"staff.enrol('ada@shop.example', role=Role.AGENT, name='Ada Agent', password={PASSWORD!r}, at=at,"
             " takes_conversations=True)\n"
             "carla, bea = customers.welcome('Carla', at=at), customers.welcome('Bea', at=at)\n"
             f"staff.give_app_account(carla, email='carla@app.example', password={PASSWORD!r}, at=at)\n"
             "bea.zone = 'UTC'\nbea.save()\n"
-            "ContactPoint.objects.create(customer=bea, kind='email', address='bea@home.example', created_at=at)\n"
+            "point = ContactPoint.objects.create(customer=bea, kind='email', address='bea@home.example', created_at=at)\n"
+            "shown = consent.Shown(words='Yes, a card.', version='test', language='en', door=ProofDoor.PAGE, point=point)\n"
+            "consent.grant(bea, 'birthday', 'email', shown=shown, at=at)\n"
             "customers.tell_birthday(bea, month=at.month, day=at.day, evidence='She asked for it.', at=at)"
         )
 

@@ -14,12 +14,14 @@ from loyalty import actions
 from loyalty.models import Gesture, Programme
 from loyalty.policy import GestureState
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 
 
 def planned(name: str) -> Gesture:
     """A card for today whose moment has come."""
     customer = customers.welcome(name, at=NOON)
     ContactPoint.objects.create(customer=customer, kind="email", address=f"{name}@home.example", created_at=NOON)
+    allows(customer)
     customers.tell_birthday(customer, month=NOON.month, day=NOON.day, evidence="Asked for a card.", at=NOON)
     return Gesture.objects.create(
         key=f"birthday:{name}",

@@ -16,6 +16,7 @@ from crm.models import Consent, Customer, HistoryEntry, OutgoingMessage
 from loyalty import actions
 from loyalty.models import Gesture, Programme
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.crm.stories import message
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +25,7 @@ EVENING = datetime(2026, 3, 2, 18, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 
 def told_birthday(month: int = 3, day: int = 2, **changes: object) -> Customer:
     customer = intake.receive(message("Thank you!", **changes), at=NOON, origin="test").conversation.customer
+    allows(customer)
     customers.tell_birthday(customer, month=month, day=day, evidence="asked on the form", at=NOON)
     return customer
 

@@ -24,6 +24,7 @@ from loyalty.models import Gesture
 from recovery import actions
 from recovery.models import Case, Decision, Grant
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.crm.stories import app_user, colleague, message
 from tests.recovery.test_grants import decided, give
 
@@ -47,7 +48,7 @@ def people(by: User) -> list[int]:
     for case in cases:
         customers.tell_birthday(case.customer, month=3, day=2, evidence="yes", at=NOON)
     consent.withdraw(cases[1].customer, "birthday", evidence="phone", at=NOON)
-    consent.grant(cases[2].customer, "news", evidence="form", at=NOON)
+    allows(cases[2].customer, "news", words="form", at=NOON)
     again = intake.receive(message(sender_address="person0@home.example"), at=NOON, origin="test").conversation
     ContactPoint.objects.create(customer=again.customer, kind="phone", address="+49301234567", created_at=NOON)
     user = app_user()

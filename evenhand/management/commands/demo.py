@@ -18,20 +18,24 @@ from crm.actions import (
     calendars,
     call_backs,
     calls,
+    consent,
     customers,
     deadlines,
     desk,
     intake,
     mails,
     outgoing,
+    questions,
     rota,
     set_aside,
     staff,
     talks,
 )
 from crm.channels import Channel, Message
-from crm.models import Conversation, Customer, User
+from crm.models import ConsentQuestion, Conversation, Customer, User
 from crm.policy import CallEventKind, EndedBy, OutOfOrder, Role
+from crm.policy.consent import WORDS_VERSION
+from crm.policy.ledger import ProofDoor
 from evenhand.management import demo_channels
 from evenhand.settings.base import PLACES
 from loyalty import actions as loyalty_actions
@@ -151,18 +155,33 @@ def _fill(now: datetime) -> None:
         pass
     for name, day in (("Rosa Diaz", now), ("Amina B.", now), ("Sam Lee", now + timedelta(days=9))):
         customer = Customer.objects.get(display_name=name)
-        customers.tell_birthday(
+        told = customers.tell_birthday(
             customer,
             month=day.month,
             day=day.day,
             evidence="Asked on the repair form: “Your birthday, for a card?”",
             at=now - timedelta(days=2),
         )
+        if told.question is not None:
+            _says_yes(told.question, at=now - timedelta(days=1))
     loyalty_actions.plan_birthdays(now)
     rota.tick_availability(now)
     for days in range(6, -1, -1):  # what the nights would have looked at
         recovery_actions.channel_swap_shadow(now - timedelta(days=days))
     recovery_actions.refresh_ledger(now)
+
+
+def _says_yes(question: ConsentQuestion, *, at: datetime) -> None:
+    """What the customer does who opens the link of the question and presses Yes."""
+    token = questions.link(question).rstrip("/").rpartition("/")[2]
+    shown = consent.Shown(
+        words=questions.opened(token, at=at).words,
+        version=WORDS_VERSION,
+        language=settings.LANGUAGE_CODE,
+        door=ProofDoor.LINK,
+        network="203.0.113.0/24",
+    )
+    questions.answer(token, yes=True, shown=shown, at=at)
 
 
 def _tell(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from crm.actions import consent, correspondence, desk, mail_batches, mails, outgoing, reply_addresses
+from crm.actions import correspondence, desk, mail_batches, mails, outgoing, reply_addresses
 from crm.channels.email import addresses
 from crm.models import (
     Alert,
@@ -28,6 +28,7 @@ from crm.models import (
 from crm.policy import REPLY_TOKEN_LASTS, AlertKind, ConversationState, DoubtCode, MessageKind, OutgoingState, WorkState
 from tests.conftest import NOON
 from tests.crm.actions.test_races import at_once
+from tests.crm.allowing import allows
 from tests.crm.api.door import client_for
 from tests.crm.stories import app_user, colleague, raw_mail
 
@@ -475,7 +476,7 @@ def test_an_answer_that_came_back_to_its_own_return_path_is_unanswered_again_and
 
 def test_a_wish_to_stop_cards_is_heard_and_opens_nothing():
     customer = said(mailed()).conversation.customer
-    consent.grant(customer, "birthday", evidence="asked in the shop", at=NOON)
+    allows(customer, "birthday", at=NOON)
     before = Conversation.objects.count()
     item = mailed("unsubscribe", subject="unsubscribe", at=NOON + HOUR)
     assert item.kind == "unsubscribe"

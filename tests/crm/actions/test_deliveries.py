@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crm.actions import consent, deliveries, desk, intake, mails, outcomes, outgoing, promises
+from crm.actions import deliveries, desk, intake, mails, outcomes, outgoing, promises
 from crm.channels import email as mail_channel
 from crm.channels.email.addresses import read as read_address
 from crm.channels.email.addresses import return_address
@@ -32,6 +32,7 @@ from crm.policy import AlertKind, ConversationState, Delivery, MessageKind, Outg
 from tests.conftest import NOON
 from tests.crm import stories
 from tests.crm.actions.test_outgoing import ONE_CLICK, answered, draft, first_answer, now, queued
+from tests.crm.allowing import allows
 
 pytestmark = pytest.mark.django_db
 
@@ -164,7 +165,7 @@ def test_another_answer_that_arrived_keeps_the_promise_at_its_own_time():
 
 def test_value_is_never_sent_again_by_itself_G16():
     carla = stories.app_user().customer
-    consent.grant(carla, "birthday", evidence="She said yes.", at=NOON)
+    allows(carla, "birthday", at=NOON)
     card = outgoing.queue(
         draft("card", kind=MessageKind.GESTURE, purpose="birthday", has_value=True, headers=ONE_CLICK),
         customer=carla,
@@ -256,7 +257,7 @@ def test_every_order_of_five_reports_ends_the_same_H04_F26(without: int | None):
     from django.db import transaction
 
     message = accepted(answered())
-    consent.grant(message.customer, "birthday", evidence="She said yes.", at=NOON)
+    allows(message.customer, "birthday", at=NOON)
     told = [one for place, one in enumerate(FIVE) if place != without]
     ends = []
     for order in itertools.permutations(told):
@@ -323,7 +324,7 @@ def test_a_report_settles_an_outcome_that_nobody_knew():
 @pytest.mark.parametrize("event", ["bounced", "complained", "unsubscribed", "delivered"])
 def test_news_that_names_no_message_of_ours_changes_nothing_H09(changes: dict[str, Any], event: str):
     message = accepted(answered())
-    consent.grant(message.customer, "birthday", evidence="She said yes.", at=NOON)
+    allows(message.customer, "birthday", at=NOON)
     before = state_of(message)
 
     assert deliveries.report(news(event, **changes), at=LATER) is None
@@ -479,7 +480,7 @@ def test_a_mail_that_vouches_for_an_address_takes_the_doubt_away():
 def test_complaint_and_unsubscribing_stop_kindness_and_never_an_answer_X10(event: str):
     message = accepted(answered())
     for purpose in ("birthday", "news"):
-        consent.grant(message.customer, purpose, evidence="She said yes.", at=NOON)
+        allows(message.customer, purpose, at=NOON)
 
     for _again in range(2):
         deliveries.report(news(event), at=LATER)
@@ -496,7 +497,7 @@ def test_complaint_and_unsubscribing_stop_kindness_and_never_an_answer_X10(event
 
 def test_a_complaint_from_before_they_said_yes_again_ends_nothing():
     message = accepted(answered())
-    consent.grant(message.customer, "birthday", evidence="She said yes.", at=LATER)
+    allows(message.customer, "birthday", at=LATER)
 
     deliveries.report(news("complained", event_at=SOON), at=LATER + timedelta(hours=1))
 

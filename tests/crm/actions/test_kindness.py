@@ -17,6 +17,7 @@ from crm.channels.smtp import MailSender
 from crm.models import HistoryEntry, OutgoingMessage, WorkItem
 from crm.policy import MessageKind, OutgoingState
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.faults.harness import Sink
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,7 @@ def sink(tmp_path: Path, settings: Any) -> Iterator[Sink]:
 
 def card(number: int) -> OutgoingMessage:
     customer = customers.welcome(f"Carla {number}", at=NOON)
-    consent.grant(customer, "birthday", evidence="asked in the shop", at=NOON)
+    allows(customer, "birthday", at=NOON)
     return outgoing.queue(
         outgoing.Draft(
             key=f"card{number}",

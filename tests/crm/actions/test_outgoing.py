@@ -21,6 +21,7 @@ from crm.models import Conversation, Customer, HistoryEntry, OutgoingMessage, Pr
 from crm.policy import ConversationState, MessageKind, OutgoingState
 from tests.conftest import NOON
 from tests.crm import stories
+from tests.crm.allowing import allows
 from tests.faults.harness import Sink, wait_for
 from tests.faults.threads import at_once
 
@@ -426,7 +427,7 @@ def test_kindness_leaves_only_with_consent(db: None, sink: Sink):
 
 def test_a_permission_taken_back_between_writing_and_sending_counts(db: None, sink: Sink):
     carla = customer()
-    consent.grant(carla, "birthday", evidence="She said yes.", at=NOON)
+    allows(carla, "birthday", at=NOON)
     message = gesture(carla)
     consent.withdraw(carla, "birthday", evidence="She said no.", at=NOON)
 
@@ -437,7 +438,7 @@ def test_a_permission_taken_back_between_writing_and_sending_counts(db: None, si
 
 def test_kindness_waits_while_a_hold_stands_and_what_is_owed_does_not(db: None, sink: Sink):
     carla = customer()
-    consent.grant(carla, "birthday", evidence="She said yes.", at=NOON)
+    allows(carla, "birthday", at=NOON)
     holds.place(carla, key="case:1", reason="open_case", at=NOON)
     card, owed = gesture(carla), outgoing.queue(draft("owed"), customer=carla, at=NOON)
 

@@ -27,6 +27,7 @@ from crm.models import (
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import AdverseKind, Direction
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.crm.stories import app_user, colleague, message
 from tests.faults.threads import at_once
 
@@ -151,8 +152,8 @@ def test_fields_are_chosen_empty_ones_are_filled_and_all_of_it_goes_back_N12():
 @pytest.mark.django_db
 def test_permissions_do_not_pass_on_and_the_strictest_counts_N12_N7():
     home, work = two()
-    consent.grant(home, "birthday", evidence="form", at=NOON)
-    consent.grant(work, "news", evidence="form", at=NOON)
+    allows(home, "birthday", words="form", at=NOON)
+    allows(work, "news", words="form", at=NOON)
     consent.withdraw(work, "birthday", evidence="phone", at=NOON)
 
     made = made_one(work, home)
@@ -169,10 +170,10 @@ def test_permissions_do_not_pass_on_and_the_strictest_counts_N12_N7():
 @pytest.mark.django_db
 def test_a_no_that_came_while_they_were_one_stays_a_no_N12_N7():
     home, work = two()
-    consent.grant(home, "birthday", evidence="form", at=NOON)
+    allows(home, "birthday", words="form", at=NOON)
     consent.withdraw(work, "birthday", evidence="phone", at=NOON)
     made = made_one(work, home)
-    consent.grant(home, "birthday", evidence="asked again", at=NOON + timedelta(hours=1))
+    allows(home, "birthday", words="asked again", at=NOON + timedelta(hours=1))
     consent.withdraw(work, "birthday", evidence="an old link", at=NOON + timedelta(hours=2))  # leads to the kept one
     persons.undo(made.pk, by=colleague(), at=LATER)
     assert Consent.objects.filter(customer=home).order_by("-at", "-id")[0].state == "withdrawn"
@@ -296,7 +297,7 @@ def test_two_people_behind_one_record_are_parted_with_their_matters_R080():
     second = intake.receive(message(sender_address="carla@home.example"), at=NOON, origin="test").conversation
     Conversation.objects.filter(pk=second.pk).update(customer=home)
     point = ContactPoint.objects.create(customer=home, kind="phone", address="+49301234567", created_at=NOON)
-    consent.grant(home, "birthday", evidence="form", at=NOON)
+    allows(home, "birthday", words="form", at=NOON)
 
     made = parted(home, [point.pk], [second.pk])
 

@@ -22,6 +22,7 @@ from crm.models import (
 )
 from crm.policy import OutgoingState, OutOfOrder
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.crm.channels.provided import EXAMPLES, account_of, phone_of, post, say, url_of
 from tests.crm.channels.provided import twilio_sms as twilio
 from tests.crm.stories import colleague
@@ -44,7 +45,7 @@ def knows(name: str = "carla", *purposes: str) -> Customer:
     customer = Customer.objects.create(display_name=name, created_at=NOON - 30 * MINUTE)
     ContactPoint.objects.create(customer=customer, kind="phone", address=address, created_at=NOON - 30 * MINUTE)
     for purpose in purposes or ("birthday", "news"):
-        consent.grant(customer, purpose, evidence="Ticked on our page.", at=NOON - 20 * MINUTE)
+        allows(customer, purpose, at=NOON - 20 * MINUTE)
     return customer
 
 
