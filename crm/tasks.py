@@ -14,6 +14,7 @@ from crm.actions import (
     channel_files,
     channel_hooks,
     channel_polling,
+    customer_files,
     deadlines,
     duties,
     endings,
@@ -40,6 +41,7 @@ BATCHES: dict[str, Callable[[datetime], int]] = {
     "awaited_files": lambda at: channel_files.fetch_batch(at=at),
     "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
+    "customer_files": lambda at: customer_files.work_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
 }
 
@@ -139,6 +141,12 @@ def watch_ingest_lag() -> None:
 def gather_strays() -> None:
     """Bring to the kept customer what was written about a record while it was made one with another."""
     duties.once_per_slot("gather_strays", lambda at: persons.gather(at=at), at=timezone.now())
+
+
+@shared_task
+def forget_customer_files() -> None:
+    """Remove uploaded files of customers, and what was found in them, some days after."""
+    duties.once_per_slot("forget_customer_files", lambda at: customer_files.forget(at=at), at=timezone.now())
 
 
 @shared_task

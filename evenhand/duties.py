@@ -60,6 +60,7 @@ LANES: dict[str, Lane] = {
     "awaited_files": Lane("crm.tasks.run_due", SWEPT, "fetch the files that providers keep for us"),
     "files": Lane("crm.tasks.run_due", SWEPT, "check attached files for viruses, where a scanner is set up"),
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
+    "customer_files": Lane("crm.tasks.run_due", SWEPT, "try, bring in and take back files of customers"),
     "promises": Lane(
         "crm.tasks.run_due", SWEPT, "warn of promises that run out soon, write down those that were missed"
     ),
@@ -79,6 +80,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "interaction.received": (Nudge("triage", keeps_row=True),),
     "interaction.worded": (Nudge("triage", keeps_row=True),),
     "owner.changed": (Nudge("recovery", keeps_row=True),),
+    "customer_file.ready": (Nudge("customer_files"),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "outgoing.came_back": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
@@ -180,6 +182,12 @@ DUTIES: dict[str, Duty] = {
         timedelta(days=1),
         "every night at 03:50 UTC: remove what platforms told about accounts more than 30 days ago",
         offset=timedelta(hours=3, minutes=50),
+    ),
+    "forget_customer_files": Duty(
+        "crm.tasks.forget_customer_files",
+        timedelta(days=1),
+        "every night at 03:45 UTC: remove files of customers that were brought in or left lying some days ago",
+        offset=timedelta(hours=3, minutes=45),
     ),
     "sample_dismissals": Duty(
         "crm.tasks.sample_dismissals",

@@ -51,6 +51,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         *_READS, *_GUARDS, *_ANSWERS, *_SECOND_PERSON, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES,
         "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox", "crm.manage_channelaccount",
         "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
+        "crm.import_customers", "crm.export_customers",
         "crm.manage_listeningplace", "crm.manage_customfield",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
@@ -62,6 +63,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, "crm.view_user", "crm.add_user", "crm.change_user",
         "auth.view_group", "crm.change_source", "crm.manage_mailbox",
         "crm.manage_channelaccount", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
+        "crm.import_customers", "crm.export_customers",
         "crm.manage_listeningplace", "crm.manage_customfield",
     ),
 }  # fmt: skip

@@ -6,6 +6,7 @@ from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
 from crm.models.consents import Consent
+from crm.models.customer_files import CustomerFile, ImportFinding
 from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
@@ -50,6 +51,7 @@ __all__ = [
     "Correction",
     "CustomField",
     "Customer",
+    "CustomerFile",
     "CustomerImport",
     "DeliveryEvent",
     "Dismissal",
@@ -61,6 +63,7 @@ __all__ = [
     "Helper",
     "HistoryEntry",
     "Hold",
+    "ImportFinding",
     "ImportedCustomer",
     "Interaction",
     "InternalWait",

@@ -420,7 +420,7 @@ NOT_AT_THE_API = {
     "NotReleasable", "NotSetAside", "NotTakenBack", "OneByOne", "OpensToAccount", "PlaceKnown", "SameMatter",
     "SenderFloods", "StartsTooSoon", "StayTogether", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount",
     "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableSignature", "WordsMissing", "WrongRating",
-    "WrongReason",
+    "WrongReason", "NotUploadable", "NotThen", "NotGoingOn", "NotWritable", "_Fenced", "_LetGo",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
