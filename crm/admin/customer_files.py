@@ -106,8 +106,9 @@ class ColumnsForm(forms.Form):
             chosen = "id" if name and name == own_id else stands.get(name, "")
             chosen = "consent" if chosen.startswith("consent.") else chosen
             self.fields[f"column_{number}"] = forms.ChoiceField(
-                label=name or _("without a name"), choices=choices, required=False, initial=chosen
-            )
+                label=name or _("without a name"), choices=choices, required=False, initial=chosen,
+                widget=forms.Select(attrs={"class": "eh-input"}),
+            )  # fmt: skip
             self.fields[f"verified_{number}"] = forms.BooleanField(
                 label=_("Every value in “%(name)s” is one person's") % {"name": name},
                 required=False,

@@ -63,7 +63,9 @@ _ALSO: Final = {
     "birth_date": "date of birth, dob, birthday, bday, born, birthdate, geburtsdatum",
     "language": "locale, lang",
 }
-IDS: Final = ("id", "rec id", "record id", "customer id", "contact id")
+IDS: Final = (
+    "id", "rec id", "record id", "customer id", "contact id", "customer number", "customer no", "kundennummer", "kundennr",
+)  # fmt: skip
 _NAMES: Final = {
     other: ours for ours, others in _ALSO.items() for other in (ours.replace("_", " "), *others.split(", "))
 }
