@@ -16,6 +16,7 @@ from crm.actions import (
     channel_files,
     channel_hooks,
     channel_polling,
+    customer_files,
     deadlines,
     duties,
     endings,
@@ -46,6 +47,7 @@ BATCHES: dict[str, Callable[[datetime], int]] = {
     "awaited_files": lambda at: channel_files.fetch_batch(at=at),
     "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
+    "customer_files": lambda at: customer_files.work_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
     "bereavement": lambda at: bereavement.work_batch(at=at),
     "erasures": lambda at: erasure.work_batch(at=at),
@@ -154,6 +156,12 @@ def gather_strays() -> None:
 def bereavement_stop() -> None:
     """Stop what is cheerful for every house of mourning."""
     duties.once_per_slot("bereavement_stop", lambda at: bereavement.stop(at=at), at=timezone.now())
+
+
+@shared_task
+def forget_customer_files() -> None:
+    """Remove uploaded files of customers, and what was found in them, some days after."""
+    duties.once_per_slot("forget_customer_files", lambda at: customer_files.forget(at=at), at=timezone.now())
 
 
 @shared_task

@@ -178,6 +178,13 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Channels"), "hub", "channel_accounts", "crm.view_channelaccount", ("channels",)),
                 (_("Feeds"), "rss_feed", "feeds", "crm.view_feed", ()),
                 (_("Contact forms"), "contact_mail", "web_forms", "crm.view_webform", ()),
+                (
+                    _("Bring in customers"),
+                    "person_add",
+                    "customer_files",
+                    "crm.import_customers",
+                    ("import/customers",),
+                ),
                 (_("Bring in calls"), "upload_file", "import_calls", "crm.import_calls", ()),
                 (_("Bring in reviews"), "reviews", "import_reviews", "crm.import_reviews", ()),
                 (_("Work"), "pending_actions", "crm_workitem_changelist", "crm.view_workitem", ()),

@@ -60,6 +60,7 @@ LANES: dict[str, Lane] = {
     "awaited_files": Lane("crm.tasks.run_due", SWEPT, "fetch the files that providers keep for us"),
     "files": Lane("crm.tasks.run_due", SWEPT, "check attached files for viruses, where a scanner is set up"),
     "send": Lane("crm.tasks.run_due", SWEPT, "hand over what is ready to leave"),
+    "customer_files": Lane("crm.tasks.run_due", SWEPT, "try, bring in and take back files of customers"),
     "promises": Lane(
         "crm.tasks.run_due", SWEPT, "warn of promises that run out soon, write down those that were missed"
     ),
@@ -83,6 +84,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "interaction.worded": (Nudge("triage", keeps_row=True),),
     "interaction.mourns": (Nudge("bereavement", keeps_row=True),),
     "owner.changed": (Nudge("recovery", keeps_row=True),),
+    "customer_file.ready": (Nudge("customer_files"),),
     "outgoing.ready": (Nudge("send"),),
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "outgoing.came_back": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
@@ -237,6 +239,12 @@ DUTIES: dict[str, Duty] = {
         "crm.tasks.remove_packages",
         timedelta(hours=1),
         "every hour: remove copies of people's data that are a week old",
+    ),
+    "forget_customer_files": Duty(
+        "crm.tasks.forget_customer_files",
+        timedelta(days=1),
+        "every night at 03:45 UTC: remove files of customers that were brought in or left lying some days ago",
+        offset=timedelta(hours=3, minutes=45),
     ),
     "sample_dismissals": Duty(
         "crm.tasks.sample_dismissals",

@@ -136,7 +136,9 @@ def page(opened: Opened, *, at: datetime) -> Page:
         ],
         paused_until=max((one.until for one in cheerful if one.until is not None), default=None),
         stopped=any(one.until is None for one in cheerful),
-        has_birthday=LifeEvent.objects.standing().filter(customer=opened.customer, kind=LifeEventKind.BIRTHDAY).exists(),
+        has_birthday=LifeEvent.objects.standing()
+        .filter(customer=opened.customer, kind=LifeEventKind.BIRTHDAY)
+        .exists(),
         sent=_sent(opened),
     )
 

@@ -58,7 +58,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox",
         "crm.manage_channelaccount", "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls",
         "crm.import_reviews", "crm.manage_listeningplace", "crm.manage_customfield", "crm.view_private_lifeevent",
-        "crm.decide_bereavement", "recovery.answer_parityfinding",
+        "crm.decide_bereavement", "recovery.answer_parityfinding", "crm.import_customers", "crm.export_customers",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
@@ -69,7 +69,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, *_DATA, "crm.set_retention", "crm.view_user",
         "crm.add_user", "crm.change_user", "auth.view_group", "crm.change_source", "crm.manage_mailbox",
         "crm.manage_channelaccount", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
-        "crm.manage_listeningplace", "crm.manage_customfield",
+        "crm.import_customers", "crm.export_customers", "crm.manage_listeningplace", "crm.manage_customfield",
     ),
 }  # fmt: skip
 

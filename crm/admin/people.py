@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -24,6 +24,7 @@ class CustomerAdmin(ReadOnlyAdmin):
     list_display = ("page", "status", "language", "created_at")
     list_display_links = None
     list_filter = ("status",)
+    change_list_template = "admin/desk/customer_list.html"
     ordering = ("-created_at", "-id")
     search_fields = ("display_name",)
     search_help_text = _("A name, or a whole e-mail address or phone number")
@@ -37,6 +38,10 @@ class CustomerAdmin(ReadOnlyAdmin):
         return format_html(
             '<a class="eh-link" href="{}">{}</a>', reverse("admin:customer", args=[customer.public_id]), customer
         )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
+        """Whom this account may see; the list, its filters and what is exported of it begin here."""
+        return Customer.objects.visible_to(cast(User, request.user))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Customer], search_term: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 LONGEST_ROW: Final = 500_000
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = "=+\\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20"
+# A program that takes another sign for the end of a cell must find no formula behind it either.
+_BEFORE: Final = r"(^|[,;|\t\r\n\"])"
+_RISKY: Final = re.compile(_BEFORE + rf"('*)(?=[{_FORMULA}])")
+_MADE_SAFE: Final = re.compile(_BEFORE + rf"'('*)(?=[{_FORMULA}])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +98,36 @@ def read(lines: Iterable[bytes], *, delimiter: str = ",") -> Iterator[Row | Reje
         yield Row([cell.strip() for cell in cells], content, began)
 
 
-def errors_file(rejected: Iterable[Rejected]) -> bytes:
-    """Write rows that were not taken in as a CSV file: line, code, reason, row; no cell is a formula to a spreadsheet."""
+def safe(cell: str) -> str:
+    """The cell so that no spreadsheet takes it, or a part of it, for a formula; `restored` gives it back (S06).
+
+    Source: OWASP, CSV Injection; full-width signs, which some programs read as the plain ones.
+    """
+    return _RISKY.sub(r"\1'\2", cell)
+
+
+def restored(cell: str) -> str:
+    """What stood in a cell before it was made safe."""
+    return _MADE_SAFE.sub(r"\1\2", cell)
+
+
+def line(cells: Iterable[str]) -> bytes:
+    """One row of a CSV file (RFC 4180), every cell in quotation marks and safe."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["line", "code", "reason", "row"])
-    for one in rejected:
-        writer.writerow([one.line, one.code, one.reason, f"'{one.text}" if one.text.startswith(_FORMULA) else one.text])
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerow([safe(cell) for cell in cells])
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def errors_head() -> bytes:
+    """The first line of a file of rows that were not taken in."""
+    return b"\xef\xbb\xbf" + line(["line", "code", "reason", "row"])
+
+
+def errors_line(one: Rejected) -> bytes:
+    """One row of it; no cell is a formula to a spreadsheet."""
+    return line([str(one.line), one.code, one.reason, one.text])
+
+
+def errors_file(rejected: Iterable[Rejected]) -> bytes:
+    """Such a file in one piece."""
+    return errors_head() + b"".join(map(errors_line, rejected))

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import quopri
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from crm.channels import handles
+
 _LINE = re.compile(r"^(?:[\w-]+\.)?([A-Za-z][\w-]*)((?:;(?:\"[^\"]*\"|[^:;\"])*)*):(.*)$", re.DOTALL)
 _LONGEST_CARD = 2_000_000
+_KNOWN = frozenset(
+    {"FN", "N", "EMAIL", "TEL", "ADR", "ORG", "BDAY", "UID", "LANG", "IMPP", "X-SOCIALPROFILE", "SOCIALPROFILE"}
+)
+_NETWORK = re.compile(r"(?:X-SERVICE-TYPE|SERVICE-TYPE|TYPE)=\"?([\w-]+)", re.IGNORECASE)
+_NUMBER_THERE = re.compile(r"X-USER-?ID=\"?([^;\":]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def _values(content: bytes) -> dict[str, list[str]]:
         if told is None:
             continue
         name, marks = told[1].upper(), told[2].upper()
-        if name not in ("FN", "N", "EMAIL", "TEL", "ADR", "ORG", "BDAY", "UID", "LANG"):
+        if name not in _KNOWN:
             continue
         value = _text(told[3].encode("latin-1"), marks)
         parts = [_plain(part) for part in re.split(r"(?<!\\);", value)]
@@ -93,17 +100,41 @@ def _values(content: bytes) -> dict[str, list[str]]:
         elif name == "TEL" and "FAX" not in marks and "PAGER" not in marks:
             add("phone", unquote(_plain(value).removeprefix("tel:").partition(";")[0]))
         elif name == "ADR":
-            parts += [""] * (7 - len(parts))
-            for field, part in zip(("street", "city", "region", "postcode", "country"), parts[2:7], strict=True):
-                add(field, part)
-            add("more_street", parts[1])
+            parts = [*parts, *[""] * 7][:7]
+            home = dict(zip(("street", "city", "region", "postcode", "country"), parts[2:], strict=True))
+            home["more_street"] = parts[1]
+            if found.get("street") or found.get("city"):  # a second home, whole
+                add("postal", letter(home))
+            else:
+                for field, part in home.items():
+                    add(field, part)
         elif name == "BDAY":
             add("birth_date", _plain(value))
         elif name == "UID":
             add("uid", _plain(value))
         elif name == "LANG":
             add("language", _plain(value))
+        else:
+            add(*_account(_plain(value), told[2]))
     return found
+
+
+def letter(home: Mapping[str, str]) -> str:
+    """An address in one line, in the order of a letter; home: its parts by our names of fields."""
+    street = " ".join(filter(None, (home.get("house_number"), home.get("street"))))
+    place = " ".join(filter(None, (home.get("postcode"), home.get("city"))))
+    return ", ".join(filter(None, (street, home.get("more_street"), place, home.get("region"), home.get("country"))))
+
+
+def _account(value: str, marks: str) -> tuple[str, str]:
+    """An account at a network: the field, and its id there where the card says it, else what the card shows of it."""
+    scheme, colon, rest = value.partition(":")
+    named = [*_NETWORK.findall(marks), *([scheme] if colon and not rest.startswith("//") else [])]
+    network = next(filter(None, map(handles.known, named)), "")
+    number = _NUMBER_THERE.search(marks)
+    if number and network:
+        return f"handle.{network}", number[1].strip()
+    return (f"handle.{network}" if network else "handle"), value
 
 
 def _text(value: bytes, marks: str) -> str:

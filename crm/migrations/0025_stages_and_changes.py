@@ -75,7 +75,7 @@ DROP TRIGGER stage_append_only ON crm_relationshipstage;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("crm", "0023_search"),
+        ("crm", "0024_customer_files"),
     ]
 
     operations = [

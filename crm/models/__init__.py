@@ -8,6 +8,7 @@ from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
 from crm.models.consents import Consent, ConsentProof, ConsentQuestion, Suppression
+from crm.models.customer_files import CustomerFile, ImportFinding
 from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
 from crm.models.endings import Closing, Continuation, Dismissal, Outreach
@@ -62,6 +63,7 @@ __all__ = [
     "Correction",
     "CustomField",
     "Customer",
+    "CustomerFile",
     "CustomerImport",
     "DataPackage",
     "DeliveryEvent",
@@ -79,6 +81,7 @@ __all__ = [
     "Hold",
     "Household",
     "HouseholdMember",
+    "ImportFinding",
     "ImportedCustomer",
     "Interaction",
     "InternalWait",

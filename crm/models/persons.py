@@ -126,7 +126,10 @@ class CustomerImport(models.Model):
     source = models.CharField(_("from"), max_length=120)  # the system whose ids the file carries
     file_name = models.CharField(_("file"), max_length=300)
     at = models.DateTimeField(_("brought in"))
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False)
     counts = models.JSONField(default=dict)
+    rows_done = models.IntegerField(_("rows read"), default=0)  # an interrupted import goes on behind them
+    finished_at = models.DateTimeField(_("finished"), null=True)
     undone_at = models.DateTimeField(_("taken back"), null=True)
 
     class Meta:
@@ -147,8 +150,9 @@ class ImportedCustomer(models.Model):
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     is_new = models.BooleanField()  # the row made the customer
     points = models.JSONField(default=list)  # keys of the contact points it added
-    filled = models.JSONField(default=dict)  # fields of the customer that it filled: name -> value
-    claims = models.JSONField(default=list)  # [kind, address] that somebody else has
+    filled = models.JSONField(default=dict)  # fields that it filled: name -> value; our own as “custom.CODE”
+    # [kind, address] that somebody else has; ["handle_name", …], ["consent.…", …]: what it says and nobody acts upon
+    claims = models.JSONField(default=list)
     taken_back = models.BooleanField(default=False)
 
     class Meta:
@@ -160,7 +164,7 @@ class ImportedCustomer(models.Model):
         indexes = [
             models.Index(
                 fields=["source", "external_id"], name="imported_customer_by_id", condition=Q(taken_back=False)
-            )
+            ),
         ]
 
     def __str__(self) -> str:

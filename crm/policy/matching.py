@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -205,16 +205,17 @@ def _blocks(record: Record) -> Iterator[tuple[str, ...]]:
             yield "key ends", value[half:], _skeleton(given or family)
 
 
-def candidates(records: Sequence[Record]) -> set[tuple[int, int]]:
-    """The pairs worth comparing: those that share a block that is not too common."""
+def candidates(records: Sequence[Record], *, fresh: int | None = None) -> set[tuple[int, int]]:
+    """The pairs worth comparing: those that share a block that is not too common. fresh: see `match`."""
+    fresh = len(records) if fresh is None else fresh
     blocks: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, record in enumerate(records):
         for block in set(_blocks(record)):
             blocks[block].append(number)
     found: set[tuple[int, int]] = set()
     for members in blocks.values():
-        if 1 < len(members) <= _BLOCK_AT_MOST:
-            found.update(combinations(members, 2))
+        if 1 < len(members) <= _BLOCK_AT_MOST and members[0] < fresh:
+            found.update(pair for pair in combinations(members, 2) if pair[0] < fresh)
     return found
 
 
@@ -277,13 +278,16 @@ def match(
     records: Sequence[Record],
     *,
     verified: Sequence[frozenset[str]] = (),
+    fresh: int | None = None,
+    likely: Iterable[tuple[int, int]] = (),
     told: Callable[[int, int], None] = lambda done, all_: None,
 ) -> Matched:
     """Say which records are one person, and which may be. verified: the verified keys of each record, in the same order.
 
-    told: hears how many pairs have been compared, of how many.
+    fresh: how many of the records, the first ones, are new; without a key in common, two others are not compared again.
+    likely: pairs that are worth comparing besides. told: hears how many pairs have been compared, of how many.
     """
-    pairs = candidates(records)
+    pairs = candidates(records, fresh=fresh) | set(likely)
     held: dict[str, list[int]] = defaultdict(list)
     for number, keys in enumerate(verified):
         for key in keys:

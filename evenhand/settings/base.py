@@ -444,6 +444,10 @@ FORMAT_MODULE_PATH = ["evenhand.formats"]
 SESSION_SAVE_EVERY_REQUEST = False
 # How long a worker may hold a row without finishing it; when that has passed another worker takes the row up.
 EVENHAND_LEASE = timedelta(seconds=_setting("EVENHAND_LEASE_SECONDS", int, 60))
+# How many days an uploaded file of customers is kept after it was brought in or left lying.
+EVENHAND_CUSTOMER_FILES_DAYS = _setting("EVENHAND_CUSTOMER_FILES_DAYS", int, 14)
+if EVENHAND_CUSTOMER_FILES_DAYS < 1:
+    raise ImproperlyConfigured("EVENHAND_CUSTOMER_FILES_DAYS must be a number above 0.")
 # How many posts of one account at a provider are taken in within a minute; what is more waits (docs/adding-a-provider.md).
 EVENHAND_POSTS_A_MINUTE = _setting("EVENHAND_POSTS_A_MINUTE", int, 3000)
 if EVENHAND_POSTS_A_MINUTE < 1:

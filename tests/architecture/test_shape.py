@@ -427,13 +427,13 @@ NOT_AT_THE_API = {
     "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden",
     "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
     "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
-    "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable", "NotPlaceable",
-    "NotReleasable", "NotSetAside", "NotTakenBack", "NotToUndo", "NoteMissing", "NothingOpen", "NothingToDecide",
-    "OneByOne", "OpensToAccount", "PlaceKnown", "Restricted", "RoleStands", "SameMatter", "SenderFloods", "StageStands",
-    "StartsTooSoon", "StayTogether", "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink",
-    "UnusableAccount", "UnusableAuthority", "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace",
-    "UnusableRule", "UnusableSignature", "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongRating",
-    "WrongReason",
+    "NotGoingOn", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable",
+    "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo", "NotUploadable",
+    "NotWritable", "NoteMissing", "NothingOpen", "NothingToDecide", "OneByOne", "OpensToAccount", "PlaceKnown",
+    "Restricted", "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether",
+    "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority",
+    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableRule", "UnusableSignature",
+    "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongRating", "WrongReason", "_Fenced", "_LetGo",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from argparse import ArgumentParser
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,11 @@ from django.utils import timezone
 from rich.progress import TaskID
 
 from crm.actions import customer_imports as actions
-from crm.channels import contact_files
-from crm.channels.rows import NotThisShape, Rejected
+from crm.actions import import_portions, import_undo
+from crm.channels import contact_columns, contact_files
+from crm.channels.rows import NotThisShape, Rejected, errors_head, errors_line, line
 from crm.management import files
+from crm.models import CustomerImport
 
 _LEVELS = {0: "differs", 1: "somewhat alike", 2: "alike", 3: "same"}
 
@@ -43,6 +43,9 @@ class Command(BaseCommand):
             "--duplicates", type=Path, help="write who is and who may be one person, as CSV, with the evidence"
         )
         parser.add_argument("--undo", metavar="IMPORT", help="take an import back, by the id that it printed")
+        parser.add_argument(
+            "--resume", metavar="IMPORT", help="go on with an import that was interrupted, with the same file and table"
+        )
 
     def handle(self, *args: object, **options: Any) -> None:
         if options["undo"]:
@@ -51,52 +54,45 @@ class Command(BaseCommand):
         path: Path | None = options["file"]
         if path is None:
             raise CommandError("Name a file, or an import to take back with --undo.", returncode=2)
-        at = timezone.now()
-        people: list[contact_files.Person] = []
-        rejected: list[Rejected] = []
-        with files.progress(quiet=options["json"]) as bar:
+        going_on = _interrupted(options["resume"]) if options["resume"] else None
+        with files.progress(quiet=options["json"]) as bar, _Errors(path, options["errors"]) as errors:
             try:
                 told = options["map"].read_text(encoding="utf-8") if options["map"] else ""
-                mapping = contact_files.mapped(told)
+                mapping = contact_columns.mapped(told)
                 reading = bar.add_task("Reading, rows", total=None)
-                for found in contact_files.parse(path, mapping, told=lambda done: bar.update(reading, completed=done)):
-                    (rejected if isinstance(found, Rejected) else people).append(found)  # type: ignore[arg-type]
-            except (OSError, UnicodeDecodeError) as trouble:
+                comparing: TaskID = bar.add_task("Comparing, pairs", total=None)
+                outcome = actions.bring_in(
+                    contact_files.parse(path, mapping, told=lambda done: bar.update(reading, completed=done)),
+                    source=mapping.source or path.stem,
+                    file_name=path.name,
+                    at=timezone.now(),
+                    dry=options["dry_run"],
+                    going_on=going_on,
+                    told=lambda done, all_: bar.update(comparing, completed=done, total=all_),
+                    refused=errors.keep,
+                )
+            except (OSError, UnicodeError) as trouble:
                 raise CommandError(f"{path} or its table cannot be read: {trouble}.", returncode=2) from trouble
-            except NotThisShape as refusal:
+            except (NotThisShape, actions.NotGoingOn) as refusal:
                 raise CommandError(f"{path} is not imported. {refusal}", returncode=2) from refusal
-            bar.update(reading, total=len(people) + len(rejected))
-            comparing: TaskID = bar.add_task("Comparing, pairs", total=None)
-            outcome = actions.bring_in(
-                people,
-                source=mapping.source or path.stem,
-                file_name=path.name,
-                at=at,
-                dry=options["dry_run"],
-                told=lambda done, all_: bar.update(comparing, completed=done, total=all_),
-            )
-        errors = files.write_errors(rejected, beside=path, named=options["errors"])
         if options["duplicates"]:
             _write_duplicates(outcome, options["duplicates"])
         figures: dict[str, Any] = {
-            "created": outcome.created,
-            "updated": outcome.updated,
-            "rejected": dict(Counter(one.code for one in rejected).most_common()),
+            **outcome.counts,
             "automatic": outcome.automatic,
             "suggested": [[one.id, one.other, one.score] for one in outcome.suggested if one.other is not None],
             "suggested_known": [[one.id, one.known, one.score] for one in outcome.suggested if one.known],
-            "left_out": dict(outcome.left_out.most_common()),
             "dry_run": options["dry_run"],
             "import": str(outcome.brought_by.public_id) if outcome.brought_by else None,
         }
         self.stdout.write(
-            json.dumps(figures, ensure_ascii=False) if options["json"] else _told(figures, path.name, errors)
+            json.dumps(figures, ensure_ascii=False) if options["json"] else _told(figures, path.name, errors.written)
         )
 
     def _undo(self, public_id: str) -> None:
         try:
-            done = actions.undo(public_id, at=timezone.now())
-        except actions.NotTakenBack as refusal:
+            done = import_undo.undo(public_id, at=timezone.now())
+        except import_undo.NotTakenBack as refusal:
             raise CommandError(str(refusal), returncode=2) from refusal
         self.stdout.write(
             f"Taken back: {done.removed:,} customers are gone again; {done.kept:,} stay, because we had them before or something "
@@ -104,15 +100,45 @@ class Command(BaseCommand):
         )
 
 
-def _write_duplicates(outcome: actions.Outcome, place: Path) -> None:
-    with place.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "other", "how", "score", "evidence"])
-        writer.writerows([one, other, "verified key", "", ""] for one, other in outcome.automatic)
+def _interrupted(public_id: str) -> CustomerImport:
+    found = actions.interrupted(public_id)
+    if found is None:
+        raise CommandError("There is no interrupted import of this id.", returncode=2)
+    return found
+
+
+class _Errors:
+    """The file of rows that are not taken in: begun with the first of them, written as they come."""
+
+    def __init__(self, beside: Path, named: Path | None) -> None:
+        self._place = named or beside.with_name(f"{beside.stem}.errors.csv")
+        self._file: Any = None
+        self.written: Path | None = None
+
+    def __enter__(self) -> _Errors:
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def keep(self, one: Rejected) -> None:
+        """Write one row."""
+        if self._file is None:
+            self._file, self.written = self._place.open("wb"), self._place
+            self._file.write(errors_head())
+        self._file.write(errors_line(one))
+
+
+def _write_duplicates(outcome: import_portions.Outcome, place: Path) -> None:
+    with place.open("wb") as file:
+        file.write(b"\xef\xbb\xbf" + line(["id", "other", "how", "score", "evidence"]))
+        for one, other in outcome.automatic:
+            file.write(line([str(one), str(other), "verified key", "", ""]))
         for each in outcome.suggested:
             said = "; ".join(f"{name.replace('_', ' ')} {_LEVELS[level]}" for name, level, _weight in each.evidence)
-            other = f"customer {each.known}" if each.known else each.other
-            writer.writerow([each.id, other, "suggested", each.score, said])
+            other = f"customer {each.known}" if each.known else str(each.other)
+            file.write(line([str(each.id), other, "suggested", str(each.score), said]))
 
 
 def _told(figures: dict[str, Any], name: str, errors: Path | None) -> str:
@@ -123,6 +149,8 @@ def _told(figures: dict[str, Any], name: str, errors: Path | None) -> str:
         f"One person by a verified key: {len(figures['automatic']):,} pairs of rows.",
         f"To be looked at: {rows:,} pairs of rows, {known:,} of a row and a customer.",
     ]
+    if figures["unknown"]:
+        said.append(f"Said of permissions: {figures['unknown']:,}. A file gives none; they stay unknown.")
     said += [
         f"Not taken in: {number:,} × {contact_files.REASONS.get(code, code)}"
         for code, number in figures["rejected"].items()
