@@ -30,6 +30,7 @@ from crm.actions import (
     queue,
     reach,
     rota,
+    search_index,
     set_aside,
     sources,
 )
@@ -40,6 +41,7 @@ BATCHES: dict[str, Callable[[datetime], int]] = {
     "awaited_files": lambda at: channel_files.fetch_batch(at=at),
     "files": lambda at: files.scan_batch(at=at),
     "send": lambda at: outgoing.send_batch(at=at),
+    "search": lambda at: search_index.read_batch(at=at),
     "promises": lambda at: deadlines.tick(at=at),
 }
 

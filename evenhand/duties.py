@@ -63,6 +63,7 @@ LANES: dict[str, Lane] = {
     "promises": Lane(
         "crm.tasks.run_due", SWEPT, "warn of promises that run out soon, write down those that were missed"
     ),
+    "search": Lane("crm.tasks.run_due", SWEPT, "read what messages and customers are found by"),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
     "recovery": Lane(
         "recovery.tasks.run_due",

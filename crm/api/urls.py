@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.api import answers, calls, custom_fields, queue, views
+from crm.api import answers, calls, custom_fields, queue, search, views
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -23,6 +23,7 @@ urlpatterns = [
     path("hand-offs/<uuid:public_id>/decline/", queue.Decline.as_view()),
     path("hand-offs/<uuid:public_id>/withdraw/", queue.Withdraw.as_view()),
     path("queue/next/", queue.Next.as_view()),
+    path("search/", search.Search.as_view()),
     path("inbox/", views.Inbox.as_view()),
     path("calls/", views.Calls.as_view()),
     path("call-events/", calls.CallEvents.as_view()),

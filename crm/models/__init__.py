@@ -22,6 +22,7 @@ from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
+from crm.models.search import SearchDue, SearchedCustomer, SearchedMessage, SearchMark
 from crm.models.sources import Source, SourceGap
 from crm.models.staff import User
 from crm.models.statements import Correction, Owed
@@ -88,6 +89,10 @@ __all__ = [
     "ReachLook",
     "ReplyToken",
     "RequiredSkill",
+    "SearchDue",
+    "SearchMark",
+    "SearchedCustomer",
+    "SearchedMessage",
     "ServiceCalendar",
     "SetAside",
     "Shift",

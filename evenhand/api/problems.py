@@ -42,6 +42,7 @@ from crm.actions import (
     waits,
     work,
 )
+from crm.language.searching import UnusableSearch
 from crm.policy import NoSuchTime
 from crm.policy.fields import UnusableValue
 from recovery import actions as recovery_actions
@@ -92,6 +93,7 @@ REFUSALS: dict[type[Exception], int] = {
     customers.NoSuchDay: 400,
     custom_fields.RecordClosed: 409,
     UnusableValue: 400,
+    UnusableSearch: 400,
     letters.Unfilled: 400,
     statements.Contradicts: 409,
     endings.SamePerson: 409,
