@@ -120,6 +120,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Today"), "today", "index", "", ()),
                 (_("To look at"), "notifications", "alerts", "crm.view_conversation", ()),
                 (_("Inbox"), "inbox", "inbox", "crm.view_conversation", ("conversation",)),
+                (_("Search"), "search", "find", "crm.view_conversation", ()),
                 (_("Doubtful mail"), "unknown_document", "doubts", "crm.view_doubt", ()),
                 (_("Set aside"), "inventory_2", "set_aside", "crm.view_setaside", ("set-aside",)),
                 (_("Public posts"), "public", "posts", "crm.view_publicpost", ()),

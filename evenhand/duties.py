@@ -66,6 +66,7 @@ LANES: dict[str, Lane] = {
     ),
     "erasures": Lane("crm.tasks.run_due", SWEPT, "erase whoever is to be forgotten, as agreed"),
     "packages": Lane("crm.tasks.run_due", SWEPT, "make the copies of their data that people asked for"),
+    "search": Lane("crm.tasks.run_due", SWEPT, "read what messages and customers are found by"),
     "triage": Lane("recovery.tasks.run_due", SWEPT, "see whether what a customer told us is a failure of ours"),
     "recovery": Lane(
         "recovery.tasks.run_due",

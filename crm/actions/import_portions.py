@@ -10,11 +10,12 @@ from itertools import combinations
 from typing import Any
 
 from crm import history
-from crm.actions import customer_rows, likely_customers
+from crm.actions import consent, customer_rows, likely_customers
 from crm.actions.customer_rows import Point, Prepared
 from crm.models import ContactPoint, Customer, CustomerImport, HistoryEntry, ImportedCustomer, PersonSuggestion
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import matching
+from crm.policy.consent import named
 
 _AT_ONCE = 1_000
 _LOOKED_UP = (ContactKind.EMAIL, ContactKind.PHONE, ContactKind.KEY, ContactKind.POSTAL, ContactKind.HANDLE)
@@ -293,6 +294,16 @@ class Portion:
             for customer in dict.fromkeys(self.customer_of[members[0]] for members in groups)
         ]
         HistoryEntry.objects.bulk_create(entries, batch_size=_AT_ONCE)
+        for number, row in enumerate(self.rows):
+            self._claimed(self.customer_of[number], row, brought_by)
+
+    def _claimed(self, customer: Customer, row: Prepared, brought_by: CustomerImport) -> None:
+        """Write what the row says of permissions into the ledger as unknown, which allows nothing (N7)."""
+        for told, words in row.unknown:
+            line = named(told)
+            if line is not None:
+                evidence = f"{brought_by.file_name}, {row.id}: “{words}”"
+                consent.unknown(customer, *line, evidence=evidence, at=self.at)
 
     def _line(
         self, number: int, brought_by: CustomerImport, points: list[ContactPoint], *, is_new: bool

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from crm.api import accounts, answers, calls, consents, custom_fields, lives, own_data, queue, service_changes, views
+from crm.api import (
+    accounts,
+    answers,
+    calls,
+    consents,
+    custom_fields,
+    lives,
+    own_data,
+    queue,
+    search,
+    service_changes,
+    views,
+)
 
 urlpatterns = [
     path("me/", views.Me.as_view()),
@@ -30,6 +42,7 @@ urlpatterns = [
     path("hand-offs/<uuid:public_id>/decline/", queue.Decline.as_view()),
     path("hand-offs/<uuid:public_id>/withdraw/", queue.Withdraw.as_view()),
     path("queue/next/", queue.Next.as_view()),
+    path("search/", search.Search.as_view()),
     path("inbox/", views.Inbox.as_view()),
     path("calls/", views.Calls.as_view()),
     path("call-events/", calls.CallEvents.as_view()),

@@ -29,6 +29,7 @@ from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
 from crm.models.representatives import Placement, Representative
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
+from crm.models.search import SearchDue, SearchedCustomer, SearchedMessage, SearchMark
 from crm.models.service_changes import Reversal, ServiceChange
 from crm.models.sources import Source, SourceGap
 from crm.models.staff import User
@@ -117,6 +118,10 @@ __all__ = [
     "RetentionProof",
     "RetentionRule",
     "Reversal",
+    "SearchDue",
+    "SearchMark",
+    "SearchedCustomer",
+    "SearchedMessage",
     "SecondProof",
     "ServiceCalendar",
     "ServiceChange",

@@ -67,6 +67,20 @@ PAUSES: Final = (7, 30, 90)
 CHEERFUL: Final = (Purpose.BIRTHDAY, Purpose.SURPRISE)
 
 
+OTHER_NAMES: Final[Mapping[str, str]] = {
+    "newsletter": "news.email",
+    "birthday": "birthday.email",
+    "surprises": "surprise.post",
+}
+"""What files call a purpose and its medium."""
+
+
+def named(told: str) -> tuple[str, str] | None:
+    """The purpose and medium that a file names, such as “news.email” or “newsletter”; None for what cannot be allowed here."""
+    purpose, _dot, medium = OTHER_NAMES.get(told, told).partition(".")
+    return (purpose, medium) if (purpose, medium) in WORDS else None
+
+
 def network_kept(address: str) -> str:
     """The part of an internet address that a proof keeps: IPv4 /24, IPv6 /48; "" for none. Enough to tell networks, not people."""
     try:

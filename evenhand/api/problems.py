@@ -48,6 +48,7 @@ from crm.actions import (
     waits,
     work,
 )
+from crm.language.searching import UnusableSearch
 from crm.policy import NoSuchTime
 from crm.policy.fields import UnusableValue
 from recovery import actions as recovery_actions
@@ -110,6 +111,7 @@ REFUSALS: dict[type[Exception], int] = {
     accounts.SecondProofMissing: 409,
     accounts.AddressIsNew: 409,
     preferences.OtherWords: 409,
+    UnusableSearch: 400,
     letters.Unfilled: 400,
     service_changes.OtherChange: 422,
     service_changes.UnknownCustomer: 400,

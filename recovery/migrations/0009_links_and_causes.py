@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("recovery", "0008_custom_fields"),
+        ("recovery", "0008_fields_and_search"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.json import KT
 from django.utils.translation import gettext_lazy as _
 
 from crm.models import Conversation, Customer
@@ -165,7 +166,10 @@ class Decision(models.Model):
     class Meta:
         verbose_name = _("decision")
         verbose_name_plural = _("decisions")
-        indexes = [models.Index(fields=["case", "-id"], name="decision_newest")]
+        indexes = [
+            models.Index(fields=["case", "-id"], name="decision_newest"),
+            models.Index(KT("facts__loss"), F("id").desc(), name="decision_by_loss"),
+        ]
 
     def __str__(self) -> str:
         return str(_("Decision %(number)s")) % {"number": self.pk}

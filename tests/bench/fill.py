@@ -44,7 +44,9 @@ INSERT INTO crm_interaction (id, public_id, conversation_id, direction, channel,
                              subject, text, full_text, html, message_id, language, spoke_at, ingested_at, wait_seconds,
                              hold_seconds, ended_by, imported)
 SELECT %(first)s + n, uuidv7(), %(first)s + n, 'in', 'email', %(first)s + n / %(each)s + 1, 'mail:fill', 'fill' || n,
-       'Where is my order ' || n, 'I ordered two weeks ago and nothing has come yet. My order number is ' || n || '.', '', '',
+       'Where is my order ' || n, 'I ordered two weeks ago and nothing has come yet. My order number is ' || n || '.'
+       || CASE WHEN n %% 100 = 0 THEN ' It is for a wedding.' ELSE '' END
+       || CASE WHEN n %% 400 = 7 THEN ' It is for an anniversary.' ELSE '' END, '', '',
        'fill' || n || '@fill.example', 'en', timestamptz '2026-01-01' + n * interval '20 seconds',
        timestamptz '2026-01-01' + n * interval '20 seconds', 0, 0, '', false
 FROM generate_series(%(start)s + 1, %(stop)s) n

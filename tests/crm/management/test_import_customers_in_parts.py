@@ -182,6 +182,8 @@ def test_what_a_file_says_of_permissions_stays_unknown_N7_R056(tmp_path):
     assert not Consent.objects.exclude(state="unknown").exists()
     ann = ImportedCustomer.objects.get(customer__display_name="Ann")
     assert ann.claims == [["consent.newsletter", "granted"], ["consent.calls", "yes"]]
+    event = Consent.objects.get()  # one that can be allowed here, and it allows nothing
+    assert (event.customer_id, event.purpose, event.medium, event.proof) == (ann.customer_id, "news", "email", None)
 
 
 def test_nothing_on_the_way_of_a_file_knows_how_permissions_are_given_N7():

@@ -1,5 +1,6 @@
 
 import django.contrib.postgres.indexes
+import django.db.models.fields.json
 from django.conf import settings
 from django.db import migrations, models
 
@@ -21,5 +22,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='case',
             index=django.contrib.postgres.indexes.GinIndex(condition=models.Q(('custom', {}), _negated=True), fields=['custom'], name='case_custom', opclasses=['jsonb_path_ops']),
+        ),
+        migrations.AddIndex(
+            model_name='decision',
+            index=models.Index(django.db.models.fields.json.KeyTextTransform('loss', 'facts'), models.OrderBy(models.F('id'), descending=True), name='decision_by_loss'),
         ),
     ]
