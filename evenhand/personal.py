@@ -139,6 +139,12 @@ PERSONAL: dict[str, Table] = {
         whose=_MATTER, keeps={"currency": "money rows keep the amount", "acts": _CODE, "given_by": _IDS}
     ),
     "crm.AdverseAct": Table(whose=("customer",), words=("reason", "unrelated_because")),
+    "crm.ConsentQuestion": Table(whose=("customer",), words=("evidence",), keeps={"key": "a keyed digest"}),
+    "crm.ConsentProof": Table(  # with a stop word it is their own words and number
+        whose=("customer",),
+        empties={"words": GONE, "network": ""},
+        keeps={"purpose": _CODE, "medium": _CODE, "version": _CODE, "language": "a group, not a person"},
+    ),
     "crm.Consent": Table(whose=("customer",), empties={"evidence": GONE}, keeps={"purpose": _CODE}),
     "crm.Hold": Table(whose=("customer",), words=("reason",), keeps={"key": _ONCE}),
     "crm.HistoryEntry": Table(
@@ -153,6 +159,14 @@ PERSONAL: dict[str, Table] = {
         keeps={"moved": _IDS, "status_before": _CODE, "withdrawn": _IDS},
     ),
     "crm.Parting": Table(whose=("source", "made"), words=("because",), keeps={"moved": _IDS}),
+    "crm.ImportFinding": Table(whose=("upload__brought_by__rows__customer",), removed="rows of a file that name people"),
+    "crm.CustomerFile": Table(  # a file that was not brought in yet names nobody we know; it is removed some days after
+        whose=("brought_by__rows__customer",),
+        empties={"looked": {}},
+        words=("reason",),
+        files=("file",),
+        keeps={"file_name": "what a colleague called it", "table": "names of columns", "counts": "numbers"},
+    ),
     "crm.ImportedCustomer": Table(
         whose=("customer",),
         empties={"filled": {}, "claims": [], "taken_back": True},
@@ -264,6 +278,11 @@ SEARCHED: dict[str, tuple[tuple[str, ...], str]] = {
 stand."""
 
 IMPERSONAL: dict[str, str] = {
+    "crm.Suppression": "keyed digests of addresses that want nothing; they outlive the person (P10)",
+    "crm.SearchedMessage": "words of messages; the database forgets them with the message's own",
+    "crm.SearchedCustomer": "words of names; the database forgets them with the name",
+    "crm.SearchDue": "numbers",
+    "crm.SearchMark": "numbers",
     "crm.CustomField": "names of fields of ours",
     "crm.Gate": "why nothing new begins",
     "crm.Household": "a number; who belongs to it stands elsewhere",

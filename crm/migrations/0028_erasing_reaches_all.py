@@ -1,10 +1,12 @@
-"""Erasing reaches the words of what is written once: stages of a relationship, changes of a service and how they were undone."""
+"""Erasing reaches the words of what is written once: proofs of a yes, stages of a relationship, changes of a service and how they were undone."""
 
 from django.db import migrations
 
 FORWARD = """
 CREATE OR REPLACE TRIGGER stage_append_only BEFORE UPDATE OR DELETE ON crm_relationshipstage
   FOR EACH ROW EXECUTE FUNCTION evenhand_append_only('($1).customer_id', '{"because": "erased"}', '');
+CREATE OR REPLACE TRIGGER consent_proof_append_only BEFORE UPDATE OR DELETE ON crm_consentproof
+  FOR EACH ROW EXECUTE FUNCTION evenhand_append_only('($1).customer_id', '{"words": "erased", "network": ""}', '');
 
 CREATE OR REPLACE FUNCTION evenhand_service_change_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -29,6 +31,8 @@ BEGIN
 END $$;
 """
 BACK = """
+CREATE OR REPLACE TRIGGER consent_proof_append_only BEFORE UPDATE OR DELETE ON crm_consentproof
+  FOR EACH ROW EXECUTE FUNCTION evenhand_append_only();
 CREATE OR REPLACE FUNCTION evenhand_reversal_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'DELETE' OR NEW.change_id <> OLD.change_id OR NEW.due_at > OLD.due_at

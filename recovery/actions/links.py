@@ -21,6 +21,7 @@ from recovery.policy import Entitlement, Facts
 from recovery.policy.linking import Compared, Side, Verdict, compare
 
 AT_ONCE = 200
+NOTHING = Decimal(0)
 
 
 class NotLinkable(Exception):
@@ -31,12 +32,16 @@ class NotLinkable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A link with what its two cases have in common. decisions: the newest of each, None where nothing was decided."""
+    """A link with what its two cases have in common. one, other: the newest decision of each, None where nothing was decided.
+
+    given: the money that was given in each so far, inside what was decided and beyond it.
+    """
 
     link: CaseLink
     one: Decision | None
     other: Decision | None
     compared: Compared | None
+    given: tuple[Decimal, Decimal]
 
 
 @transaction.atomic
@@ -87,7 +92,7 @@ def of_case(case: Case) -> QuerySet[CaseLink]:
 
 def compared(links: Sequence[CaseLink]) -> list[Pair]:
     """Compare the two cases of each link; two statements for all."""
-    numbers = {number for found in links for number in (found.one_id, found.other_id)}
+    numbers = {number for found in links for number in found.both}
     decisions = {
         decision.case_id: decision
         for decision in Decision.objects.filter(case__in=numbers)
@@ -100,7 +105,8 @@ def compared(links: Sequence[CaseLink]) -> list[Pair]:
     for found in links:
         one, other = decisions.get(found.one_id), decisions.get(found.other_id)
         both = None if one is None or other is None else compare(_side(one, given), _side(other, given))
-        pairs.append(Pair(found, one, other, both))
+        totals = [sum((given.get((case, beyond), NOTHING) for beyond in (False, True)), NOTHING) for case in found.both]
+        pairs.append(Pair(found, one, other, both, (totals[0], totals[1])))
     return pairs
 
 
@@ -110,7 +116,7 @@ def _given(cases: Collection[int]) -> dict[tuple[int, bool], Decimal]:
     total: dict[tuple[int, bool], Decimal] = {}
     for case, beyond, amount in rows:
         key = (case, beyond is not None)
-        total[key] = total.get(key, Decimal(0)) + amount
+        total[key] = total.get(key, NOTHING) + amount
     return total
 
 
@@ -118,8 +124,8 @@ def _side(decision: Decision, given: dict[tuple[int, bool], Decimal]) -> Side:
     return Side(
         facts=Facts.from_data(decision.facts),
         entitlement=Entitlement.from_data(decision.entitlement),
-        given=given.get((decision.case_id, False), Decimal(0)),
-        beyond=given.get((decision.case_id, True), Decimal(0)),
+        given=given.get((decision.case_id, False), NOTHING),
+        beyond=given.get((decision.case_id, True), NOTHING),
         is_settled=decision.case.status not in LIVE,
     )
 

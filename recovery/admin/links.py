@@ -96,11 +96,15 @@ def _shown(pair: links.Pair, case: Case) -> dict[str, Any]:
         "verdict": compared.verdict.label if compared else _("not decided in both yet"),
         "tone": TONES.get(compared.verdict, "calm") if compared else "calm",
         "is_unequal": compared is not None and compared.verdict == Verdict.UNEQUAL,
-        "lines": _lines(mine, theirs, differing=compared.differing if compared else ()) if mine and theirs else [],
+        "lines": _lines(mine, theirs, differing=compared.differing, given=pair.given[:: 1 if is_first else -1])
+        if mine and theirs and compared
+        else [],
     }
 
 
-def _lines(mine: Decision, theirs: Decision, *, differing: tuple[str, ...]) -> list[tuple[Any, str, str, bool]]:
+def _lines(
+    mine: Decision, theirs: Decision, *, differing: tuple[str, ...], given: tuple[Decimal, ...]
+) -> list[tuple[Any, str, str, bool]]:
     """Facts, what they earn and by which rules, as (what, here, there, whether it differs)."""
     lines: list[tuple[Any, str, str, bool]] = [
         (
@@ -111,16 +115,20 @@ def _lines(mine: Decision, theirs: Decision, *, differing: tuple[str, ...]) -> l
         )
         for name in FACT_NAMES
     ]
-    here, there = _earned(mine), _earned(theirs)
+    here, there = _earned(mine, given[0]), _earned(theirs, given[1])
     lines += [(what, here[what], there[what], here[what] != there[what]) for what in here]
     return lines
 
 
-def _earned(decision: Decision) -> dict[str, str]:
+def _earned(decision: Decision, given: Decimal) -> dict[str, str]:
     owed = decision.entitlement
-    amount = f"{owed['owed']} {owed['currency']}" if Decimal(owed["owed"]) else _("no money")
+
+    def amount(money: Decimal) -> str:
+        return f"{money} {owed['currency']}" if money else _("no money")
+
     return {
-        _("Owed"): amount,
+        _("Owed"): amount(Decimal(owed["owed"])),
+        _("Given so far"): amount(given),
         _("Also owed"): "; ".join(str(REMEDIES.get(code, code)) for code in owed["remedies"]),
         _("Severity"): str(owed["severity"]),
         _("Settled within"): _("%(hours)g h") % {"hours": owed["within_minutes"].get("resolution", 0) / 60},

@@ -45,3 +45,8 @@ class CaseLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.one_id} ~ {self.other_id}"
+
+    @property
+    def both(self) -> tuple[int, int]:
+        """The keys of the two cases, the earlier one first."""
+        return self.one_id, self.other_id

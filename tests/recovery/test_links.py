@@ -185,7 +185,11 @@ def test_both_stand_side_by_side_with_what_differs_R088():
     assert refused_page.status_code == 409
     assert 'value="nonsense"' in refused_page.content.decode()
     client.post(address, {"do": "link", "to": str(other.public_id), "because": "Same van."})
+    give(other, "80.00", by=colleague())
     page = client.get(address).content.decode()
+    assert page.index("no money") < page.index(
+        "80.00 EUR"
+    )  # given so far: this case on the left, the other on the right
     assert "the same failure, other facts" in page
     assert "Days without what they paid for" in page
     assert "Same van." in page
