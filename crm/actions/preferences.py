@@ -19,8 +19,7 @@ from crm import history
 from crm.actions import belongings, consent, identity, letters, outgoing, suppression
 from crm.actions.questions import HEADERS, UnknownLink
 from crm.channels import Channel
-from crm.models import Consent, ContactPoint, Customer, LifeEvent, OutgoingMessage
-from crm.models.life import LifeEventKind
+from crm.models import Consent, ContactPoint, Customer, OutgoingMessage
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import MessageKind, OutgoingState
 from crm.policy.consent import CHEERFUL, LINKS_A_DAY, PAUSES, PREFERENCES_OPEN_FOR, WORDS, WORDS_VERSION
@@ -86,7 +85,6 @@ class Page:
     lines: list[Line]
     paused_until: datetime | None
     stopped: bool
-    has_birthday: bool
     sent: list[Sent]
 
 
@@ -136,7 +134,6 @@ def page(opened: Opened, *, at: datetime) -> Page:
         ],
         paused_until=max((one.until for one in cheerful if one.until is not None), default=None),
         stopped=any(one.until is None for one in cheerful),
-        has_birthday=LifeEvent.objects.filter(customer=opened.customer, kind=LifeEventKind.BIRTHDAY).exists(),
         sent=_sent(opened),
     )
 
