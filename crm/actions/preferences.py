@@ -86,7 +86,6 @@ class Page:
     lines: list[Line]
     paused_until: datetime | None
     stopped: bool
-    has_birthday: bool
     sent: list[Sent]
 
 

@@ -46,7 +46,7 @@ def started(point: ContactPoint, word: str, *, told_at: datetime, at: datetime, 
         for (purpose, medium), standing in consent.counting(customer.pk).items():
             is_ours = standing.actor == ConsentActor.CUSTOMER and standing.evidence.startswith(_stop_by(point))
             if standing.state == ConsentState.WITHDRAWN and is_ours and standing.at <= told_at:
-                words = f"Start word from {point.address}: “{word}”, after their stop word of {standing.at:%Y-%m-%d}."
+                words = f"“{word}”, after their stop word of {standing.at:%Y-%m-%d}."
                 shown = consent.Shown(
                     words=words,
                     version=START_WORDS,
@@ -62,7 +62,8 @@ def started(point: ContactPoint, word: str, *, told_at: datetime, at: datetime, 
 
 
 def _stop_by(point: ContactPoint) -> str:
-    return f"Stop word from {point.address}:"
+    # By its key and not by the number: what is append-only outlasts whoever is forgotten.
+    return f"Stop word (contact_point:{point.pk}):"
 
 
 def _record(customer: Customer, verb: str, point: ContactPoint, *, at: datetime, origin: str) -> None:

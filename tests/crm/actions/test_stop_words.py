@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from crm.actions import consent, desk, outgoing
+from crm.actions import consent, desk, outgoing, suppression
 from crm.language.stop_words import STOP
 from crm.models import (
     Consent,
@@ -66,6 +66,8 @@ def test_stop_in_twelve_languages_ends_kindness_and_nobody_asks_back_H11(word: s
     carla = knows()
     assert say(account_of(TWILIO), TWILIO, word.upper()).status_code == 200
     assert allowed(carla) == STOPPED
+    (against,) = suppression.standing([("phone", phone_of("carla")[1])], at=NOON)
+    assert (against.scope, against.reason) == ("all_but_owed", "unsubscribe")
     newest = Consent.objects.filter(customer=carla).latest("pk")
     assert (newest.actor, word.upper() in newest.evidence) == ("customer", True)
     assert HistoryEntry.objects.filter(customer=carla, verb="customer.wrote_stop").count() == 1
@@ -126,6 +128,12 @@ def test_start_gives_back_what_the_stop_word_ended_and_nothing_else_H11() -> Non
     with time_machine.travel(NOON + MINUTE, tick=False):
         say(account, TWILIO, "START", at=NOON + MINUTE)
     assert allowed(carla) == {"birthday": "granted", "news": "withdrawn"}
+    proof = Consent.objects.filter(customer=carla, state="granted").latest("pk").proof
+    assert proof is not None
+    assert (proof.door, proof.contact_point, proof.words) == (
+        "word", carla.contact_points.get(), "“START”, after their stop word of 2026-03-02.",
+    )  # fmt: skip
+    assert not suppression.standing([("phone", phone_of("carla")[1])], at=NOON + MINUTE)
     assert HistoryEntry.objects.filter(customer=carla, verb="customer.wrote_start").count() == 1
     dan = knows("dan", "birthday")
     consent.withdraw(dan, "birthday", evidence="On our page.", at=NOON)
