@@ -19,11 +19,10 @@ from crm import history
 from crm.actions import belongings, consent, identity, letters, outgoing, suppression
 from crm.actions.questions import HEADERS, UnknownLink
 from crm.channels import Channel
-from crm.models import Consent, ContactPoint, Customer, LifeEvent, OutgoingMessage
+from crm.models import Consent, ContactPoint, Customer, OutgoingMessage
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import MessageKind, OutgoingState
 from crm.policy.consent import CHEERFUL, LINKS_A_DAY, PAUSES, PREFERENCES_OPEN_FOR, WORDS, WORDS_VERSION
-from crm.policy.lives import LifeEventKind
 from crm.policy.suppression import SuppressionReason, SuppressionScope
 
 PAGE_LINK = "crm.preferences"
@@ -135,9 +134,6 @@ def page(opened: Opened, *, at: datetime) -> Page:
         ],
         paused_until=max((one.until for one in cheerful if one.until is not None), default=None),
         stopped=any(one.until is None for one in cheerful),
-        has_birthday=LifeEvent.objects.standing()
-        .filter(customer=opened.customer, kind=LifeEventKind.BIRTHDAY)
-        .exists(),
         sent=_sent(opened),
     )
 

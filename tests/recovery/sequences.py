@@ -23,6 +23,7 @@ from recovery import actions
 from recovery.models import Case
 from recovery.policy import ComplaintType, Facts, GrantKind
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.crm.stories import app_user, message
 
 REFUSED = (persons.NotMergeable, persons.TooLateToPart, persons.OpensToAccount, partings.NotPartable, StayTogether)
@@ -178,7 +179,7 @@ def start(by: User) -> int:
         cases.append(case)
     _give(cases[0], by=by, at=NOON)
     consent.withdraw(cases[1].customer, "birthday", evidence="phone", at=NOON)
-    consent.grant(cases[2].customer, "news", evidence="form", at=NOON)
+    allows(cases[2].customer, "news")
     again = intake.receive(message(sender_address="person0@home.example"), at=NOON, origin="test").conversation
     ContactPoint.objects.create(customer=again.customer, kind="phone", address="+49301234567", created_at=NOON)
     customers.tell_birthday(app_user().customer, month=3, day=2, evidence="yes", at=NOON)

@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 
-from crm.actions import clearing, consent, customers, desk, erasure, intake, mails, persons
+from crm.actions import clearing, customers, desk, erasure, intake, mails, persons
 from crm.models import (
     Attachment,
     Call,
@@ -39,6 +39,7 @@ from recovery.actions import ledger, replay
 from recovery.models import Case, Decision, Grant, LedgerWeek
 from recovery.policy import Facts, GrantKind, Outcome
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.crm.canaries import ADDRESS, CANARY, NAME, Planter, hits, hits_in_files, storage
 from tests.crm.stories import app_user, colleague, message, raw_mail
 from tests.recovery.test_grants import DAMAGED, decided, give
@@ -99,7 +100,7 @@ def settled(by: User) -> Case:
     )  # fmt: skip
     desk.note(said.conversation_id, text=f"{CANARY} rang as well", by=by, at=NOON)
     customers.tell_birthday(customer, month=3, day=2, evidence=f"{CANARY} said yes", at=NOON)
-    consent.grant(customer, "news", evidence=f"form of {CANARY}", at=NOON)
+    allows(customer, "news", words=f"Yes, {CANARY}.")
     for message_ in OutgoingMessage.objects.filter(customer=customer):
         OutgoingMessage.objects.filter(pk=message_.pk).update(state="accepted", accepted_at=NOON, provider_id=CANARY)
     Conversation.objects.filter(pk=said.conversation_id).update(state="closed", due_at=None)
@@ -178,7 +179,7 @@ def test_statistics_say_the_same_before_and_after_P07():
 def test_the_guards_open_for_the_erasing_transaction_and_its_person_alone_P07():
     ada = colleague()
     mine, other = settled(ada), decided(by=ada)
-    consent.grant(other.customer, "news", evidence="their words", at=NOON)
+    allows(other.customer, "news")
     work = erasure.carry_out(asked(mine.customer, by=ada).pk, by=ada, at=LATER)
     Erasure.objects.filter(pk=work.pk).update(state="claimed", lease_until=LATER, records=[mine.customer_id])
 
