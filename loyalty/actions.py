@@ -76,12 +76,18 @@ def plan_birthdays(at: datetime) -> int:
     born = LifeEvent.objects.standing().filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
     born = born.exclude(Exists(mourning.mourning(at).filter(customer=OuterRef("customer"))))
     for event in born.select_related("customer__parted_from").order_by("id").iterator(chunk_size=500):
+    planned, roots = [], {}
+    born = LifeEvent.objects.filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
+    for event in born.select_related("customer__parted_from__merged_into").order_by("id").iterator(chunk_size=500):
         zone = _zone(event.customer)
         today = at.astimezone(zone).date()
         if (event.month, event.day) not in policy.days_celebrated(today):
             continue
         # Records that were parted from one share its key: what is given once a year is given once (G19).
-        key = f"birthday:{(event.customer.parted_from or event.customer).public_id}:{today.year}"
+        root = event.customer.parted_from or event.customer
+        root = root.merged_into or root
+        key = _key(root.public_id, today.year)
+        roots[key] = root.pk
         planned.append(
             Gesture(
                 key=key,
@@ -94,11 +100,37 @@ def plan_birthdays(at: datetime) -> int:
     known = set(Gesture.objects.filter(key__in=[gesture.key for gesture in planned]).values_list("key", flat=True))
     had = _had(planned) | fingerprints.had({one.customer_id: _once(one) for one in planned}, at=at)
     fresh = [gesture for gesture in planned if gesture.key not in known and gesture.customer_id not in had]
+    other_keys = _keys_of_records(planned, roots)
+    asked = {key for gesture in planned for key in (gesture.key, *other_keys[gesture.key])}
+    known = set(Gesture.objects.filter(key__in=asked).values_list("key", flat=True))
+    had = _had(planned)
+    fresh = [
+        gesture
+        for gesture in planned
+        if known.isdisjoint((gesture.key, *other_keys[gesture.key])) and gesture.customer_id not in had
+    ]
     with transaction.atomic():
         Gesture.objects.bulk_create(fresh, ignore_conflicts=True)
         if fresh:
             dispatch.after_commit("gesture.planned")
     return len(fresh)
+
+
+def _key(public_id: uuid.UUID, year: int) -> str:
+    return f"birthday:{public_id}:{year}"
+
+
+def _keys_of_records(planned: list[Gesture], roots: dict[str, int]) -> dict[str, list[str]]:
+    """By key of a card the keys of the records that are one with its own: a card under one of them is the person's card (G19)."""
+    records: dict[int, list[uuid.UUID]] = {}
+    for into, public_id in Customer.objects.filter(merged_into__in=set(roots.values())).values_list(
+        "merged_into", "public_id"
+    ):
+        records.setdefault(into or 0, []).append(public_id)
+    return {
+        gesture.key: [_key(one, gesture.occasion_on.year) for one in records.get(roots[gesture.key], [])]
+        for gesture in planned
+    }
 
 
 def _had(planned: list[Gesture]) -> set[int]:

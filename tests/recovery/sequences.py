@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from crm.actions import consent, customers, intake, partings, persons
 from crm.actions.belongings import StayTogether
-from crm.models import ContactPoint, Conversation, Customer, Merge, User
+from crm.models import ContactPoint, Conversation, Customer, LifeEvent, Merge, User
 from loyalty import actions as loyalty_actions
 from recovery import actions
 from recovery.models import Case
@@ -183,7 +183,9 @@ def start(by: User) -> int:
     again = intake.receive(message(sender_address="person0@home.example"), at=NOON, origin="test").conversation
     ContactPoint.objects.create(customer=again.customer, kind="phone", address="+49301234567", created_at=NOON)
     customers.tell_birthday(app_user().customer, month=3, day=2, evidence="yes", at=NOON)
-    return 5
+    _BORN.clear()
+    _BORN.update(Customer.objects.values_list("pk", flat=True))
+    return len(_BORN)
 
 
 def _give(case: Case, *, by: User, at: datetime) -> None:
@@ -193,6 +195,7 @@ def _give(case: Case, *, by: User, at: datetime) -> None:
 def play(number: int, oracle: Oracle, first: Seen, *, births: int, by: User, tally: Tally) -> None:
     """Play one story and take it back. Raises Broken with its number; the same number is the same story."""
     chance, at, before = random.Random(number), NOON, first
+    told: set[int] = set()  # whose birthday was told of anew; a record that was parted counts as the one it is from
     mark = transaction.savepoint()
     try:
         for _ in range(STEPS):
@@ -200,11 +203,11 @@ def play(number: int, oracle: Oracle, first: Seen, *, births: int, by: User, tal
             act = chance.choice(ACTS)
             try:
                 with transaction.atomic():
-                    made = _act(act, chance, by=by, at=at)
+                    made = _act(act, chance, told, by=by, at=at)
             except REFUSED:
                 act, made = "refused", None
             after = oracle.look()
-            check(before, after, act=act, births=births)
+            check(before, after, act=act, births=births + len(told))
             tally.acts[act] += 1
             if act == "merge" and made is not None and chance.random() < 0.5:
                 _undo_at_once(made, before, oracle, by=by, at=at)
@@ -244,7 +247,7 @@ def _but_dropped(before: Seen, now: Seen) -> tuple[Any, ...]:
     return before.held, before.people, before.allowed, cards, before.decided, before.given
 
 
-def _act(act: str, chance: random.Random, *, by: User, at: datetime) -> Merge | None:
+def _act(act: str, chance: random.Random, told: set[int], *, by: User, at: datetime) -> Merge | None:
     every = list(Customer.objects.order_by("pk").values_list("pk", flat=True))
     if act == "merge":
         gone, kept = chance.sample(every, 2)
@@ -275,7 +278,7 @@ def _act(act: str, chance: random.Random, *, by: User, at: datetime) -> Merge | 
             _give(case, by=by, at=at)
     elif act == "gesture":
         loyalty_actions.plan_birthdays(at)
-        _tell_again(chance, at=at)
+        _tell_again(chance, told, at=at)
     else:
         whom = Customer.objects.get(pk=chance.choice(every))
         if whom.merged_into_id is None:
@@ -283,13 +286,21 @@ def _act(act: str, chance: random.Random, *, by: User, at: datetime) -> Merge | 
     return None
 
 
-def _tell_again(chance: random.Random, *, at: datetime) -> None:
-    """A parted record says it has its birthday today, too, and cards are planned once more."""
+def _tell_again(chance: random.Random, told: set[int], *, at: datetime) -> None:
+    """A parted record says it has its birthday today, too, and cards are planned once more.
+
+    Somebody new who was never told of may have a card; whoever the record is parted from, and had one, has no second.
+    """
     parted = list(Customer.objects.filter(parted_from__isnull=False, status="active").order_by("pk"))
     if parted and chance.random() < 0.5:
-        from crm.models import LifeEvent
-
         whom = chance.choice(parted)
+        root = whom.parted_from_id or whom.pk
         if not LifeEvent.objects.filter(customer=whom).exists():
             LifeEvent.objects.create(customer=whom, kind="birthday", month=3, day=2, told_at=at)
+            if root not in _BORN:
+                told.add(root)
         loyalty_actions.plan_birthdays(at)
+
+
+_BORN: set[int] = set()
+"""The people of the beginning, who have all told us a birthday."""

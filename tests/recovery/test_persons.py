@@ -227,3 +227,22 @@ def test_cases_of_one_incident_are_not_parted_G19_E03():
     hold.refresh_from_db()
     assert hold.customer == made
     assert set(Case.objects.values_list("customer", flat=True)) == {made.pk}
+
+
+@pytest.mark.parametrize("planned_before", [False, True])
+def test_a_record_that_was_parted_off_shares_one_card_with_whoever_its_own_became_one_with_G19(planned_before: bool):
+    """Story 3454: parted from one record, which then goes into a third that had no birthday; that is one card, not two."""
+    by = colleague()
+    every = people(by)
+    third = customers.welcome("Third", at=NOON)
+    point = ContactPoint.objects.filter(customer=every[2])[0]
+    other = partings.part(every[2], points=[point.pk], conversations=[], name="x", because="y", by=by, at=NOON).made
+    customers.tell_birthday(other, month=3, day=2, evidence="yes", at=NOON)
+    if planned_before:
+        LifeEvent.objects.filter(customer=every[2]).update(month=4)
+        loyalty_actions.plan_birthdays(NOON)
+        LifeEvent.objects.filter(customer=every[2]).update(month=3)
+    persons.merge(every[2], kept_id=third.pk, because="told us", by=by, at=NOON)
+    loyalty_actions.plan_birthdays(NOON)
+    loyalty_actions.plan_birthdays(NOON)
+    assert Gesture.objects.exclude(state="dropped").filter(customer__in=[other, third]).count() == 1
