@@ -244,6 +244,12 @@ def _read_in(kept: CustomerFile, at: datetime) -> bool:
         ImportFinding.objects.filter(upload=kept).delete()  # of an earlier try
         CustomerFile.objects.filter(pk=kept.pk, attempt=kept.attempt).update(rows_done=0, counts={})
 
+    def opens() -> None:
+        """Hold the row while a portion is compared, however long that takes: whoever looks for due rows passes it over."""
+        mine = CustomerFile.objects.filter(pk=kept.pk, attempt=kept.attempt, state=FileState.CLAIMED)
+        if mine.select_for_update().values_list("pk", flat=True).first() is None:
+            raise _Fenced
+
     def each(part: import_portions.Outcome, rejected: Sequence[Rejected]) -> None:
         mine = CustomerFile.objects.filter(pk=kept.pk, attempt=kept.attempt, state=FileState.CLAIMED)
         standing = mine.select_for_update(no_key=True).first()
@@ -271,7 +277,7 @@ def _read_in(kept: CustomerFile, at: datetime) -> bool:
         try:
             customer_imports.bring_in(
                 going(path), source=source, file_name=kept.file_name, at=at, by=kept.by, dry=dry, going_on=kept.brought_by,
-                begins=lambda: _begun(kept, source=source, at=at), each=each,
+                begins=lambda: _begun(kept, source=source, at=at), opens=opens, each=each,
             )  # fmt: skip
         except _LetGo:
             CustomerFile.objects.filter(pk=kept.pk, attempt=kept.attempt, state=FileState.CLAIMED).update(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -426,3 +427,30 @@ def test_json_lines_hold_each_address_by_itself() -> None:
     ContactPoint.objects.create(customer=one, kind="email", address="second@home.example", created_at=NOON)
     row = json.loads(exported(browser(Role.LEAD), form="jsonl"))
     assert row["email"] == [f"p{one.pk}@home.example", "second@home.example"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_portion_that_takes_longer_than_the_lease_is_not_taken_by_another_worker_X31(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    kept = uploaded()
+    customer_files.ask(kept.pk, wanted="keep", by=kept.by, at=NOON, table=_table(kept))
+    write, others = import_portions.Portion._write, []
+
+    def another_worker() -> None:
+        try:
+            others.append(customer_files.work_batch(at=timezone.now()))
+        finally:
+            connection.close()
+
+    def slow(self: Any, *args: Any) -> None:
+        thread = threading.Thread(target=another_worker)
+        thread.start()
+        thread.join(timeout=20)
+        write(self, *args)
+
+    monkeypatch.setattr(import_portions.Portion, "_write", slow)
+    settings.EVENHAND_LEASE = timedelta(seconds=-1)  # it has run out before the portion is compared
+    worked(kept)
+    assert others == [0]
+    assert (kept.state, Customer.objects.count()) == (FileState.KEPT, 2)
