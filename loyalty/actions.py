@@ -72,12 +72,9 @@ def plan_birthdays(at: datetime) -> int:
     for offset in (-1, 0, 1):
         for month, day in policy.days_celebrated(at.date() + timedelta(days=offset)):
             wanted |= Q(month=month, day=day)
-    planned = []
+    planned, roots = [], {}
     born = LifeEvent.objects.standing().filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
     born = born.exclude(Exists(mourning.mourning(at).filter(customer=OuterRef("customer"))))
-    for event in born.select_related("customer__parted_from").order_by("id").iterator(chunk_size=500):
-    planned, roots = [], {}
-    born = LifeEvent.objects.filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
     for event in born.select_related("customer__parted_from__merged_into").order_by("id").iterator(chunk_size=500):
         zone = _zone(event.customer)
         today = at.astimezone(zone).date()
@@ -97,13 +94,10 @@ def plan_birthdays(at: datetime) -> int:
                 send_at=policy.moment_of_day(key, day=today, zone=zone),
             )
         )
-    known = set(Gesture.objects.filter(key__in=[gesture.key for gesture in planned]).values_list("key", flat=True))
-    had = _had(planned) | fingerprints.had({one.customer_id: _once(one) for one in planned}, at=at)
-    fresh = [gesture for gesture in planned if gesture.key not in known and gesture.customer_id not in had]
     other_keys = _keys_of_records(planned, roots)
     asked = {key for gesture in planned for key in (gesture.key, *other_keys[gesture.key])}
     known = set(Gesture.objects.filter(key__in=asked).values_list("key", flat=True))
-    had = _had(planned)
+    had = _had(planned) | fingerprints.had({one.customer_id: _once(one) for one in planned}, at=at)
     fresh = [
         gesture
         for gesture in planned
