@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from tests.conftest import NOON
 from tests.crm.allowing import allows
 from tests.crm.canaries import ADDRESS, CANARY, NAME, Planter, hits, hits_in_files, storage
 from tests.crm.stories import app_user, colleague, message, raw_mail
+from tests.faults.threads import at_once
 from tests.recovery.test_grants import DAMAGED, decided, give
 
 pytestmark = pytest.mark.django_db
@@ -381,3 +383,24 @@ def test_a_worker_that_is_lost_half_way_is_made_up_for_P07(monkeypatch):
     assert hits(CANARY) == {}
     assert ErasureEntry.objects.count() == 1
     assert Decimal(100) == sum(Grant.objects.values_list("amount", flat=True))
+
+
+def test_two_workers_take_one_erasure_once_and_two_colleagues_agree_once_P07(transactional_db: None):
+    ada, ben = colleague(Role.LEAD), colleague(Role.LEAD)
+    customer = Customer.objects.create(display_name=NAME, created_at=NOON)
+    wanted = asked(customer, by=ada)
+    refused: list[bool] = []
+
+    def agree(by: User) -> None:
+        try:
+            erasure.carry_out(wanted.pk, by=by, at=LATER)
+        except erasure.NotErasable:
+            refused.append(True)
+
+    at_once(partial(agree, ada), partial(agree, ben))
+    assert refused == [True]
+    at_once(partial(erasure.work_batch, at=LATER), partial(erasure.work_batch, at=LATER))
+    wanted.refresh_from_db()
+    assert wanted.state == ErasureState.DONE
+    assert ErasureEntry.objects.count() == 1
+    assert HistoryEntry.objects.filter(verb="customer.erased").count() == 1
