@@ -108,14 +108,15 @@ def ask_for_oneself(user: User, *, methods: Collection[Mapping[str, Any]], at: d
 
 
 def address_changed_at(customer_id: int) -> datetime | None:
-    """When an address of a customer last came or went after they had become known; None when never."""
+    """When an address of a customer, or that of their account, last came or went after they had become known; None when never."""
     customer = standing(Customer.objects.get(pk=customer_id))
     points = ContactPoint.objects.filter(
         customer__in=records_of(customer), kind__in=[ContactKind.EMAIL, ContactKind.PHONE, ContactKind.POSTAL]
     ).values_list("created_at", "unlinked_at")
     moments = [moment for row in points for moment in row if moment is not None]
     changes = [moment for moment in moments if moment - customer.created_at > timedelta(hours=1)]
-    return max(changes, default=None)
+    accounts = User.objects.filter(customer__in=records_of(customer)).exclude(address_changed_at=None)
+    return max([*changes, *accounts.values_list("address_changed_at", flat=True)], default=None)
 
 
 def _tell_everybody(customer: Customer, package: DataPackage, *, at: datetime) -> None:

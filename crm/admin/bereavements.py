@@ -8,16 +8,17 @@ from typing import Any
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.actions import bereavement
-from crm.admin import pages
+from crm.admin import pages, panels
 from crm.admin.lives import CAN_NOTE, customer_of
 from crm.language.bereavement import words_of_a_death
-from crm.models import Bereavement, Customer, User
+from crm.models import Bereavement, Conversation, Customer, User
 from crm.models.people import CustomerStatus
 from crm.policy.bereavement import BereavementState, WhoDied
 from crm.policy.lives import LifeSource
@@ -163,6 +164,20 @@ def side(request: HttpRequest, customer: Customer) -> dict[str, Any]:
     )
     rows = known.select_related("interaction", "life_event__handled_by").order_by("-pk")[:SHOWN]
     return {"may_see_bereavement": True, "bereavements": [shown(one) for one in rows]}
+
+
+def beside(request: HttpRequest, conversation: Conversation) -> str:
+    """The panel beside a conversation, so that nobody who is bereaved has to say it again; one statement."""
+    if not request.user.has_perm(CAN_SEE):
+        return ""
+    shown_here = side(request, conversation.customer)["bereavements"]
+    if not shown_here:
+        return ""
+    context = {"bereavements": shown_here, "customer": conversation.customer, "may_see_bereavement": True}
+    return render_to_string("admin/desk/_customer_bereavement.html", context, request=request)
+
+
+panels.sides.append(beside)
 
 
 urlpatterns: list[URLPattern] = [

@@ -194,12 +194,23 @@ def authority_in_words(noted: Representative) -> str:
     return _("%(authority)s until %(until)s") % {"authority": words, "until": until}
 
 
-def of_conversation(conversation: Any) -> list[Representative]:
-    """Who acts or acted for the customer of a conversation; read once for one page."""
+def _around(conversation: Any) -> list[Representative]:
+    """Who acts for the customer of a conversation and for whom that customer acts; read once for one page."""
     if not hasattr(conversation, "acting"):
-        conversation.acting = list(representatives.of(conversation.customer_id)[:SHOWN])
-    acting: list[Representative] = conversation.acting
-    return acting
+        customer = conversation.customer_id
+        points = ContactPoint.objects.filter(
+            customer=customer, kind=ContactKind.EMAIL, unlinked_at=None, verified_at__isnull=False
+        )
+        here = Q(principal=customer) | Q(person=customer) | Q(address__in=points.values("address"))
+        found = Representative.objects.filter(here).select_related("person", "principal", "conversation", "noted_by")
+        conversation.acting = list(found.order_by("-pk")[:SHOWN])
+    around: list[Representative] = conversation.acting
+    return around
+
+
+def of_conversation(conversation: Conversation) -> list[Representative]:
+    """Who acts or acted for the customer of a conversation."""
+    return [one for one in _around(conversation) if one.principal_id == conversation.customer_id]
 
 
 def writer(conversation: Conversation, said: Interaction) -> str:
@@ -228,16 +239,7 @@ def beside(request: HttpRequest, conversation: Conversation) -> str:
         return ""
     at = timezone.now()
     mine = of_conversation(conversation)
-    points = ContactPoint.objects.filter(
-        customer=conversation.customer_id, kind=ContactKind.EMAIL, unlinked_at=None, verified_at__isnull=False
-    )
-    acts_for = (
-        Representative.objects.filter(Q(person=conversation.customer_id) | Q(address__in=points.values("address")))
-        .exclude(principal=conversation.customer_id)
-        .select_related("principal", "person", "conversation")
-        .order_by("-pk")[:SHOWN]
-    )
-    others = [shown(one, at=at) for one in acts_for]
+    others = [shown(one, at=at) for one in _around(conversation) if one.principal_id != conversation.customer_id]
     others = [one for one in others if one["stands"]]
     placed = (
         any(one.pk for one in mine) and Placement.objects.filter(conversation=conversation, put_back_at=None).exists()
