@@ -37,6 +37,8 @@ _SECRET = {
     "crm.DataPackage": {"file"},
     "crm.Attachment": {"file"},
     "crm.Reach": {"avatar"},
+    "crm.SecondProof": {"digest"},
+    "crm.ConsentQuestion": {"key"},
 }
 """Columns that are keys or hold bytes; bytes are among the files."""
 _INWARD = {
@@ -51,8 +53,13 @@ _INWARD = {
     "is_staff",
     "is_superuser",
 }
-_OF_TWO = {"crm.PersonSuggestion", "crm.Merge", "crm.Parting"}
+_OF_TWO = {
+    "crm.PersonSuggestion", "crm.Merge", "crm.Parting", "crm.Representative", "crm.Placement", "recovery.CaseLink",
+}  # fmt: skip
 """Rows about two records, of which the other may be another person: only that there is one is told."""
+_OF_THE_OTHER = {"evidence", "fields", "moved", "because", "one", "other"}
+_OF_MANY = {"crm.CustomerFile", "crm.ImportFinding"}
+"""Rows about files in which many people stand; what a file said of this person stands in its own row of them."""
 _WORDS = ("text", "full_text", "html", "subject")
 Progress = Callable[[int, int], None]
 
@@ -61,7 +68,7 @@ def write(target: IO[bytes], customer: Customer, *, at: datetime, progress: Prog
     """Write the copy as a ZIP file. progress: called with parts done and parts in all; may raise to stop."""
     records = records_of(standing(customer))
     named = clearing.identifiers(records)
-    labels = list(settings.EVENHAND_PERSONAL)
+    labels = [label for label in settings.EVENHAND_PERSONAL if label not in _OF_MANY]
     parts = len(labels) + 2
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         files = list(_files(archive, records))
@@ -94,11 +101,7 @@ def _rows(label: str, records: Collection[int], named: Collection[str]) -> Itera
     left_out = _SECRET.get(label, set()) | _INWARD
     fields = [field for field in model._meta.concrete_fields if field.name not in left_out]
     if label in _OF_TWO:
-        fields = [
-            field
-            for field in fields
-            if not _is_of_a_customer(field) and field.name not in ("evidence", "fields", "moved")
-        ]
+        fields = [field for field in fields if not _is_of_a_customer(field) and field.name not in _OF_THE_OTHER]
     people = [field.name for field in fields if field.is_relation and issubclass(field.related_model, User)]
     for portion in clearing.portions(keys):
         rows = model._default_manager.filter(pk__in=portion).order_by("pk")
@@ -171,7 +174,8 @@ def _ending(name: str) -> str:
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 _SHOWN = (
     "crm.Customer", "crm.ContactPoint", "crm.Conversation", "crm.Interaction", "crm.Promise", "recovery.Case", "recovery.Grant",
-    "recovery.Decision", "crm.Consent", "loyalty.Gesture", "crm.LifeEvent", "crm.Reach", "crm.ReachLook", "crm.Hold",
+    "recovery.Decision", "crm.Consent", "crm.ConsentProof", "loyalty.Gesture", "crm.LifeEvent", "crm.Representative",
+    "crm.ServiceChange", "crm.RelationshipStage", "crm.RelationshipRole", "crm.Reach", "crm.ReachLook", "crm.Hold",
     "crm.HistoryEntry", "crm.Attachment",
 )  # fmt: skip
 """The tables that the page for people shows, in its order; all others are in data.json."""

@@ -17,11 +17,16 @@ from crm.models import (
     ContactPoint,
     Conversation,
     Customer,
+    CustomerFile,
+    CustomerImport,
     DataPackage,
     HistoryEntry,
+    ImportedCustomer,
+    ImportFinding,
     Interaction,
     OutgoingMessage,
     Reach,
+    Representative,
 )
 from crm.policy import Direction, Role
 from crm.policy.privacy import PackageState
@@ -79,8 +84,23 @@ def test_nothing_of_other_people_and_no_secret_is_in_it_P06():
         other_address="neighbour@home.example", text="I live next door.", full_text="I live next door.", spoke_at=NOON,
         ingested_at=NOON,
     )  # fmt: skip
+    brought_by = CustomerImport.objects.create(source="shop", file_name="shop.csv", at=NOON, finished_at=NOON)
+    ImportedCustomer.objects.create(
+        brought_by=brought_by, source="shop", external_id="1", customer=case.customer, is_new=False
+    )
+    upload = CustomerFile.objects.create(
+        file_name="shop.csv", size=1, by=ada, uploaded_at=NOON, state="kept", brought_by=brought_by, settled_at=NOON,
+        looked={"samples": ["Tom Other"]},
+    )  # fmt: skip
+    ImportFinding.objects.create(upload=upload, kind="rejected", line=2, code="x", content="Tom Other,tom@home.example")
+    Representative.objects.create(
+        principal=other.conversation.customer, person=case.customer, authority="consented", scope="everything",
+        source="customer", evidence="Tom told us about his illness.", valid_from=NOON, noted_by=ada, noted_at=NOON,
+    )  # fmt: skip
     told, page, archive = made(case.customer)
     everything = json.dumps(told) + page
+    for words in ("Tom Other", "his illness"):
+        assert words not in everything, words
     for words in ("tom@home.example", "My own story.", "neighbour@home.example", "I live next door."):
         assert words not in everything, words
     assert package_contents.MASKED in everything
