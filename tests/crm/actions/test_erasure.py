@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 
-from crm.actions import clearing, customers, desk, erasure, intake, mails, persons
+from crm.actions import clearing, customers, desk, erasure, intake, mails, persons, suppression
 from crm.models import (
     Attachment,
     Call,
@@ -35,6 +36,7 @@ from crm.models import (
 from crm.models.people import CustomerStatus
 from crm.policy import Role
 from crm.policy.privacy import AskedBy, ErasureState, Obstacle
+from crm.policy.suppression import SuppressionReason, SuppressionScope
 from recovery import actions as recovery_actions
 from recovery.actions import ledger, replay
 from recovery.models import Case, Decision, Grant, LedgerWeek
@@ -404,3 +406,22 @@ def test_two_workers_take_one_erasure_once_and_two_colleagues_agree_once_P07(tra
     assert wanted.state == ErasureState.DONE
     assert ErasureEntry.objects.count() == 1
     assert HistoryEntry.objects.filter(verb="customer.erased").count() == 1
+
+
+def test_an_address_that_wanted_nothing_still_wants_nothing_after_erasure_and_a_new_file_P10(tmp_path):
+    ada = colleague()
+    customer = Customer.objects.create(display_name=NAME, created_at=NOON)
+    ContactPoint.objects.create(customer=customer, kind="email", address=ADDRESS, created_at=NOON)
+    allows(customer)
+    suppression.suppress(
+        "email", ADDRESS, scope=SuppressionScope.CHEERFUL, reason=SuppressionReason.UNSUBSCRIBE, at=NOON
+    )
+    erased(customer, by=ada)
+    assert hits(CANARY) == {}
+    file = tmp_path / "shop.csv"
+    file.write_text(f"name,email,consent.birthday\nCarla,{ADDRESS},yes\n")
+    call_command("import_customers", str(file))
+    again = ContactPoint.objects.get(address=ADDRESS).customer
+    assert again.pk != customer.pk
+    assert not Consent.objects.filter(customer=again).exclude(state="unknown").exists()
+    assert suppression.standing([("email", ADDRESS)], at=LATER)
