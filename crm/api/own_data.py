@@ -20,6 +20,7 @@ from rest_framework.views import APIView
 
 from crm.actions import packages
 from crm.api import shapes
+from crm.api.hot import read
 from crm.api.views import IsCustomer, asking
 from crm.models import Customer, DataPackage, User
 from crm.policy.privacy import PACKAGE_KEPT_FOR, PackageState
@@ -39,7 +40,7 @@ class OwnData(APIView):
 
     @extend_schema(request=shapes.NothingIn, responses={202: shapes.DataPackageOut}, operation_id="ask_for_own_data")
     def post(self, request: Request) -> Response:
-        shapes.NothingIn(data=request.data).is_valid(raise_exception=True)
+        read(shapes.NothingIn, request.data)
         user = asking(request)
         package = packages.ask_for_oneself(user, methods=_proofs(request), at=timezone.now())
         return Response(_out(package, user), status=202)

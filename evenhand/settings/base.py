@@ -369,6 +369,8 @@ SPECTACULAR_SETTINGS = {
         "OutgoingStateEnum": "crm.policy.OutgoingState",
         "PackageStateEnum": "crm.policy.privacy.PackageState",
         "CaseStatusEnum": "recovery.policy.Status",
+        "ConsentPurposeEnum": "crm.policy.consent.Purpose",
+        "LifeEventPurposeEnum": "crm.policy.lives.Purpose",
         "SeverityEnum": "recovery.policy.Severity",
         "OutcomeEnum": "recovery.policy.Outcome",
     },

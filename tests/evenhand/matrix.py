@@ -220,7 +220,7 @@ OWN_WAYS = ("static/", "accounts/logout", "admin/logout", "hooks/")
 """Left out: files of the theme, what ends the walk's own session, and what providers post, which is told apart by signature."""
 KNOWN = {
     "provider": "telegram", "day": "2026-03-02", "app_label": "crm", "token": "x", "what": "hold", "code": "x", "slug": "x",
-    "content_type_id": "1", "key": "x", "uidb36": "1", "url": "x", "provider_id": "x",
+    "content_type_id": "1", "key": "x", "uidb36": "1", "url": "x", "provider_id": "x", "link": "x",
 }  # fmt: skip
 """Parts of addresses that name no row of a customer."""
 

@@ -29,7 +29,8 @@ from tests.crm.stories import app_user, message
 REFUSED = (persons.NotMergeable, persons.TooLateToPart, persons.OpensToAccount, partings.NotPartable, StayTogether)
 TOLD_ONCE = frozenset(
     {
-        "crm_consent", "crm_historyentry", "crm_personsuggestion", "crm_merge", "crm_parting", "crm_lifeevent", "crm_customer",
+        "crm_consent", "crm_consentproof", "crm_historyentry",
+         "crm_personsuggestion", "crm_merge", "crm_parting", "crm_lifeevent", "crm_customer",
     }
 )  # fmt: skip
 """Tables whose rows stay where they were written, or are one of a kind for a person; each has a rule of its own below."""
@@ -176,6 +177,7 @@ def start(by: User) -> int:
             case.pk, facts=Facts(complaint_type=ComplaintType.DAMAGED_ITEM, loss=Decimal(80)), by=by, at=NOON
         )
         customers.tell_birthday(said.conversation.customer, month=3, day=2, evidence="yes", at=NOON)
+        allows(said.conversation.customer)
         cases.append(case)
     _give(cases[0], by=by, at=NOON)
     consent.withdraw(cases[1].customer, "birthday", evidence="phone", at=NOON)
@@ -282,7 +284,10 @@ def _act(act: str, chance: random.Random, told: set[int], *, by: User, at: datet
     else:
         whom = Customer.objects.get(pk=chance.choice(every))
         if whom.merged_into_id is None:
-            (consent.grant if chance.random() < 0.5 else consent.withdraw)(whom, "news", evidence="said so", at=at)
+            if chance.random() < 0.5 and whom.contact_points.filter(unlinked_at=None).exists():
+                allows(whom, "news", at=at)
+            else:
+                consent.withdraw(whom, "news", evidence="said so", at=at)
     return None
 
 

@@ -47,7 +47,16 @@ LETTERS: dict[str, list[dict[str, Any]]] = {
         for k in (True, False)
         for o in ("9.98 EUR", "")
     ],
-    "loyalty/birthday": [{"name": n, "stop_url": "https://shop.example/stop/x/"} for n in ("Carla", "")],
+    "crm/data_asked_for": [{"asked_at": ANSWER}],
+    "crm/consent_question": [
+        {"name": n, "words": "§", "answer_url": "https://shop.example/preferences/answer/x/", "answer_until": ANSWER}
+        for n in ("Carla", "")
+    ],
+    "crm/preferences_link": [{"name": n, "page_url": "https://shop.example/preferences/x/"} for n in ("Carla", "")],
+    "loyalty/birthday": [
+        {"name": n, "stop_url": "https://shop.example/stop/x/", "page_url": "https://shop.example/preferences/x/"}
+        for n in ("Carla", "")
+    ],
 }
 ALL = [(name, words) for name, several in LETTERS.items() for words in several]
 OFFERED = ("en", *catalogues.LANGUAGES)
@@ -117,7 +126,7 @@ def test_a_letter_is_whole_in_every_language_and_says_the_same_in_both_parts_X9_
 def test_a_page_fetches_nothing_and_carries_its_styles_with_it(name, words):
     letter = letters.render(name, language="", **words)
     shown = _Shown(letter.html)
-    assert set(shown.addresses) <= {words.get("stop_url"), words.get("link")}
+    assert set(shown.addresses) <= {words.get(name) for name in ("stop_url", "link", "page_url", "answer_url")}
     assert not re.search(r"@import|url\(|<(?:img|link|script|iframe|form|table)\b", letter.html, re.IGNORECASE)
     assert not shown.unstyled
     assert "prefers-color-scheme: dark" in letter.html

@@ -195,7 +195,7 @@ def test_every_row_that_cannot_be_is_refused_with_its_reason_and_stops_no_other(
     assert figures["new"]["followed_up"] == 2
     assert set(BROKEN) == set(call_records.REASONS)
     errors = (tmp_path / "Master.errors.csv").read_text("utf-8-sig").splitlines()
-    assert (errors[0], len(errors)) == ("line,code,reason,row", 1 + len(BROKEN))
+    assert (errors[0], len(errors)) == ('"line","code","reason","row"', 1 + len(BROKEN))
     parked = RawItem.objects.filter(kind="call_record", state=WorkState.PARKED)
     assert {item.reason.partition(":")[0] for item in parked} == set(BROKEN)
 
