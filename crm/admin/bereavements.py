@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -155,20 +156,25 @@ def decide(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     return redirect("admin:customer_bereavement", public_id=found.customer.public_id)
 
 
+def open_of(customer: Any) -> QuerySet[Bereavement]:
+    """What stands or is asked about somebody; customer: theirs, or a reference to the outer row's."""
+    return Bereavement.objects.filter(
+        customer=customer, state__in=[BereavementState.PROPOSED, BereavementState.STANDING]
+    )
+
+
 def side(request: HttpRequest, customer: Customer) -> dict[str, Any]:
     """What the customer's page shows of it; one statement."""
     if not request.user.has_perm(CAN_SEE):
         return {}
-    known = Bereavement.objects.filter(
-        customer=customer, state__in=[BereavementState.PROPOSED, BereavementState.STANDING]
-    )
+    known = open_of(customer)
     rows = known.select_related("interaction", "life_event__handled_by").order_by("-pk")[:SHOWN]
     return {"may_see_bereavement": True, "bereavements": [shown(one) for one in rows]}
 
 
 def beside(request: HttpRequest, conversation: Conversation) -> str:
     """The panel beside a conversation, so that nobody who is bereaved has to say it again; one statement."""
-    if not request.user.has_perm(CAN_SEE):
+    if not request.user.has_perm(CAN_SEE) or not getattr(conversation, "somebody_died", True):
         return ""
     shown_here = side(request, conversation.customer)["bereavements"]
     if not shown_here:

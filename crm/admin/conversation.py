@@ -15,7 +15,19 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm.actions import answers, desk, joining, undo
-from crm.admin import composer, elsewhere, files, pages, panels, promises, queue, representatives, stages, words
+from crm.admin import (
+    bereavements,
+    composer,
+    elsewhere,
+    files,
+    pages,
+    panels,
+    promises,
+    queue,
+    representatives,
+    stages,
+    words,
+)
 from crm.models import (
     AnswerElsewhere,
     Attachment,
@@ -77,6 +89,8 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         .annotate(
             was_in_public=Exists(PublicPost.objects.filter(conversation=OuterRef("pk"))),
             newest_stage=stages.stage_of(OuterRef("customer_id")),
+            somebody_died=Exists(bereavements.open_of(OuterRef("customer_id"))),
+            somebody_acts=Exists(representatives.known_around(OuterRef("customer_id"))),
         )
         .filter(public_id=public_id)
         .first()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.db.models import Q
+from django.db.models import OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -194,16 +194,23 @@ def authority_in_words(noted: Representative) -> str:
     return _("%(authority)s until %(until)s") % {"authority": words, "until": until}
 
 
+def known_around(customer: Any) -> QuerySet[Representative]:
+    """Who acts for a customer and for whom that customer acts; customer: a key, or a reference to the outer row's."""
+    theirs = OuterRef(customer) if isinstance(customer, OuterRef) else customer  # one query further inside
+    points = ContactPoint.objects.filter(
+        customer=theirs, kind=ContactKind.EMAIL, unlinked_at=None, verified_at__isnull=False
+    )
+    return Representative.objects.filter(
+        Q(principal=customer) | Q(person=customer) | Q(address__in=points.values("address"))
+    )
+
+
 def _around(conversation: Any) -> list[Representative]:
-    """Who acts for the customer of a conversation and for whom that customer acts; read once for one page."""
+    """The same of a conversation's customer; read once for one page, and not where the page knows that there is none."""
     if not hasattr(conversation, "acting"):
-        customer = conversation.customer_id
-        points = ContactPoint.objects.filter(
-            customer=customer, kind=ContactKind.EMAIL, unlinked_at=None, verified_at__isnull=False
-        )
-        here = Q(principal=customer) | Q(person=customer) | Q(address__in=points.values("address"))
-        found = Representative.objects.filter(here).select_related("person", "principal", "conversation", "noted_by")
-        conversation.acting = list(found.order_by("-pk")[:SHOWN])
+        found = known_around(conversation.customer_id).select_related("person", "principal", "conversation", "noted_by")
+        is_known = getattr(conversation, "somebody_acts", True)
+        conversation.acting = list(found.order_by("-pk")[:SHOWN]) if is_known else []
     around: list[Representative] = conversation.acting
     return around
 
