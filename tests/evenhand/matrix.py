@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,7 @@ from crm.actions import (
     adverse,
     answers,
     capture,
+    custom_fields,
     customers,
     desk,
     drafts,
@@ -31,8 +32,10 @@ from crm.actions import (
     holds,
     intake,
     judgements,
+    life_events,
     listening_places,
     persons,
+    representatives,
     staff,
     waits,
 )
@@ -41,6 +44,8 @@ from crm.models import (
     Call,
     ContactPoint,
     Customer,
+    CustomerFile,
+    ImportFinding,
     Mailbox,
     OutgoingMessage,
     RawItem,
@@ -48,9 +53,12 @@ from crm.models import (
 )
 from crm.models.people import CustomerStatus
 from crm.policy import AdverseKind, Department, NoAnswerReason, PostVerdict, Role
+from crm.policy.lives import LifeEventKind, LifeSource, Precision, Purpose, When
+from crm.policy.representation import Authority, Scope
 from loyalty.models import Gesture, Programme
 from recovery import actions
 from recovery.actions.reviews import ask_for_review
+from recovery.models import ParityFinding
 from recovery.policy import ComplaintType, Facts
 from tests.conftest import NOON
 from tests.crm.channels.provided import EXAMPLES, account_of
@@ -79,6 +87,12 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "because": ("crm.view_customer",),
     "erased": ("crm.view_customer",),
     "post": ("crm.view_interaction", "crm.view_conversation", "crm.view_publicpost"),
+    "custom": ("crm.view_customer",),
+    "upload": ("crm.import_customers",),
+    "row": ("crm.import_customers",),
+    "illness": ("crm.view_private_lifeevent",),
+    "acts": ("crm.view_representative",),
+    "finding": ("recovery.view_parityfinding",),
     "other": ("crm.view_customer", "crm.view_conversation", "crm.view_user"),
 }
 """Kind of thing -> the rights of which a colleague needs one to read it. A customer reads of their own: OWN."""
@@ -162,11 +176,33 @@ def made() -> World:
     )
     persons.told_both(customer.pk, third.conversation.customer_id, kind="email", at=now)  # type: ignore[arg-type]
     _doors(boss, at=now)
+    _told(customer, boss, at=now)
     world = World(owner, app_user(name="Sam Stranger", email="sam@else.example"))
     gesture, mail = Gesture.objects.get(key=mark("gesture")), OutgoingMessage.objects.filter(customer=customer)[0]
     world.ids = list(_ids(world.stranger))
     world.numbers = sorted({str(one.pk) for one in (matter, customer, owner, case, gesture, mail)})
     return world
+
+
+def _told(customer: Customer, boss: User, *, at: datetime) -> None:
+    """What was told of a customer's life, what files said of them, and what was found about everybody."""
+    custom_fields.define("customer", code="size", label="Size", kind="text", by=boss, at=at)
+    custom_fields.set_values(customer.pk, {"size": mark("custom")}, by=boss, at=at)
+    life_events.tell(
+        customer.pk, kind=LifeEventKind.ILLNESS, source=LifeSource.CUSTOMER, words=mark("illness"), when=When(Precision.UNKNOWN),
+        purpose=Purpose.CONSIDERATION, by=boss, at=at, handled_by=boss,
+    )  # fmt: skip
+    representatives.note(
+        customer.pk, authority=Authority.CONSENTED, scope=Scope.EVERYTHING, source=LifeSource.CUSTOMER, evidence="seen",
+        by=boss, at=at, name=mark("acts"), address="acts@home.example",
+    )  # fmt: skip
+    upload = CustomerFile.objects.create(file_name=mark("upload"), size=1, by=boss, uploaded_at=at, state="tried")
+    ImportFinding.objects.create(upload=upload, kind="rejected", line=2, code="x", content=mark("row"))
+    look = actions.look_now(by=boss, at=at)
+    ParityFinding.objects.create(
+        metric="first_response", channel="email", versus="others", is_favoured=False, effect="time_ratio", value=2.0,
+        found_by=look, seen_by=look, opened_at=at, state="explained", words=mark("finding"), said_by=boss, said_at=at,
+    )  # fmt: skip
 
 
 def _doors(boss: User, *, at: Any) -> None:
