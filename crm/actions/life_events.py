@@ -67,9 +67,7 @@ def tell(
     """
     if kind in (LifeEventKind.BIRTHDAY, LifeEventKind.BEREAVEMENT):
         raise ToldElsewhere(
-            _(
-                "A birthday is noted with their yes to a card, and a death where it is reported: both have their own form."
-            )
+            _("A birthday is noted on the customer's page, and a death where it is reported: both have their own form.")
         )
     return note(
         customer_id,
