@@ -198,7 +198,7 @@ def _told(customer: Customer, boss: User, *, at: datetime) -> None:
     )  # fmt: skip
     upload = CustomerFile.objects.create(file_name=mark("upload"), size=1, by=boss, uploaded_at=at, state="tried")
     ImportFinding.objects.create(upload=upload, kind="rejected", line=2, code="x", content=mark("row"))
-    look = actions.look_now(by=boss, at=at)
+    look = actions.look_now(by=boss, at=at + timedelta(minutes=1))
     ParityFinding.objects.create(
         metric="first_response", channel="email", versus="others", is_favoured=False, effect="time_ratio", value=2.0,
         found_by=look, seen_by=look, opened_at=at, state="explained", words=mark("finding"), said_by=boss, said_at=at,
