@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -18,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from crm import dispatch, history
 from crm.actions import (
+    belongings,
     consent,
     customers,
     fingerprints,
@@ -72,37 +74,33 @@ def plan_birthdays(at: datetime) -> int:
     for offset in (-1, 0, 1):
         for month, day in policy.days_celebrated(at.date() + timedelta(days=offset)):
             wanted |= Q(month=month, day=day)
-    planned, roots = [], {}
     born = LifeEvent.objects.standing().filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
     born = born.exclude(Exists(mourning.mourning(at).filter(customer=OuterRef("customer"))))
-    for event in born.select_related("customer__parted_from__merged_into").order_by("id").iterator(chunk_size=500):
+    today_there = []
+    for event in born.select_related("customer").order_by("id").iterator(chunk_size=500):
         zone = _zone(event.customer)
         today = at.astimezone(zone).date()
-        if (event.month, event.day) not in policy.days_celebrated(today):
-            continue
-        # Records that were parted from one share its key: what is given once a year is given once (G19).
-        root = event.customer.parted_from or event.customer
-        root = root.merged_into or root
-        key = _key(root.public_id, today.year)
-        roots[key] = root.pk
-        planned.append(
+        if (event.month, event.day) in policy.days_celebrated(today):
+            today_there.append((event.customer, today, zone))
+    families = belongings.families([customer.pk for customer, _today, _zone_there in today_there])
+    planned: dict[str, Gesture] = {}
+    for customer, today, zone in today_there:
+        key = f"birthday:{families[customer.pk].public_id}:{today.year}"
+        planned.setdefault(
+            key,
             Gesture(
                 key=key,
                 programme=programme,
-                customer=event.customer,
+                customer=customer,
                 occasion_on=today,
                 send_at=policy.moment_of_day(key, day=today, zone=zone),
-            )
+            ),
         )
-    other_keys = _keys_of_records(planned, roots)
-    asked = {key for gesture in planned for key in (gesture.key, *other_keys[gesture.key])}
-    known = set(Gesture.objects.filter(key__in=asked).values_list("key", flat=True))
-    had = _had(planned) | fingerprints.had({one.customer_id: _once(one) for one in planned}, at=at)
-    fresh = [
-        gesture
-        for gesture in planned
-        if known.isdisjoint((gesture.key, *other_keys[gesture.key])) and gesture.customer_id not in had
-    ]
+    known = set(Gesture.objects.filter(key__in=planned).values_list("key", flat=True))
+    had = _had(planned.values(), families) | fingerprints.had(
+        {one.customer_id: _once(one) for one in planned.values()}, at=at
+    )
+    fresh = [gesture for key, gesture in planned.items() if key not in known and gesture.customer_id not in had]
     with transaction.atomic():
         Gesture.objects.bulk_create(fresh, ignore_conflicts=True)
         if fresh:
@@ -110,32 +108,15 @@ def plan_birthdays(at: datetime) -> int:
     return len(fresh)
 
 
-def _key(public_id: uuid.UUID, year: int) -> str:
-    return f"birthday:{public_id}:{year}"
-
-
-def _keys_of_records(planned: list[Gesture], roots: dict[str, int]) -> dict[str, list[str]]:
-    """By key of a card the keys of the records that are one with its own: a card under one of them is the person's card (G19)."""
-    records: dict[int, list[uuid.UUID]] = {}
-    for into, public_id in Customer.objects.filter(merged_into__in=set(roots.values())).values_list(
-        "merged_into", "public_id"
-    ):
-        records.setdefault(into or 0, []).append(public_id)
-    return {
-        gesture.key: [_key(one, gesture.occasion_on.year) for one in records.get(roots[gesture.key], [])]
-        for gesture in planned
-    }
-
-
-def _had(planned: list[Gesture]) -> set[int]:
-    """Customers who have a card for such a day this year already, under the key of a record that is one with theirs."""
-    days = {gesture.occasion_on.year for gesture in planned}
+def _had(planned: Collection[Gesture], families: Mapping[int, belongings.Family]) -> set[int]:
+    """Customers who have a card for such a day this year already, in whatever record of their family (G19)."""
+    of_whom = {one: gesture.customer_id for gesture in planned for one in families[gesture.customer_id].records}
     had = Gesture.objects.filter(
         programme__in={gesture.programme_id for gesture in planned},
-        customer__in=[gesture.customer_id for gesture in planned],
-        occasion_on__year__in=days,
+        customer__in=of_whom,
+        occasion_on__year__in={gesture.occasion_on.year for gesture in planned},
     )
-    return set(had.values_list("customer_id", flat=True))
+    return {of_whom[customer] for customer in had.values_list("customer_id", flat=True)}
 
 
 def _once(gesture: Gesture) -> str:

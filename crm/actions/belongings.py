@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils.module_loading import import_string
 
 from crm.models import Customer, Hold
@@ -63,6 +66,45 @@ def records_of(customer: Customer) -> list[int]:
     if others is None:
         others = list(Customer.objects.filter(merged_into=customer.pk).order_by("pk").values_list("pk", flat=True))
     return [customer.pk, *others]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Records that are one person's or came from one: made one, or parted off, however often. public_id: the oldest's."""
+
+    records: frozenset[int]
+    public_id: uuid.UUID
+
+
+def families(customers: Collection[int]) -> dict[int, Family]:
+    """The family of each customer; alone in it where nothing was made one or parted. What a person gets once counts for it.
+
+    One statement, and one more for each step that a family reaches further.
+    """
+    known: dict[int, uuid.UUID] = {}
+    parents: dict[int, int] = {}
+
+    def oldest(one: int) -> int:
+        while parents.setdefault(one, one) != one:
+            one = parents[one]
+        return one
+
+    ahead, asked = set(customers), set[int]()
+    while ahead:
+        asked |= ahead
+        near = Q(pk__in=ahead) | Q(merged_into__in=ahead) | Q(parted_from__in=ahead)
+        found = Customer.objects.filter(near).order_by("pk")
+        for pk, public_id, *linked in found.values_list("pk", "public_id", "merged_into", "parted_from"):
+            known[pk] = public_id
+            for other in filter(None, linked):
+                one, two = sorted((oldest(pk), oldest(other)))
+                parents[two] = one
+        ahead = (set(known) | set(parents)) - asked
+    members: dict[int, set[int]] = defaultdict(set)
+    for one in known:
+        members[oldest(one)].add(one)
+    made = {root: Family(frozenset(records), known[root]) for root, records in members.items()}
+    return {one: made[oldest(one)] for one in customers}
 
 
 def both(*customers: int) -> list[Customer]:

@@ -36,6 +36,12 @@ def test_no_story_of_records_loses_or_earns_anything_G19_N12(part: int) -> None:
     assert min(tally.acts[act] for act in (*dict.fromkeys(sequences.ACTS), "refused")) > 0
 
 
+@pytest.mark.parametrize("number", [3454, 4572, 9408])
+def test_a_story_that_once_earned_a_card_earns_none_any_more_G19(number: int) -> None:
+    births, oracle = sequences.start(by := colleague()), sequences.Oracle()
+    sequences.play(number, oracle, oracle.look(), births=births, by=by, tally=sequences.Tally())
+
+
 def test_the_oracle_sees_every_column_that_refers_to_a_customer() -> None:
     """A new relation is looked at by itself; it shares no table with the product."""
     from evenhand.belongings import BELONGINGS
