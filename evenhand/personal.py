@@ -130,6 +130,9 @@ PERSONAL: dict[str, Table] = {
     "crm.Outreach": Table(whose=_MATTER, empties={"note": GONE}),
     "crm.Dismissal": Table(whose=_MATTER, keeps={"sampled_for": "a month"}),
     "crm.ReachLook": Table(whose=_MATTER, empties={"words": GONE}),
+    "crm.PublicLook": Table(
+        whose=_MATTER, empties={"digest": "", "because": GONE}, words=("released_because",), keeps={"kinds": _CODE}
+    ),
     "crm.Pull": Table(whose=_MATTER),
     "crm.Helper": Table(whose=_MATTER),
     "crm.HandOff": Table(whose=_MATTER, words=("context_note",)),

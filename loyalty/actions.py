@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
@@ -24,6 +24,7 @@ from crm.actions import (
     customers,
     fingerprints,
     gates,
+    in_public,
     lease,
     letters,
     mourning,
@@ -33,6 +34,7 @@ from crm.actions import (
     work,
 )
 from crm.channels import Channel
+from crm.language.confidences import Kind
 from crm.models import ContactPoint, Customer, LifeEvent, User
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import MessageKind, OutgoingState
@@ -385,6 +387,11 @@ def opened(token: str) -> StopLink:
     if not Customer.objects.filter(pk=customer_id).exists():
         raise UnknownLink("This link is not one of ours.")
     return StopLink(customer_id, purpose, rest[0] if rest else None)
+
+
+def not_for_public(customers: Any) -> list[QuerySet[Any, tuple[str, str]]]:
+    """That somebody was given something, for crm's look through public answers (evenhand/confidences.py)."""
+    return [in_public.row(Gesture.objects.filter(customer__in=customers), Kind.GIFT, "pk")]
 
 
 def ref_of(gesture: Gesture) -> str:

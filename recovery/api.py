@@ -19,7 +19,7 @@ from crm import money
 from crm.api.custom_fields import NARROWED, ValuesIn, ValuesOut, narrowed, told, told_fields
 from crm.api.hot import read
 from crm.api.paging import PAGE_SIZE, read_cursor, write_cursor
-from crm.api.shapes import StrictIn, out_of_order
+from crm.api.shapes import StrictIn, agreed_public, out_of_order
 from crm.api.views import CURSOR, asking, get_or_404, may
 from crm.models import Conversation, CustomField, User
 from crm.policy.fields import FieldOf
@@ -75,12 +75,14 @@ class ResolveIn(StrictIn):
         default="",
         help_text="Why it is otherwise than we said before, in words of the explanation itself.",
     )
+    public = agreed_public()
 
 
 class OwnIn(StrictIn):
     words = serializers.CharField(
         max_length=5000, default="", help_text="“This is mine, I am …”, as the customer gets to read it."
     )
+    public = agreed_public()
 
 
 class GrantIn(StrictIn):
@@ -258,7 +260,7 @@ class OwnCase(APIView):
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
         given = read(OwnIn, request.data)
         case = get_or_404(Case.objects.visible_to(asking(request)), public_id)
-        actions.own(case.pk, by=asking(request), at=timezone.now(), words=given["words"])
+        actions.own(case.pk, by=asking(request), at=timezone.now(), words=given["words"], public=given["public"])
         return Response(case_out(case.pk, by=asking(request)))
 
 
@@ -292,6 +294,7 @@ class ResolveCase(APIView):
             reason=given["reason"],
             settled_because=given["settled_because"],
             correction=given["correction"],
+            public=given["public"],
             by=asking(request),
             at=timezone.now(),
         )

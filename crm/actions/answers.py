@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,23 +18,25 @@ from django.utils.translation import gettext as _
 from crm import dispatch, history
 from crm.actions import (
     call_backs,
-    channel_accounts,
     drafts,
     endings,
+    in_public,
     intake,
     letters,
     outgoing,
     queue,
     representatives,
-    routing,
     statements,
+    ways,
 )
 from crm.actions.channel_sending import IN_REPLY_TO
+from crm.actions.ways import NoWayBack as NoWayBack
+from crm.actions.ways import TooLong as TooLong
+from crm.actions.ways import Way as Way
+from crm.actions.ways import WindowClosed as WindowClosed
 from crm.channels import Channel
-from crm.channels.provided import by_name
-from crm.channels.providers import Limits
 from crm.channels.smtp import message_id
-from crm.models import ChannelAccount, ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, User
+from crm.models import ContactPoint, Conversation, Customer, Interaction, OutgoingMessage, User
 from crm.models.people import ContactKind
 from crm.models.representatives import Representative
 from crm.models.talk import InteractionQuerySet
@@ -57,22 +58,7 @@ THREAD_IDS_SENT = 10
 """How many Message-IDs stand in References; clients thread by the last ones."""
 
 
-class NoWayBack(Exception):
-    """There is no address to which the customer could be answered."""
-
-    code = "no_way_back"
-
-
-class TooLong(Exception):
-    """An answer is longer than the channel takes."""
-
-    code = "answer_too_long"
-
-
-class WindowClosed(Exception):
-    """The channel takes answers only for a while after the customer last wrote, and that has passed or would."""
-
-    code = "reply_window_closed"
+way_among, check_fits = ways.way_among, ways.check_fits
 
 
 class NotThen(Exception):
@@ -123,6 +109,7 @@ def answer(
     stops_if_they_write: bool = False,
     seen: int | None = None,
     to_representative: int | None = None,
+    public: bool | None = None,
 ) -> OutgoingMessage:
     """Answer a customer the way they came. The promise is kept once the answer is accepted for delivery, not before.
 
@@ -134,9 +121,11 @@ def answer(
     beyond that it is planned. stops_if_they_write: it does not leave when the customer writes first (X14).
     seen: how much had been said and noted in the conversation when the writer began; not asked when None.
     to_representative: the key of whoever acts for the customer and is answered instead of them.
+    public: whether the writer agreed that everybody can read it; None, which no public way takes, where they were not asked.
     The writer's draft ends with it. Raises Conversation.DoesNotExist, NoWayBack, endings.WrongState, NotThen, NewerSaid,
     TooLong, WindowClosed, intake.NothingSaid, outgoing.DifferentContent, queue.NotNext, queue.InWork, routing.NotCertified,
-    representatives.NotTold, statements.Contradicts; then nothing has changed and nothing leaves.
+    representatives.NotTold, statements.Contradicts, in_public.OtherVisibility, in_public.TellsPersonalThings; then nothing has
+    changed but the kept draft, and nothing leaves.
     """
     if not text.strip():
         raise intake.NothingSaid(_("There are no words in this answer yet."))
@@ -159,7 +148,11 @@ def answer(
                 stops_if_they_write=stops_if_they_write,
                 seen=seen,
                 to_representative=to_representative,
+                public=public,
             )
+    except in_public.TellsPersonalThings:
+        drafts.keep(conversation_id, text=text, by=by, at=at)
+        raise
     except (
         IntegrityError,
         NewerSaid,
@@ -191,6 +184,7 @@ def _answer(
     stops_if_they_write: bool,
     seen: int | None,
     to_representative: int | None,
+    public: bool | None,
 ) -> OutgoingMessage:
     conversation = (
         Conversation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=conversation_id)
@@ -202,8 +196,7 @@ def _answer(
     acting = representatives.reached(conversation, to_representative, at=at) if to_representative else None
     way = Way(Channel.EMAIL, acting[1]) if acting else _way_back(conversation.customer, heard, at=at)
     check_fits(way, text, leaves_at=send_after)
-    if way.channel in routing.PUBLIC:
-        routing.check_public(by, at=at)
+    released = in_public.check(conversation, heard, text, is_public=way.is_public, agreed=public, by=by, at=at)
     beside = queue.answered(conversation, by=by, at=at, out_of_order=out_of_order)
     kept, owes_a_call = call_backs.what_an_answer_keeps(conversation)
     meets = meets or kept
@@ -219,7 +212,7 @@ def _answer(
         meets=meets,
         template="answer",
         thread=[i.message_id for i in reversed(heard) if i.message_id],
-        beside=beside,
+        beside=[*beside, *released],
         correction=correction,
         send_after=send_after,
         stops_if_they_write=stops_if_they_write,
@@ -353,6 +346,7 @@ def say(
         send_after=send_after,
     )
     message.stops_if_they_write, message.representative = stops_if_they_write, representative
+    message.is_public = way.is_public
     if channel == Channel.EMAIL:
         interaction.message_id = message_id(message.public_id).strip("<>")
     entry = history.entry(
@@ -375,7 +369,8 @@ def say(
 def tell(
     conversation: Conversation, *, text: str, template: str, by: User, at: datetime, key: str
 ) -> OutgoingMessage | None:
-    """Tell a customer something about their matter that is no answer and keeps no promise; None without an address.
+    """Tell a customer something about their matter that is no answer and keeps no promise; None without an address, or where
+    everybody would read what is meant for them.
 
     template: of templates/email/crm. The conversation is locked by the caller, with its customer.
     """
@@ -384,6 +379,8 @@ def tell(
         way = _way_back(conversation.customer, heard, at=at)
         check_fits(way, text, leaves_at=at)
     except (NoWayBack, TooLong, WindowClosed):
+        return None
+    if way.is_public:
         return None
     return say(
         conversation,
@@ -398,87 +395,6 @@ def tell(
         template=template,
         thread=[i.message_id for i in reversed(heard) if i.message_id],
     )
-
-
-ANY_LENGTH = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How an answer would reach the customer. account: through which it goes, None for mail and the app; in_reply_to: what it
-    answers there; limits: what that channel allows; closes_at: until when it takes an answer, None for any time.
-    """
-
-    channel: Channel
-    point: ContactPoint
-    account: ChannelAccount | None = None
-    in_reply_to: str = ""
-    limits: Limits = ANY_LENGTH
-    closes_at: datetime | None = None
-
-
-def way_among(heard: Iterable[Interaction], points: Iterable[ContactPoint], *, at: datetime) -> Way:
-    """The way on which an answer would go, out of what has been read already and the accounts it came through.
-
-    heard: what the customer said, newest first, with its contact points. points: all that they have now, oldest first.
-    Raises NoWayBack; WindowClosed when the only way takes no answers any more.
-    """
-    heard = list(heard)
-    accounts = channel_accounts.of_sources([interaction.source for interaction in heard])
-    closed: Way | None = None
-    for interaction in heard:
-        point = interaction.contact_point
-        if point is None or point.unlinked_at is not None:
-            continue
-        if interaction.source in accounts:
-            way = _through(accounts[interaction.source], interaction, point)
-            if way is not None and (way.closes_at is None or way.closes_at > at):
-                return way
-            closed = closed or way
-        elif point.kind == ContactKind.EMAIL:
-            return Way(Channel.EMAIL, point)
-        elif point.kind == ContactKind.APP:
-            return Way(Channel.APP, point)
-    given = next((point for point in points if point.kind == ContactKind.EMAIL), None)
-    if given is not None:
-        return Way(Channel.EMAIL, given)
-    if closed is not None and closed.closes_at is not None:
-        raise WindowClosed(
-            _(
-                "%(account)s takes answers only for %(hours)d hours after the customer last wrote. That time is over; please call "
-                "them, or ask for another way when they write again."
-            )
-            % {"account": closed.account, "hours": (closed.limits.reply_within or timedelta(0)) // timedelta(hours=1)}
-        )
-    raise NoWayBack(
-        _("We have no address to write to yet. Call back, and ask where the customer likes to get it in writing.")
-    )
-
-
-def _through(account: ChannelAccount, interaction: Interaction, point: ContactPoint) -> Way | None:
-    """The way through an account; None when it is switched off or cannot send."""
-    provider = by_name(account.provider)
-    told = replace(channel_accounts.described(account), channel=Channel(interaction.channel))  # its limits are meant
-    if not account.is_active or not (account.is_sandbox or provider.can_send(told)):
-        return None
-    limits = provider.limits(told)
-    closes_at = interaction.spoke_at + limits.reply_within if limits.reply_within is not None else None
-    return Way(Channel(interaction.channel), point, account, interaction.external_id, limits, closes_at)
-
-
-def check_fits(way: Way, text: str, *, leaves_at: datetime) -> None:
-    """Raise TooLong or WindowClosed for an answer that its channel would not take."""
-    most = way.limits.longest
-    if most and way.limits.length(text) > most:
-        raise TooLong(
-            _("This channel takes at most %(most)d characters; your answer has %(length)d. Please write it shorter.")
-            % {"most": most, "length": way.limits.length(text)}
-        )
-    if way.closes_at is not None and leaves_at >= way.closes_at:
-        raise WindowClosed(
-            _("This channel takes answers only until %(until)s. Please let your answer leave before that.")
-            % {"until": date_format(timezone.localtime(way.closes_at), "D j M, H:i")}
-        )
 
 
 def way_back(conversation: Conversation, *, at: datetime) -> Way:

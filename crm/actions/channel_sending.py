@@ -10,11 +10,12 @@ from typing import Self
 from django.utils import timezone
 
 from crm.actions import channel_accounts
-from crm.channels import http
+from crm.channels import PUBLIC, http
 from crm.channels.provided import by_name
 from crm.channels.providers import NotGiven, Outgoing
 from crm.channels.sending import Handed, Outbound, Outcome
-from crm.models import ChannelAccount, OutgoingMessage
+from crm.models import ChannelAccount, Interaction, OutgoingMessage
+from crm.policy import Direction
 
 SANDBOX = "accepted in sandbox: nothing left"
 """What stands at a message that a sandbox account took."""
@@ -27,7 +28,24 @@ def reason_to_hold(message: OutgoingMessage) -> str:
     account = message.account
     if account is None or not account.is_active:
         return "account_off"
-    return "" if account.is_sandbox or by_name(account.provider).can_send(_told(account)) else "no_provider"
+    if not account.is_sandbox and not by_name(account.provider).can_send(_told(account)):
+        return "no_provider"
+    return _goes_elsewhere(message, account)
+
+
+def _goes_elsewhere(message: OutgoingMessage, account: ChannelAccount) -> str:
+    """Why a message does not go where its writer meant it to, by what it answers as that stands now; "" when it does (P04)."""
+    answered = message.headers.get(IN_REPLY_TO, "")
+    if not answered:
+        return ""
+    found = Interaction.objects.filter(source=account.source, external_id=answered, direction=Direction.INBOUND)
+    told = found.values_list("channel", "contact_point__address").first()
+    if told is None:
+        return "other_place"  # not of this account, or gone
+    channel, address = told
+    if (channel in PUBLIC) != message.is_public or channel != message.channel:
+        return "other_visibility"
+    return "other_place" if address is not None and address != message.address else ""
 
 
 class AccountSender:

@@ -20,6 +20,7 @@ from crm.actions import (
     drafts,
     endings,
     identity,
+    in_public,
     intake,
     outcomes,
     outgoing,
@@ -96,8 +97,8 @@ def log(conversation_id: int, given: Given, *, by: User, at: datetime, origin: s
 
     What was said after it waits on, with the promise it has by itself. Whoever signs it off for somebody else is told.
     Raises Conversation.DoesNotExist, intake.NothingSaid, identity.UnusableAddress, talks.NotYet, AnswerHere, SignOffMissing,
-    endings.WrongState, outgoing.DifferentContent, queue.NotNext, queue.InWork, routing.NotCertified, statements.Contradicts; then
-    nothing has changed.
+    endings.WrongState, outgoing.DifferentContent, queue.NotNext, queue.InWork, routing.NotCertified, statements.Contradicts,
+    in_public.TellsPersonalThings; then nothing has changed.
     """
     if not given.text.strip():
         raise intake.NothingSaid(_("There are no words in this answer yet."))
@@ -107,6 +108,9 @@ def log(conversation_id: int, given: Given, *, by: User, at: datetime, origin: s
     try:
         with transaction.atomic():
             return _log(conversation_id, given, key=key, by=by, at=at, origin=origin)
+    except in_public.TellsPersonalThings:
+        drafts.keep(conversation_id, text=given.text, by=by, at=at)
+        raise
     except (IntegrityError, queue.NotNext, queue.InWork):  # the second press of the same button is no second answer
         standing = OutgoingMessage.objects.filter(key=key).first()
         if standing is None:
@@ -129,6 +133,9 @@ def _log(conversation_id: int, given: Given, *, key: str, by: User, at: datetime
     _check_way(conversation, asked, at=at)
     signer = _signer(given, by=by, answered_at=answered_at, at=at)
     taken_back = statements.compare(conversation, text=given.text, correction=given.correction, at=at)
+    released = []
+    if asked.channel in PUBLIC:
+        released = in_public.keeps_to_itself(conversation, [asked], given.text, by=by, at=at)
     beside = queue.answered(conversation, by=by, at=at, out_of_order=given.out_of_order)
     kept, owes_a_call = call_backs.what_an_answer_keeps(conversation)
     # Whoever looks after it and answers under their name says whose it is, as in every answer of an owner (R132).
@@ -139,7 +146,7 @@ def _log(conversation_id: int, given: Given, *, key: str, by: User, at: datetime
     interaction = message.interaction
     if interaction is None:
         raise AssertionError("an answer is something said")
-    for row in beside:
+    for row in (*beside, *released):
         row.save(force_insert=True)
     if taken_back:
         statements.taken_back(interaction, earlier=taken_back, reason=given.correction, by=by, at=at).save()
@@ -261,6 +268,7 @@ def _written(
         meets=meets,
         subject=conversation.subject[:300],
         text=given.text,
+        is_public=asked.channel in PUBLIC,
         created_at=answered_at,
         send_after=answered_at,
         state=OutgoingState.ACCEPTED,

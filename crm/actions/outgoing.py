@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from crm import dispatch, history
 from crm.actions import channel_sending, kindness, lease, outcomes, reply_addresses, representatives
-from crm.channels import Channel
+from crm.channels import PUBLIC, Channel
 from crm.channels.app import AppSender
 from crm.channels.email import addresses
 from crm.channels.sending import Outbound, Outcome, Sender
@@ -360,6 +360,8 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         if owned is None:
             return False
         reason = reason_to_stop(_stop_facts(message, status, at=at))
+        if (message.channel in PUBLIC) != message.is_public:
+            reason = reason or "other_visibility"
         if message.account_id is not None:
             reason = reason or channel_sending.reason_to_hold(message)
         elif message.channel not in SENDERS:

@@ -35,9 +35,6 @@ from crm.policy import (
     may_write_publicly,
 )
 
-PUBLIC = frozenset({Channel.SOCIAL_PUBLIC, Channel.REVIEW, Channel.BLOG, Channel.VIDEO})
-"""Media in which everybody can read what we write."""
-
 
 class Refused(Exception):
     """This colleague may not take this matter on now."""

@@ -35,7 +35,8 @@ _ANSWERS = (
     "recovery.review_case", "recovery.link_cases",
 )  # fmt: skip
 _SECOND_PERSON = (
-    "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "recovery.approve_exception",
+    "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "crm.release_public_answer",
+    "recovery.approve_exception",
     "recovery.decide_proposal",
 )  # fmt: skip
 _LOOKS_AFTER_WORK = (

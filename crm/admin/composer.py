@@ -17,13 +17,24 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from crm.actions import answers, drafts, representatives, undo
+from crm.actions import answers, drafts, in_public, representatives, undo
 from crm.admin import pages, queue
 from crm.channels import PUBLIC, Channel
-from crm.models import AnswerDraft, ChannelAccount, ContactPoint, Conversation, Customer, Interaction, OutgoingMessage
+from crm.models import (
+    AnswerDraft,
+    ChannelAccount,
+    ContactPoint,
+    Conversation,
+    Customer,
+    Interaction,
+    OutgoingMessage,
+    PublicLook,
+)
 from crm.policy import PLANNED_AT_MOST, UNDO_AT_MOST, ConversationState
 
 CAN_ANSWER = "crm.answer_conversation"
+_AGREED = {"everybody": True, "customer": False}
+"""What the page that was sent said about who can read the answer."""
 NOBODY = -1
 """The key of nobody, who may be told nothing."""
 WORDS_AT_MOST = 100_000
@@ -68,8 +79,13 @@ def typed(form: QueryDict, *, refused: str) -> Draft:
     )
 
 
-def shown(request: HttpRequest, conversation: Conversation, draft: Draft, *, at: datetime) -> dict[str, Any]:
-    """What the composer shows besides the thread; one statement. Puts what is kept into `draft`."""
+def shown(
+    request: HttpRequest, conversation: Conversation, draft: Draft, *, may_be_public: bool, at: datetime
+) -> dict[str, Any]:
+    """What the composer shows besides the thread; one statement, two where colleagues share drafts of what may be public.
+
+    Puts what is kept into `draft`.
+    """
     zone = answers.clock_of(conversation.customer)
     context: dict[str, Any] = {
         "draft": draft,
@@ -87,7 +103,33 @@ def shown(request: HttpRequest, conversation: Conversation, draft: Draft, *, at:
         draft.is_kept = draft.answer.split() == mine.text.split()
         draft.kept_at, draft.is_shared = mine.updated_at, mine.is_shared
     draft.version = drafts.version(mine)
-    return {**context, "shared": shared}
+    # Only where something was public can there be a second look at public words.
+    looks = in_public.waiting(conversation, shared, at=at) if shared and may_be_public else []
+    return {
+        **context,
+        "shared": shared,
+        "looks": [(look, in_public.named(look.kinds), look.asked_by_id == request.user.pk) for look in looks],
+        "may_release": request.user.has_perm(in_public.MAY_RELEASE),
+        "look_because": request.POST.get("look_because", ""),
+    }
+
+
+def ask_for_look(request: HttpRequest, conversation: Conversation, *, at: datetime) -> PublicLook:
+    """Ask a colleague whether what stands in the form may go out in public. Raises what `in_public.ask` raises."""
+    form = request.POST
+    words = {"text": form.get("answer", "")[:WORDS_AT_MOST], "because": form.get("look_because", "")}
+    return in_public.ask(conversation.pk, **words, by=pages.colleague(request), at=at)
+
+
+def release_look(request: HttpRequest, conversation: Conversation, *, at: datetime) -> PublicLook:
+    """Let a colleague's public answer go out as it is. Raises PermissionDenied, and what `in_public.release` raises."""
+    pages.require(request, in_public.MAY_RELEASE)
+    try:
+        number = uuid.UUID(request.POST.get("do", "").partition(":")[2])
+    except ValueError:
+        number = uuid.UUID(int=0)
+    because = request.POST.get("release_because", "")
+    return in_public.release(number, of=conversation.pk, because=because, by=pages.colleague(request), at=at)
 
 
 def way(
@@ -143,6 +185,9 @@ def write(request: HttpRequest, conversation: Conversation, *, at: datetime) -> 
         stops_if_they_write=bool(later) and "stops" in form,
         seen=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else None,
         to_representative=_acting(conversation, form.get("goes_to", "")),
+        public=None
+        if form.get("goes_to")
+        else _AGREED.get(form.get("public", "")),  # whoever acts for them is written to alone
     )
 
 

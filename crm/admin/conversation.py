@@ -28,6 +28,7 @@ from crm.admin import (
     stages,
     words,
 )
+from crm.channels import PUBLIC
 from crm.models import (
     AnswerElsewhere,
     Attachment,
@@ -116,6 +117,14 @@ def _act(request: HttpRequest, conversation: Conversation) -> tuple[str, uuid.UU
     at, form = timezone.now(), request.POST
     does = {
         "answer": (lambda: composer.write(request, conversation, at=at), ""),
+        "ask_look": (
+            lambda: composer.ask_for_look(request, conversation, at=at),
+            _("A colleague is asked to look at it. Colleagues can read your draft now; send it once it is released."),
+        ),
+        "release_look": (
+            lambda: composer.release_look(request, conversation, at=at),
+            _("Released. Its author can send it now, in these words."),
+        ),
         "elsewhere": (
             lambda: elsewhere.write(request, conversation, at=at),
             "",
@@ -191,6 +200,7 @@ def _show(request: HttpRequest, found: Conversation, draft: composer.Draft) -> H
         due=words.due(found.due_at, at=at) if found.due_at and found.state == ConversationState.OPEN else None,
         points=points,
         way=way_in_words,
+        goes_public=way is not None and way.is_public,
         elsewhere=elsewhere.offered(request, found, heard, way=way, refused=bool(draft.refused)) if may_log else None,
         sides=[side(request, found) for side in panels.sides],
         seen=seen,
@@ -202,7 +212,7 @@ def _show(request: HttpRequest, found: Conversation, draft: composer.Draft) -> H
         is_mine=found.owner_id == request.user.pk,
         writes_to=representatives.may_be_answered(found, at=at) if key is None else [],
         status=409 if draft.refused else 200,
-        **composer.shown(request, found, draft, at=at),
+        **composer.shown(request, found, draft, may_be_public=any(said.channel in PUBLIC for said in heard), at=at),
     )
 
 

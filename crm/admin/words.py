@@ -139,6 +139,8 @@ HELD_BECAUSE = {
     "no_consent": gettext_lazy("they have not asked for it"),
     "suppressed": gettext_lazy("this address wants nothing of this kind"),
     "account_off": gettext_lazy("the account it would leave through is switched off"),
+    "other_visibility": gettext_lazy("others could read it than its writer agreed to"),
+    "other_place": gettext_lazy("what it answers is not there any more, or belongs to another account"),
     "no_provider": gettext_lazy("nothing is set up that could carry it"),
 }
 

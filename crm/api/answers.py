@@ -48,6 +48,7 @@ class Answers(APIView):
             stops_if_they_write=given["stops_if_they_write"],
             seen=given["seen"],
             to_representative=acting.pk if acting else None,
+            public=given["public"],
         )
         return Response(outgoing_out(message, by=asking(request)), status=201)
 

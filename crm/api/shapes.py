@@ -78,9 +78,23 @@ class MomentField(serializers.Field[Any, Any, Any, Any]):
             self.fail("no_moment")
 
 
+def agreed_public() -> serializers.BooleanField:
+    """Who can read the words, as their writer saw it."""
+    return serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "Whether the writer saw and agreed that everybody can read it. Without `true` nothing goes a public way, and with it"
+            " nothing goes another one: `other_visibility`."
+        ),
+    )
+
+
 class AnswerIn(StrictIn):
     text = serializers.CharField(max_length=WORDS_AT_MOST)
     key = serializers.CharField(max_length=80, required=False, help_text="The same key twice is one answer.")
+    public = agreed_public()
     stays_open = serializers.BooleanField(default=False, help_text="The next step is ours.")
     out_of_order = out_of_order()
     correction = serializers.CharField(

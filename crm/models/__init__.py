@@ -16,6 +16,7 @@ from crm.models.fields import CustomField
 from crm.models.gates import Gate
 from crm.models.history import HistoryEntry
 from crm.models.households import Household, HouseholdMember
+from crm.models.in_public import PublicLook
 from crm.models.life import Hold, LifeEvent
 from crm.models.listening_places import ListeningGap, ListeningPlace, PlaceCheck
 from crm.models.mail import AnswerDraft, DeliveryEvent, Doubt, ReplyToken, SetAside
@@ -103,6 +104,7 @@ __all__ = [
     "Placement",
     "PostJudgement",
     "Promise",
+    "PublicLook",
     "PublicPost",
     "Publication",
     "Pull",

@@ -56,6 +56,8 @@ class OutgoingMessage(models.Model):
     accepted_at = models.DateTimeField(_("accepted"), null=True, editable=False)
     # A message that leaves later is cancelled when the customer writes first (X14).
     stops_if_they_write = models.BooleanField(default=False, db_default=False, editable=False)
+    # Whether its writer agreed that everybody can read it; compared once more with where it goes in the moment it leaves (P04).
+    is_public = models.BooleanField(default=False, db_default=False, editable=False)
     provider_id = models.CharField(
         max_length=200, blank=True, default="", db_default="", editable=False
     )  # its id there

@@ -24,7 +24,7 @@ from crm.actions import (
     outgoing,
     review_files,
 )
-from crm.channels import Channel
+from crm.channels import PUBLIC, Channel
 from crm.channels.providers import Genuine, Post
 from crm.channels.review_files import Review
 from crm.channels.threads import Post as Told
@@ -147,7 +147,9 @@ def _take(account: ChannelAccount, body: bytes, headers: dict[str, str], *, at: 
 
 
 def _answer(said: Interaction, text: str, *, by: User, at: datetime) -> None:
-    desk.answer(said.conversation_id, text=text, by=by, at=at, out_of_order=OutOfOrder.KNOWS_IT)
+    desk.answer(
+        said.conversation_id, text=text, by=by, at=at, out_of_order=OutOfOrder.KNOWS_IT, public=said.channel in PUBLIC
+    )
     outgoing.send_batch(at=at)
 
 

@@ -15,7 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from evenhand import belongings, duties, finders, mail_provider, personal
+from evenhand import belongings, confidences, duties, finders, mail_provider, personal
 from evenhand.admin_settings import UNFOLD  # noqa: F401  the admin's face
 from evenhand.embedded.places import Places, jwt_private_key, secret_key
 
@@ -218,6 +218,7 @@ EVENHAND_DUTIES = duties.DUTIES
 EVENHAND_LANES = duties.LANES
 EVENHAND_BELONGINGS = belongings.BELONGINGS
 EVENHAND_FINDERS = finders.FINDERS
+EVENHAND_CONFIDENCES = confidences.CONFIDENCES
 EVENHAND_AFTER_MERGING = belongings.AFTER_MERGING
 EVENHAND_BEFORE_PARTING = belongings.BEFORE_PARTING
 EVENHAND_WHEN_BEREAVED = belongings.WHEN_BEREAVED

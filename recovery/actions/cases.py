@@ -119,11 +119,10 @@ def _came_back(heard: Interaction, *, complains: bool, at: datetime) -> None:
 
 
 @transaction.atomic
-def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
+def own(case_id: int, *, by: User, at: datetime, words: str = "", public: bool | None = None) -> Case:
     """Take a case on by name, and its conversation while the customer has met nobody else.
 
-    words: “this is mine, I am …”, as the customer gets to read it (R132); "" says nothing yet.
-
+    words: “this is mine, I am …”, as the customer gets to read it (R132); "" says nothing yet. public: as of `desk.answer`.
     The promise that a named person takes it on is kept when those words are accepted for delivery, as with every answer.
     Raises Case.DoesNotExist, WrongStatus, owners.AlreadyOwned and what an answer may raise; then nothing has changed.
     """
@@ -140,6 +139,7 @@ def own(case_id: int, *, by: User, at: datetime, words: str = "") -> Case:
             concerns=f"owner:{case.public_id}",
             stays_open=True,
             meets=[PromiseKind.OWNERSHIP],
+            public=public,
             out_of_order=OutOfOrder.SAME_MATTER,  # saying whose it is serves nobody else's matter later
         )
     return case
@@ -300,13 +300,13 @@ def resolve(
     settled_because: str = "",
     correction: str = "",
     out_of_order: str = "",
+    public: bool | None = None,
 ) -> Case:
     """Settle a decided case and confirm it to the customer in writing.
 
     reason: why no failure was found, needed where the outcome says so; the customer then reads how to object (R009).
     settled_because: why it is settled this time, needed when it came back within two weeks; then another person settles it
-    (R139). correction, out_of_order: as with
-    `desk.answer`. The case counts as confirmed once that message is accepted for delivery.
+    (R139). correction, out_of_order, public: as with `desk.answer`. The case counts as confirmed once that is accepted.
     Raises Case.DoesNotExist, WrongStatus, ExplanationMissing, ReasonMissing, SettledBySame, FellSilent, and what
     desk.answer raises; then nothing has changed.
     """
@@ -341,6 +341,7 @@ def resolve(
         concerns=ref_of(case),
         correction=correction,
         out_of_order=out_of_order,
+        public=public,
     )
     history.record(case.customer, "case.resolved", ref=ref_of(case), by=by, at=at, detail={"outcome": outcome})
     return case

@@ -100,12 +100,19 @@ def judge(review_id: int, *, merit: Outcome, by: User, at: datetime) -> CaseRevi
 
 @transaction.atomic
 def finish_review(
-    review_id: int, *, facts: Facts, words: str, by: User, at: datetime, correction: str = ""
+    review_id: int,
+    *,
+    facts: Facts,
+    words: str,
+    by: User,
+    at: datetime,
+    correction: str = "",
+    public: bool | None = None,
 ) -> CaseReview:
     """End a second look: the decision stands on the same facts, or is made anew on others; the customer reads it either way.
 
     words: what the customer is told; its promise is kept once that is accepted for delivery. A settled case whose decision
-    changes is open again. correction: as with `desk.answer`.
+    changes is open again. correction, public: as with `desk.answer`.
     Raises CaseReview.DoesNotExist, WrongReview, and what an answer may raise; then nothing has changed.
     """
     review = _mine(review_id, by=by)
@@ -128,6 +135,7 @@ def finish_review(
         stays_open=review.result == ReviewResult.CHANGED,
         meets=[PromiseKind.FIRST_RESPONSE, PromiseKind.NEXT_UPDATE, PromiseKind.REVIEW],
         correction=correction,
+        public=public,
         out_of_order=OutOfOrder.SAME_MATTER,  # the second look is what they have taken on
     )
     _record(review, "review.ended", by=by, at=at, result=str(review.result))

@@ -72,6 +72,9 @@ class FactsForm(forms.Form):
         return actions.facts_from(given)
 
 
+EVERYBODY_READS = gettext_lazy("They wrote in public: I know that everybody can read this")
+
+
 class ResolveForm(forms.Form):
     """How a case ends, and what the customer is told."""
 
@@ -86,6 +89,7 @@ class ResolveForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 7}),
         max_length=50_000,
     )
+    public = forms.BooleanField(label=EVERYBODY_READS, required=False)
     reason = forms.CharField(
         label=gettext_lazy("If no failure of ours was found: why"),
         help_text=gettext_lazy("They also read how they can object."),

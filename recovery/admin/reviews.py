@@ -38,6 +38,9 @@ class WordsForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 6}),
         max_length=50_000,
     )
+    public = forms.BooleanField(
+        label=gettext_lazy("They wrote in public: I know that everybody can read this"), required=False
+    )
     correction = forms.CharField(
         label=gettext_lazy("If it takes back what we said before: why, in the same words as above"),
         max_length=500,
@@ -124,7 +127,7 @@ def review(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def _finish(review_id: int, facts: FactsForm, words: WordsForm, **who: Any) -> CaseReview:
     noted: Facts = facts.facts()
     said = words.cleaned_data
-    return actions.finish_review(review_id, facts=noted, words=said["words"], correction=said["correction"], **who)
+    return actions.finish_review(review_id, facts=noted, **said, **who)
 
 
 urlpatterns: list[URLPattern] = [

@@ -359,7 +359,9 @@ def test_an_answer_is_as_visible_as_the_question_and_names_the_person(social: So
     live(social)
     social.told(status("It leaks", "17", visibility=visible))
     ask()
-    message = desk.answer(Conversation.objects.get().pk, text="We send a new one. ☂", by=colleague(), at=NOON)
+    message = desk.answer(
+        Conversation.objects.get().pk, text="We send a new one. ☂", by=colleague(), at=NOON, public=visible != "direct"
+    )
     assert message.channel == (Channel.SOCIAL_DIRECT if visible == "direct" else Channel.SOCIAL_PUBLIC)
     assert outgoing.send_batch(at=NOON) == 1
     message.refresh_from_db()
@@ -381,7 +383,9 @@ def test_an_answer_that_is_tried_again_is_posted_once_F07(social: Social) -> Non
     live(social)
     social.told(status("It leaks", "17"))
     ask()
-    message = desk.answer(Conversation.objects.get().pk, text="We send a new one.", by=colleague(), at=NOON)
+    message = desk.answer(
+        Conversation.objects.get().pk, text="We send a new one.", by=colleague(), at=NOON, public=True
+    )
     takes = social.answer
 
     def line_breaks(asked: Asked) -> None:
@@ -406,9 +410,9 @@ def test_the_limit_of_the_server_is_said_without_the_name_that_comes_before_X24(
     assert "At most 968 characters." in composer.way(heard, (), at=NOON)[1]
     conversation, lead = Conversation.objects.get(), colleague()
     with pytest.raises(answers.TooLong, match=r"968 characters; your answer has 969"):
-        desk.answer(conversation.pk, text="x" * 969, by=lead, at=NOON)
+        desk.answer(conversation.pk, text="x" * 969, by=lead, at=NOON, public=True)
     long = "x" * 944 + " https://shop.example/" + "y" * 300
-    assert desk.answer(conversation.pk, text=long, by=lead, at=NOON, out_of_order=OutOfOrder.KNOWS_IT)
+    assert desk.answer(conversation.pk, text=long, by=lead, at=NOON, public=True, out_of_order=OutOfOrder.KNOWS_IT)
 
 
 @pytest.mark.parametrize(

@@ -359,7 +359,9 @@ def test_our_own_words_coming_back_settle_what_nobody_knew_F07() -> None:
     ):  # fmt: skip
         (mention if "new" in ours else write)(account, ours + "?", str(len(ours)))
         conversation = Conversation.objects.get()
-        message = desk.answer(conversation.pk, text=ours, by=colleague(), at=NOON, out_of_order=OutOfOrder.KNOWS_IT)
+        message = desk.answer(
+            conversation.pk, text=ours, by=colleague(), at=NOON, out_of_order=OutOfOrder.KNOWS_IT, public="new" in ours
+        )
         outgoing.send_batch(at=NOON)
         OutgoingMessage.objects.filter(pk=message.pk).update(
             state=OutgoingState.HANDING,
@@ -395,7 +397,7 @@ def test_a_read_direct_message_has_arrived() -> None:
 def test_a_reply_to_our_post_goes_on_with_its_matter_whoever_posts_first() -> None:
     account = account_of(EXAMPLE)
     assert say(account, EXAMPLE, "First").status_code == 200
-    message = desk.answer(Conversation.objects.get().pk, text="We look.", by=colleague(), at=NOON)
+    message = desk.answer(Conversation.objects.get().pk, text="We look.", by=colleague(), at=NOON, public=True)
     outgoing.send_batch(at=NOON)
     OutgoingMessage.objects.filter(pk=message.pk).update(provider_id="900")
     mention(account, "@ourshop Thanks", "901", sender=EXAMPLE.sender("carla")[1], in_reply_to_status_id_str="900")
