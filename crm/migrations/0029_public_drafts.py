@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('public_id', models.UUIDField(default=crm.models.ids.uuid7, editable=False, unique=True)),
                 ('digest', models.CharField(max_length=64)),
-                ('kinds', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=12), size=None, verbose_name='what it seems to tell')),
+                ('kinds', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=12), default=list, size=None, verbose_name='what it seems to tell')),
                 ('because', models.CharField(max_length=300, verbose_name='why it may stand in public')),
                 ('asked_at', models.DateTimeField(verbose_name='asked')),
                 ('released_at', models.DateTimeField(null=True, verbose_name='released')),

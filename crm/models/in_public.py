@@ -18,7 +18,7 @@ class PublicLook(models.Model):
     public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="+", db_index=False)
     digest = models.CharField(max_length=64)  # sha256 of the words, so that these and no others are released
-    kinds = ArrayField(models.CharField(max_length=12), verbose_name=_("what it seems to tell"))
+    kinds = ArrayField(models.CharField(max_length=12), default=list, verbose_name=_("what it seems to tell"))
     because = models.CharField(_("why it may stand in public"), max_length=300)
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("asked by"), db_index=False

@@ -165,7 +165,7 @@ def test_an_answer_given_by_hand_counts_as_one_that_leaves_from_here_R028(door):
 
 @pytest.mark.parametrize("door", DOORS)
 def test_the_whole_story_ends_the_same_through_every_door(door):
-    owner = colleague(Role.AGENT, name="Ada")
+    owner, in_public = colleague(Role.AGENT, name="Ada"), door in ("mastodon", "x")
     conversation = told_through(door, WORDS, address="story@home.example")
     if door in WITHOUT_A_WAY_BACK:  # they are found, and get it by mail
         with pytest.raises(desk.NoWayBack):
@@ -178,13 +178,13 @@ def test_the_whole_story_ends_the_same_through_every_door(door):
         )
         desk.log_call(call, by=owner, at=NOON)
     else:
-        desk.answer(conversation.pk, text="We are on it.", by=owner, at=NOON)
+        desk.answer(conversation.pk, text="We are on it.", by=owner, at=NOON, public=in_public)
     while actions.work_batch("triage", at=NOON):
         pass
     case = Case.objects.get(conversation=conversation)
     actions.decide(case.pk, facts=GUITAR, by=owner, at=NOON)
-    told = "We pay the repair and 20 euros on top, 1,220 euros in all."
-    actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation=told, by=owner, at=NOON)
+    told = "We pay the repair, and something on top."  # how much is nobody else's business (P03)
+    actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation=told, by=owner, at=NOON, public=in_public)
     assert outgoing.send_batch(at=NOON)
     while actions.work_batch("recovery", at=NOON):
         pass
