@@ -72,9 +72,11 @@ def test_a_field_changes_no_decision_and_a_refused_value_changes_nothing_R048():
 
 MAY_KNOW = {
     "crm/actions/custom_fields.py", "crm/actions/customer_exports.py", "crm/actions/customer_rows.py",
-    "crm/actions/import_portions.py", "crm/actions/import_undo.py", "crm/actions/persons.py", "crm/admin/custom_fields.py",
+    "crm/actions/import_portions.py", "crm/actions/import_undo.py", "crm/actions/in_public.py",
+    "crm/actions/persons.py", "crm/admin/custom_fields.py",
     "crm/channels/contact_columns.py", "evenhand/personal.py",
     "crm/api/custom_fields.py", "crm/models/fields.py", "crm/models/people.py", "recovery/actions/fields.py",
+    "recovery/actions/confidences.py",
     "recovery/admin/fields.py", "recovery/api.py", "recovery/models/cases.py",
 }  # fmt: skip
 

@@ -368,7 +368,12 @@ def test_a_comment_is_answered_below_it_at_any_time_and_a_message_in_private_wit
     later = NOON + timedelta(days=3)
     with time_machine.travel(later, tick=False):
         message = desk.answer(
-            said.conversation_id, text="We send a new one.", by=colleague(), at=later, out_of_order=OutOfOrder.KNOWS_IT
+            said.conversation_id,
+            text="We send a new one.",
+            by=colleague(),
+            at=later,
+            out_of_order=OutOfOrder.KNOWS_IT,
+            public=True,
         )
         assert message.channel == Channel.SOCIAL_PUBLIC
         assert outgoing.send_batch(at=later)
