@@ -21,15 +21,13 @@ from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import customers, identity, letters, outgoing, persons
-from crm.channels import Channel
 from crm.models import AddressChange, ContactPoint, Customer, SecondProof, User
 from crm.models.people import ContactKind, CustomerStatus
-from crm.policy import MessageKind, accounts
+from crm.policy import accounts
 
 UNDO_LINK = "crm.address_change"
 CODE = "crm.second_proof"
 SETTLED_AT_ONCE = 200
-HEADERS = {"Auto-Submitted": "auto-generated"}
 
 
 class NoSecondWay(Exception):
@@ -387,20 +385,7 @@ def _ref(change: AddressChange) -> str:
 
 def _tell(customer: Customer, letter: str, *, key: str, address: str, at: datetime, **words: object) -> None:
     written = letters.render(f"crm/{letter}", language=customer.language, zone=customer.zone, **words)
-    outgoing.queue(
-        outgoing.Draft(
-            key=key,
-            kind=MessageKind.NOTICE,
-            channel=Channel.EMAIL,
-            address=address,
-            subject=written.subject,
-            text=written.text,
-            html=written.html,
-            headers=HEADERS,
-        ),
-        customer=customer,
-        at=at,
-    )
+    outgoing.queue(outgoing.notice(written, key=key, address=address), customer=customer, at=at)
 
 
 def follow_up(*, at: datetime) -> int:

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from crm import dispatch
 from crm.actions import letters, outgoing
 from crm.actions.intake import Received
-from crm.channels import Channel, Part
+from crm.channels import Part
 from crm.channels.email import reasons
 from crm.models import OutgoingMessage
-from crm.policy import MessageKind, SenderToday, may_acknowledge
+from crm.policy import SenderToday, may_acknowledge
 
 DAY = timedelta(days=1)
 ACKNOWLEDGED, FILES_REFUSED = "acknowledged:", "files:"
@@ -102,16 +102,7 @@ def _notice(
     written = letters.render(f"crm/{template}", language=whom.language, zone=whom.zone, **words)
     thread = {"In-Reply-To": f"<{said.message_id}>", "References": f"<{said.message_id}>"} if said.message_id else {}
     return outgoing.written(
-        outgoing.Draft(
-            key=key,
-            kind=MessageKind.NOTICE,
-            channel=Channel.EMAIL,
-            address=whom.address,
-            subject=written.subject,
-            text=written.text,
-            html=written.html,
-            headers={**HEADERS, **thread},
-        ),
+        outgoing.notice(written, key=key, address=whom.address, headers={**HEADERS, **thread}),
         customer=conversation.customer,
         conversation=conversation,
         at=at,

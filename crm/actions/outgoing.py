@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from crm import dispatch, history
 from crm.actions import channel_sending, kindness, lease, outcomes, reply_addresses, representatives
+from crm.actions.letters import Rendered
 from crm.channels import PUBLIC, Channel
 from crm.channels.app import AppSender
 from crm.channels.email import addresses
@@ -50,6 +51,8 @@ SENDERS: dict[str, Callable[[], Sender]] = {Channel.EMAIL: MailSender, Channel.A
 """The providers that can carry a message out, by medium."""
 
 BATCH = 50
+AUTOMATIC = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
+"""Headers of what no person wrote, so that no absence note answers it (RFC 3834)."""
 
 
 class NoWayOut(ValueError):
@@ -87,6 +90,23 @@ class Draft:
     concerns: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     account: ChannelAccount | None = None
+
+
+def notice(
+    letter: Rendered, *, key: str, address: str, meets: Sequence[str] = (), headers: Mapping[str, str] = AUTOMATIC
+) -> Draft:
+    """A letter of the house by mail that tells of something done or asked, and advertises nothing."""
+    return Draft(
+        key=key,
+        kind=MessageKind.NOTICE,
+        channel=Channel.EMAIL,
+        address=address,
+        subject=letter.subject,
+        text=letter.text,
+        html=letter.html,
+        meets=list(meets),
+        headers=dict(headers),
+    )
 
 
 def written(

@@ -18,11 +18,9 @@ from django.utils.translation import gettext as _
 from crm import dispatch, history
 from crm.actions import lease, letters, outgoing, package_contents
 from crm.actions.belongings import records_of, standing
-from crm.channels import Channel
 from crm.models import ContactPoint, Customer, DataPackage, User
 from crm.models.people import ContactKind, CustomerStatus
 from crm.models.privacy import package_name
-from crm.policy import MessageKind
 from crm.policy.privacy import (
     FILE_LINK_FOR,
     PACKAGE_KEPT_FOR,
@@ -125,20 +123,8 @@ def _tell_everybody(customer: Customer, package: DataPackage, *, at: datetime) -
     addresses = dict.fromkeys(points.values_list("address", flat=True))
     for number, address in enumerate(list(addresses)[:TOLD_AT_MOST]):
         letter = letters.render("crm/data_asked_for", language=customer.language, zone=customer.zone, asked_at=at)
-        outgoing.queue(
-            outgoing.Draft(
-                key=f"package:{package.public_id}:{number}",
-                kind=MessageKind.NOTICE,
-                channel=Channel.EMAIL,
-                address=address,
-                subject=letter.subject,
-                text=letter.text,
-                html=letter.html,
-                headers={"Auto-Submitted": "auto-generated"},
-            ),
-            customer=customer,
-            at=at,
-        )
+        draft = outgoing.notice(letter, key=f"package:{package.public_id}:{number}", address=address)
+        outgoing.queue(draft, customer=customer, at=at)
 
 
 # --- making it ------------------------------------------------------------------------------------------------------------

@@ -17,8 +17,7 @@ from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import belongings, consent, identity, letters, outgoing, suppression
-from crm.actions.questions import HEADERS, UnknownLink
-from crm.channels import Channel
+from crm.actions.questions import UnknownLink
 from crm.models import Consent, ContactPoint, Customer, OutgoingMessage
 from crm.models.people import ContactKind, CustomerStatus
 from crm.policy import MessageKind, OutgoingState
@@ -275,16 +274,7 @@ def send_link(address: str, *, language: str, at: datetime) -> None:
     if point is None or lately >= LINKS_A_DAY:
         return
     outgoing.queue(
-        outgoing.Draft(
-            key=f"{LINK_KEYS}{point.pk}:{at.isoformat()}",
-            kind=MessageKind.NOTICE,
-            channel=Channel.EMAIL,
-            address=address,
-            subject=letter.subject,
-            text=letter.text,
-            html=letter.html,
-            headers=HEADERS,
-        ),
+        outgoing.notice(letter, key=f"{LINK_KEYS}{point.pk}:{at.isoformat()}", address=address),
         customer=point.customer,
         at=at,
     )

@@ -18,18 +18,15 @@ from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import consent, letters, outgoing, suppression
-from crm.channels import Channel
 from crm.models import Consent, ConsentQuestion, ContactPoint, Customer, User
 from crm.models.consents import ConsentActor
 from crm.models.people import ContactKind, CustomerStatus
-from crm.policy import MessageKind
 from crm.policy.consent import QUESTION_STANDS_FOR, WORDS
 from crm.policy.ledger import ConsentState
 from crm.policy.suppression import scopes_that_stop
 
 ANSWER_LINK = "crm.consent.question"
 """The one narrow act the link in a question grants: to answer it."""
-HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
 
 
 class NotAskable(Exception):
@@ -138,16 +135,7 @@ def _mail(question: ConsentQuestion, customer: Customer, point: ContactPoint, *,
         answer_until=question.until,
     )
     outgoing.queue(
-        outgoing.Draft(
-            key=f"consent_question:{question.public_id}",
-            kind=MessageKind.NOTICE,
-            channel=Channel.EMAIL,
-            address=point.address,
-            subject=letter.subject,
-            text=letter.text,
-            html=letter.html,
-            headers=HEADERS,
-        ),
+        outgoing.notice(letter, key=f"consent_question:{question.public_id}", address=point.address),
         customer=customer,
         at=at,
     )

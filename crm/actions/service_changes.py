@@ -37,11 +37,10 @@ from crm.models import (
     User,
 )
 from crm.models.people import ContactKind
-from crm.policy import AlertKind, ConversationState, Direction, MessageKind, PromiseKind
+from crm.policy import AlertKind, ConversationState, Direction, PromiseKind
 from crm.policy.service_changes import PUT_BACK_WITHIN, Every, ReversalState, charged, may_end_as
 
 AT_MOST = 100
-HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
 _tokens = signing.Signer(salt="crm.service_change")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -291,17 +290,7 @@ def _letter(
         return None
     written = letters.render(f"crm/{template}", language=customer.language, zone=customer.zone, **words)
     message = outgoing.written(
-        outgoing.Draft(
-            key=key,
-            kind=MessageKind.NOTICE,
-            channel=Channel.EMAIL,
-            address=address,
-            subject=written.subject,
-            text=written.text,
-            html=written.html,
-            meets=meets,
-            headers=HEADERS,
-        ),
+        outgoing.notice(written, key=key, address=address, meets=meets),
         customer=customer,
         conversation=change.conversation,
         at=at,

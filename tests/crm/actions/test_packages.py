@@ -124,6 +124,7 @@ def test_it_is_made_by_a_lane_told_to_every_address_and_removed_after_a_week_P06
     assert set(told.values_list("address", flat=True)) == {"carla0@home.example", "carla1@home.example"}
     assert "a copy of everything we hold about you" in told[0].text
     assert "/package/" not in told[0].text
+    assert told[0].headers == {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}  # no absence note
     assert packages.work_batch(at=LATER) == 1
     package.refresh_from_db()
     assert (package.state, package.size > 500) == (PackageState.DONE, True)
