@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from allauth.account.adapter import get_adapter
 from django import forms
 from django.conf import settings
 from django.core import signing
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.core.files.uploadedfile import UploadedFile
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
@@ -33,6 +32,7 @@ from crm.actions import forms as form_actions
 from crm.channels import Part, web_form
 from crm.language import tags
 from crm.models import WebForm
+from crm.networks import HOUSEHOLD, network_of_request
 from crm.policy import QUESTION_LASTS
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _sent(
     request: HttpRequest, found: WebForm | None, form: ContactForm, files: list[UploadedFile[Any]], key: str
 ) -> HttpResponse:
     at, source, given = timezone.now(), form_actions.source_of(found), form.cleaned_data
-    if form_actions.count(source, network=_network(request), at=at):
+    if form_actions.count(source, network=network_of_request(request, bits=HOUSEHOLD), at=at):
         is_right = key and web_form.is_right(given["answer"], web_form.question(key, secret=settings.SECRET_KEY))
         if not is_right and not form_actions.is_received(source, key=key):
             note = _("Many messages come from where you are. Please answer the short question below, and press Send.")
@@ -231,14 +231,9 @@ def _is_from_their_site(request: HttpRequest, found: WebForm | None) -> bool:
 
 
 def _asks(request: HttpRequest, found: WebForm | None) -> bool:
-    return form_actions.asks(form_actions.source_of(found), network=_network(request), at=timezone.now())
-
-
-def _network(request: HttpRequest) -> str:
-    try:
-        return web_form.network_of(get_adapter(request).get_client_ip(request))
-    except PermissionDenied:  # behind a socket nobody knows it; then all count together
-        return ""
+    return form_actions.asks(
+        form_actions.source_of(found), network=network_of_request(request, bits=HOUSEHOLD), at=timezone.now()
+    )
 
 
 def _thanks(request: HttpRequest, found: WebForm | None, by: datetime | None) -> HttpResponse:

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.core import signing
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -26,7 +24,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from crm.actions import consent, identity, preferences, questions
 from crm.language import tags
-from crm.policy.consent import PAUSES, WORDS, WORDS_VERSION, Medium, Purpose, network_kept
+from crm.networks import PROOF, network_of_request
+from crm.policy.consent import PAUSES, WORDS, WORDS_VERSION, Medium, Purpose
 from crm.policy.ledger import ProofDoor
 
 PAGE_LASTS = timedelta(days=1)
@@ -48,16 +47,15 @@ DONE: dict[str, Promise] = {
 _fields = signing.TimestampSigner(salt="crm.preferences.field")
 
 
-def _network(request: HttpRequest) -> str:
-    try:
-        return network_kept(get_adapter(request).get_client_ip(request))
-    except PermissionDenied:  # behind a socket nobody knows it
-        return ""
-
-
 def _shown(request: HttpRequest, words: str, door: ProofDoor) -> consent.Shown:
     language = get_language() or settings.LANGUAGE_CODE
-    return consent.Shown(words=words, version=WORDS_VERSION, language=language, door=door, network=_network(request))
+    return consent.Shown(
+        words=words,
+        version=WORDS_VERSION,
+        language=language,
+        door=door,
+        network=network_of_request(request, bits=PROOF),
+    )
 
 
 def _kept_close(response: HttpResponse) -> HttpResponse:

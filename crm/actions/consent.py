@@ -43,7 +43,7 @@ class CannotBeAllowed(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a customer had before their eyes when they said yes, and where. network: see policy.consent.network_kept.
+    """What a customer had before their eyes when they said yes, and where. network: see networks.network_of.
 
     account: theirs, when they said it in the app; point: their address to which the way to say it had been sent, otherwise.
     """

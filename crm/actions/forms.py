@@ -121,7 +121,7 @@ ON CONFLICT (source, network, hour) DO UPDATE SET number = c.number + 1 RETURNIN
 def count(source: str, *, network: str, at: datetime) -> bool:
     """Count one press of Send, and say whether it has to answer a question first. Commits by itself.
 
-    network: as `web_form.network_of` says it. Of a network nothing is kept but a count under a word of the day.
+    network: as `networks.network_of` says it. Of a network nothing is kept but a count under a word of the day.
     """
     digest = _digest(network, at=at)
     rows = prepared(_COUNT, {"source": source, "network": digest, "hour": _hour(at)})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.adapter import get_adapter
-from django.core.exceptions import PermissionDenied
 from django.utils import timezone, translation
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -18,7 +16,8 @@ from crm.api.hot import read
 from crm.api.shapes import StrictIn
 from crm.api.views import IsCustomer, asking
 from crm.models import Customer
-from crm.policy.consent import WORDS_VERSION, Medium, Purpose, network_kept
+from crm.networks import PROOF, network_of_request
+from crm.policy.consent import WORDS_VERSION, Medium, Purpose
 from crm.policy.ledger import ProofDoor
 
 LANGUAGE = OpenApiParameter("language", str, description="Of the words, such as “de”; the house's first when absent.")
@@ -76,7 +75,7 @@ class Consents(APIView):
                     version=given["version"],
                     language=language,
                     door=ProofDoor.APP,
-                    network=_network(request),
+                    network=network_of_request(request._request, bits=PROOF),
                     account=asking(request),
                 )
                 preferences.say_yes_in_app(customer, purpose, medium, shown=shown, at=at)
@@ -87,13 +86,6 @@ class Consents(APIView):
 
 def _own(request: Request) -> Customer:
     return Customer.objects.get(pk=asking(request).customer_id or 0)
-
-
-def _network(request: Request) -> str:
-    try:
-        return network_kept(get_adapter(request._request).get_client_ip(request._request))
-    except PermissionDenied:  # behind a socket nobody knows it
-        return ""
 
 
 def _out(request: Request, language: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,17 +107,6 @@ def as_mail(sent: Sent, *, own_address: str) -> bytes:
 def _header(value: str) -> str:
     line = " ".join(value.split())
     return "".join(letter for letter in line if letter.isprintable())[:300]
-
-
-def network_of(address: str) -> str:
-    """The network an address is in, as far as a household or a provider's customer has it: IPv4 /24, IPv6 /56; "" for none."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return str(ipaddress.ip_network((found, 24 if found.version == 4 else 56), strict=False))
 
 
 def network_digest(network: str, *, on: date, secret: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
@@ -79,14 +78,3 @@ def named(told: str) -> tuple[str, str] | None:
     """The purpose and medium that a file names, such as “news.email” or “newsletter”; None for what cannot be allowed here."""
     purpose, _dot, medium = OTHER_NAMES.get(told, told).partition(".")
     return (purpose, medium) if (purpose, medium) in WORDS else None
-
-
-def network_kept(address: str) -> str:
-    """The part of an internet address that a proof keeps: IPv4 /24, IPv6 /48; "" for none. Enough to tell networks, not people."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return str(ipaddress.ip_network((found, 24 if found.version == 4 else 48), strict=False))

@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from crm import networks
 from crm.channels import web_form
 from crm.channels.email import read
 from crm.channels.web_form import Sent
@@ -29,7 +30,7 @@ SENT = Sent(
     ],
 )
 def test_a_network_is_what_one_household_has(address, network):
-    assert web_form.network_of(address) == network
+    assert networks.network_of(address, bits=networks.HOUSEHOLD) == network
 
 
 def test_the_word_of_a_network_changes_every_day_and_with_the_key():

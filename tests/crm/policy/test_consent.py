@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm.networks import PROOF, network_of
 from crm.policy import MessageKind, StopFacts, reason_to_stop
-from crm.policy.consent import WORDS, Medium, Purpose, network_kept
+from crm.policy.consent import WORDS, Medium, Purpose
 from crm.policy.ledger import ConsentState, strictest
 from crm.policy.suppression import SuppressionScope, scopes_that_stop
 
@@ -56,4 +57,4 @@ def test_an_objection_beats_a_yes_and_never_stops_what_is_owed_X10_P10(kind: Mes
     ],
 )
 def test_a_proof_keeps_the_network_and_not_the_machine(address: str, kept: str):
-    assert network_kept(address) == kept
+    assert network_of(address, bits=PROOF) == kept
