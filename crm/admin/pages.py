@@ -254,6 +254,19 @@ def _has_mistakes(shown: Any) -> bool:
     return isinstance(shown, BaseForm) and shown.is_bound and not shown.is_valid()
 
 
+class Refused(str):
+    """What stands in the way, in words. code: of the refusal, "" where it has none."""
+
+    __slots__ = ("code",)
+    code: str
+
+    @classmethod
+    def by(cls, refusal: Exception) -> Refused:
+        said = cls(refusal)
+        said.code = getattr(refusal, "code", "")
+        return said
+
+
 def tried(act: Callable[[], Result], *, refusals: tuple[type[Exception], ...] = REFUSALS) -> tuple[Result | None, str]:
     """Make one action call. Gives its result and "", or None and what stands in the way, in words."""
     try:
@@ -261,7 +274,7 @@ def tried(act: Callable[[], Result], *, refusals: tuple[type[Exception], ...] = 
     except refusals as refusal:
         if isinstance(refusal, intake.DifferentContent):  # its own words are for programs
             return None, _("Your first words are written down already. To write down more, please open this page anew.")
-        return None, str(refusal)
+        return None, Refused.by(refusal)
     except OperationalError:
         return None, _("A colleague is working on this at the same moment. Nothing was changed; please try again.")
 

@@ -17,6 +17,8 @@ from tests.crm.stories import app_user, colleague
 
 pytestmark = pytest.mark.django_db
 __all__ = ["_clock"]
+ASKS_OPEN = """<details class="eh-fold" open>
+          <summary>Ask a colleague whether this may stand in public"""
 
 
 def client_of(role: Role, **changes: Any) -> Client:
@@ -50,6 +52,7 @@ def test_a_page_that_showed_another_visibility_or_none_is_refused_with_its_words
         assert answer.status_code == 409
         assert PLAIN in answer.content.decode()
         assert "Everybody can read this answer." in answer.content.decode()
+        assert ASKS_OPEN not in answer.content.decode()  # what was refused is nothing that a colleague can release
     assert not OutgoingMessage.objects.exists()
     assert press(ada, matter, "answer", answer=PLAIN).status_code == 302
 
@@ -61,11 +64,12 @@ def test_what_tells_personal_things_is_refused_and_a_second_person_releases_it_P
     content = refused.content.decode()
     assert refused.status_code == 409
     assert "a telephone number (“0170 1234567”)" in content
-    assert "Ask a colleague" in content
+    assert ASKS_OPEN in content
     assert press(ada, matter, "ask_look", answer=WORDS, look_because="It is ours.").status_code == 302
     look = PublicLook.objects.get()
     assert f"release_look:{look.public_id}" not in page(ada, matter)
     assert f"release_look:{look.public_id}" in page(lead, matter)
+    assert '<details class="eh-fold eh-begun" open>' in page(lead, matter)  # the words to judge stand there
     assert press(lead, matter, f"release_look:{look.public_id}", release_because="").status_code == 409
     assert press(lead, matter, "release_look:nonsense", release_because="x").status_code == 409
     assert press(lead, matter, f"release_look:{look.public_id}", release_because="Ours.").status_code == 302
