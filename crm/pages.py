@@ -23,6 +23,7 @@ from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.module_loading import import_string
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
@@ -209,6 +210,7 @@ def _page(
         "takes_files": found is None or found.takes_files,
         "lost_files": bool(request.FILES) if form is not None else False,
         "is_framed": request.GET.get("frame") == "1",
+        "figures": import_string(settings.EVENHAND_CONTACT_FIGURES)() if found is None and status == 200 else None,
     }
     page = render(request, "crm/contact.html", context, status=status)
     if code:

@@ -201,6 +201,18 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:20 UTC: compare how customers of each channel were treated in the last 28 days",
         offset=timedelta(hours=4, minutes=20),
     ),
+    "certificate_monthly": Duty(
+        "recovery.tasks.certificate_monthly",
+        timedelta(days=1),
+        "every morning at 04:50 UTC: issue the certificate of equal treatment of a month that ended a week ago",
+        offset=timedelta(hours=4, minutes=50),
+    ),
+    "measure_response_times": Duty(
+        "recovery.tasks.measure_response_times",
+        timedelta(days=1),
+        "every morning at 04:35 UTC: measure how soon each channel gave its first answer, for everybody to read",
+        offset=timedelta(hours=4, minutes=35),
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

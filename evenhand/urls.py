@@ -15,6 +15,7 @@ from crm.api import urls as crm_api
 from evenhand import health
 from loyalty import pages as loyalty_pages
 from recovery import api as recovery_api
+from recovery import pages as recovery_pages
 
 # Set before the admin's addresses are read: its log-in is the one of everybody, with its limits and second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -35,6 +36,7 @@ urlpatterns = [
     *service_pages.urlpatterns,
     *preference_pages.urlpatterns,
     *loyalty_pages.urlpatterns,
+    *recovery_pages.urlpatterns,
     path("admin/", admin.site.urls),
 ]
 handler404 = "evenhand.api.problems.not_found"

@@ -35,6 +35,18 @@ def parity_nightly() -> None:
 
 
 @shared_task
+def certificate_monthly() -> None:
+    """Issue a certificate for every month that ended a week ago and has none."""
+    duties.once_per_slot("certificate_monthly", actions.certificate_monthly, at=timezone.now())
+
+
+@shared_task
+def measure_response_times() -> None:
+    """Measure how soon each channel gave its first answer in the last 28 days."""
+    duties.once_per_slot("measure_response_times", actions.measure_response_times, at=timezone.now())
+
+
+@shared_task
 def refresh_ledger() -> None:
     """Sum the last weeks of the special-treatment ledger again."""
     duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

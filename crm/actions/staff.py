@@ -48,6 +48,7 @@ _DATA = ("crm.export_customer", "crm.erase_customer", "crm.ask_erasure", "crm.vi
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = (
     "recovery.view_queueday", "recovery.view_parityaudit", "recovery.view_parityfinding", "recovery.run_parityaudit",
+    "recovery.view_paritycertificate",
 )  # fmt: skip
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
@@ -60,6 +61,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.manage_channelaccount", "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls",
         "crm.import_reviews", "crm.manage_listeningplace", "crm.manage_customfield", "crm.view_private_lifeevent",
         "crm.decide_bereavement", "recovery.answer_parityfinding", "crm.import_customers", "crm.export_customers",
+        "recovery.publish_paritycertificate",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
@@ -71,6 +73,7 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.add_user", "crm.change_user", "auth.view_group", "crm.change_source", "crm.manage_mailbox",
         "crm.manage_channelaccount", "crm.manage_feed", "crm.manage_webform", "crm.import_calls", "crm.import_reviews",
         "crm.import_customers", "crm.export_customers", "crm.manage_listeningplace", "crm.manage_customfield",
+        "recovery.publish_paritycertificate",
     ),
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ from recovery.actions.cases import (
     same_incident,
     triage,
 )
+from recovery.actions.certificates import certificate_monthly
 from recovery.actions.effort import effort_of
 from recovery.actions.grants import (
     AlreadyDecided,
@@ -78,6 +79,7 @@ from recovery.actions.replay import (
     replay_decisions,
     sample_of_settled,
 )
+from recovery.actions.response_times import measure_response_times
 from recovery.actions.reviews import (
     HadAPart,
     WrongReview,
@@ -129,6 +131,7 @@ __all__ = [
     "ask_for_review",
     "begin_draft",
     "came_back",
+    "certificate_monthly",
     "channel_swap_shadow",
     "check",
     "compare_linked_cases",
@@ -148,6 +151,7 @@ __all__ = [
     "logger",
     "look_now",
     "matters_behind",
+    "measure_response_times",
     "move_rule",
     "note_gap",
     "open_case",

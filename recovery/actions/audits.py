@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,8 +17,8 @@ from crm import history
 from crm.actions import alerts, gates
 from crm.actions.promises import WordsMissing
 from crm.channels import PUBLIC
-from crm.models import User
-from crm.policy import AlertKind
+from crm.models import Closing, User
+from crm.policy import AlertKind, HowClosed
 from recovery.actions import outcomes
 from recovery.models import ParityAudit, ParityFinding
 from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingState, LaterLook, is_favoured, is_gone
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from recovery.parity.own import Matters
 
 WINDOW = timedelta(days=28)
-"""Matters of so many days are compared; R062 and R070 speak of the same window."""
+"""Matters of so many days are compared, and so many are behind the public response times (R062)."""
 LISTED = 200
 GATE = "parity"
 """While a finding stands, no new programme of kindness begins (R071)."""
@@ -201,5 +202,21 @@ def matters_behind(metric: str, channel: str, *, since: datetime, until: datetim
     """
     from recovery.parity import own
 
+    if metric == own.DISMISSED:
+        return _dismissed(channel, since=since, until=until, at=at)
     matters = outcomes.read(since=since, until=until, at=at)
     return own.behind(matters, metric, channel)[:LISTED]
+
+
+def _dismissed(channel: str, *, since: datetime, until: datetime, at: datetime) -> list[int]:
+    """Matters of a channel that stood dismissed or judged to need no answer; the newest first."""
+    ended = Closing.objects.filter(
+        Q(reopened_at=None) | Q(reopened_at__gt=at),
+        how__in=[HowClosed.DISMISSED, HowClosed.NO_ANSWER],
+        at__lte=at,
+        conversation__channel=channel,
+        conversation__imported=False,
+        conversation__spoke_at__gte=since,
+        conversation__spoke_at__lt=until,
+    )
+    return list(ended.order_by("-conversation_id").values_list("conversation_id", flat=True)[:LISTED])

@@ -3,6 +3,7 @@
 from recovery.admin import (
     audits,
     cases,
+    certificates,
     effort,
     fields,
     given,
@@ -18,6 +19,7 @@ from recovery.admin import (
 
 urlpatterns = [
     *audits.urlpatterns,
+    *certificates.urlpatterns,
     *cases.urlpatterns,
     *given.urlpatterns,
     *held.urlpatterns,

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from crm.admin import pages
 from crm.channels import Channel
 from crm.models import Conversation
 from recovery import actions
-from recovery.actions import audits, outcomes
+from recovery.actions import audits, outcomes, response_times
 from recovery.admin.refusals import REFUSALS
-from recovery.models import ParityAudit, ParityFinding
+from recovery.models import ParityAudit, ParityCertificate, ParityFinding
 from recovery.policy import BY_PEOPLE, FindingState
 
 CAN_SEE = "recovery.view_parityaudit"
 CAN_LOOK = "recovery.run_parityaudit"
 CAN_ANSWER = "recovery.answer_parityfinding"
 PAGE_SIZE = 30
+TREND = 60
+"""Looks that the drawing over time goes back."""
+GONE_SHOWN = timedelta(days=90)
+FINDINGS = 200
 
 METRICS: dict[str, Any] = {
     "response_coverage": gettext_lazy("answered at all"),
@@ -74,6 +80,33 @@ SAYS: dict[str, Any] = {
 }
 
 
+READS: dict[str, Any] = {
+    "time_ratio": gettext_lazy("× 1.00 is equal; × 2.00 means that like matters wait twice as long."),
+    "risk_difference": gettext_lazy("0 points is equal; + 5 points means five more of a hundred like matters."),
+    "probability": gettext_lazy("50 % of pairs is equal: of two like matters, how often this channel's waits longer."),
+}
+MARKS = {"red": "■", "amber": "▲", "green": "●", "grey": "○"}
+"""Beside the colour, so that a verdict is told without it; the same as in the report."""
+SHORT: dict[str, Any] = {
+    "red": gettext_lazy("differs"),
+    "amber": gettext_lazy("watch"),
+    "green": gettext_lazy("alike"),
+    "grey": gettext_lazy("too little"),
+}
+MIXES: dict[str, Any] = {
+    "explains": gettext_lazy(
+        "All together it looks worse than it is: most of that gap is other work, not other treatment."
+    ),
+    "hides": gettext_lazy(
+        "All together it looks smaller than it is: this channel gets other work, which hides the gap."
+    ),
+    "reverses": gettext_lazy(
+        "All together it points the other way: this channel gets other work. Believe the comparison of like with like."
+    ),
+}
+"""What the mix of matters does to a gap (Simpson's paradox)."""
+
+
 @pages.page(CAN_SEE)
 def parity(request: HttpRequest) -> HttpResponse:
     """The newest look, the findings that stand, and the looks before; a POST looks now."""
@@ -86,13 +119,19 @@ def parity(request: HttpRequest) -> HttpResponse:
     key = pages.read_key(request, int)
     before = ParityAudit.objects.defer("report", "dismissals").select_related("asked_by").order_by("-id")
     rows = list((before.filter(pk__lt=key[0]) if key else before)[: PAGE_SIZE + 1])
+    findings = list(_findings())
     return pages.render(
         request,
         "admin/recovery/parity.html",
         _("Equal treatment"),
         newest=newest,
-        **(_shown(newest) if newest else {}),
-        findings=[_finding(found) for found in _live()],
+        **(_shown(newest, request.GET.get("metric", "")) if newest else {}),
+        findings=[_finding(found) for found in findings if found.state != FindingState.VERIFIED],
+        ended=[_finding(found) for found in findings if found.state == FindingState.VERIFIED],
+        waiting=[
+            {**line, "on": channel_name(line["channel"])} for line in response_times.past_their_promise(timezone.now())
+        ],
+        certificate=ParityCertificate.objects.defer("metrics").order_by("-month").first(),
         looks=rows[:PAGE_SIZE],
         next_key=pages.write_key(rows[PAGE_SIZE - 1].pk) if len(rows) > PAGE_SIZE else "",
         is_first=key is None,
@@ -100,67 +139,146 @@ def parity(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _live() -> QuerySet[ParityFinding]:
-    live = ParityFinding.objects.exclude(state=FindingState.VERIFIED)
-    return live.select_related("seen_by", "said_by").order_by("is_favoured", "pk")
+def _findings() -> QuerySet[ParityFinding]:
+    """Those that stand, and those that a look of the last weeks no longer found."""
+    gone = timezone.now() - GONE_SHOWN
+    shown = ParityFinding.objects.filter(~Q(state=FindingState.VERIFIED) | Q(ended_by__at__gte=gone))
+    return shown.select_related("seen_by", "said_by", "found_by", "ended_by").order_by("is_favoured", "pk")[:FINDINGS]
 
 
-def _shown(audit: ParityAudit) -> dict[str, Any]:
-    """Verdict per channel and metric, with sizes, intervals and how many matters more it would take."""
-    lines = [line for report in (audit.report, audit.dismissals) if report for line in report["contrasts"]]
-    first: dict[tuple[str, str], dict[str, Any]] = {}
-    for line in lines:
-        first.setdefault((line["channel"], line["metric"]), line)
+def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
+    """Verdict per channel and metric, and one metric with sizes, intervals and how many matters more it would take."""
+    from recovery.parity import stored
+
+    first = stored.first_lines(_lines(audit))
     metrics = [name for name in METRICS if any(metric == name for _channel, metric in first)]
+    metrics += sorted({metric for _channel, metric in first if metric not in METRICS})
     channels = list(dict.fromkeys(channel for channel, _metric in first))
-    reds = [_line(line) for line in first.values() if line["verdict"] == "red"]
+    reds = sorted((line for line in first.values() if line["verdict"] == "red"), key=lambda one: one["p"] or 0.0)
+    chosen = wanted if wanted in metrics else reds[0]["metric"] if reds else metrics[0] if metrics else ""
     return {
         "grid": {
-            "metrics": [(METRICS[name], MEANS[name]) for name in metrics],
+            "channels": [channel_name(name) for name in channels],
             "rows": [
-                (
-                    _channel(channel),
-                    [_line(first[channel, name]) if (channel, name) in first else None for name in metrics],
-                )
-                for channel in channels
+                {
+                    "metric": name,
+                    "name": METRICS.get(name, name),
+                    "means": MEANS.get(name, ""),
+                    "is_chosen": name == chosen,
+                    "cells": [
+                        line_shown(first[channel, name]) if (channel, name) in first else None for channel in channels
+                    ],
+                }
+                for name in metrics
             ],
         },
-        "verdict": _verdict(audit, reds),
+        "chosen": _chosen(audit, chosen, first) if chosen else None,
+        "trend": _trend(chosen) if chosen else None,
+        "verdict": _verdict(audit, [line_shown(line) for line in reds]),
         "tone": "late" if audit.red else "soon" if audit.amber else "good" if audit.green and not audit.grey else "",
-        "legend": [(SAYS[name], TONES[name], getattr(audit, name)) for name in SAYS],
+        "legend": [(MARKS[name], SAYS[name], TONES[name], getattr(audit, name)) for name in SAYS],
         "notes": audit.report["notes"] if audit.report else [],
     }
+
+
+def _lines(audit: ParityAudit, kind: str = "contrasts") -> list[dict[str, Any]]:
+    return [line for report in (audit.report, audit.dismissals) if report for line in report[kind]]
+
+
+def _chosen(audit: ParityAudit, metric: str, first: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, Any]:
+    """One metric: its channels as a forest, crude beside like for like, and what the mix of matters does."""
+    from recovery.parity import stored
+
+    adjusted, crude = _lines(audit), _lines(audit, "crude")
+    together = stored.first_lines(crude)
+    lines = [line for (_channel, name), line in first.items() if name == metric]
+    drawn = stored.forest(lines, together)
+    margin = stored.margin_of(lines[0])
+    rows = []
+    for line in lines:
+        mixed = stored.mix(line["channel"], metric, adjusted=adjusted, crude=crude)
+        before = together.get((line["channel"], metric))
+        rows.append(
+            {
+                **line_shown(line),
+                "plot": drawn["rows"][line["channel"]],
+                "crude": _size(before["effect"], before["estimate"]) if before else "–",
+                "mix": MIXES.get(mixed, ""),
+            }
+        )
+    return {
+        "metric": metric,
+        "name": METRICS.get(metric, metric),
+        "means": MEANS.get(metric, ""),
+        "rows": rows,
+        "drawn": drawn,
+        "alike": margin_shown({"effect": lines[0]["effect"], "low": margin.low, "high": margin.high}),
+        "reads": READS[lines[0]["effect"]],
+    }
+
+
+def _trend(metric: str) -> dict[str, Any] | None:
+    """One metric over the past looks: a line for each channel, with the times in which a finding of it stood."""
+    from recovery.parity import stored
+
+    looks = [
+        stored.Look(at, {channel: line for (channel, _name), line in stored.first_lines(lines or []).items()})
+        for at, lines in reversed(ParityAudit.objects.lines_of(metric)[:TREND])
+    ]
+    spells = ParityFinding.objects.filter(metric=metric).order_by("pk")
+    made = stored.over_time(looks, spells.values_list("channel", "opened_at", "ended_by__at")[:FINDINGS])
+    if made is not None:
+        for one in made["channels"]:
+            one["on"] = channel_name(one["channel"])
+            one["newest"] = line_shown(one["newest"]) if one["newest"] else None
+            for point in one["points"]:
+                point |= {
+                    "mark": MARKS[point["verdict"]],
+                    "size": _size(point["line"]["effect"], point["line"]["estimate"]),
+                }
+    return made
 
 
 def _verdict(audit: ParityAudit, reds: list[dict[str, Any]]) -> str:
     if audit.report is None:
         return _("No customer spoke to us in this time, so there is nothing to compare.")
     if reds:
-        return _("No, not alike: %(number)s comparisons show a difference that is neither chance nor small.") % {
-            "number": len(reds)
-        }
+        worst = {"what": reds[0]["name"], "channel": reds[0]["on"], "size": reds[0]["size"]}
+        said = (
+            _("No, not alike: for customers of %(channel)s, “%(what)s” is %(size)s against like matters elsewhere.")
+            % worst
+        )
+        if len(reds) > 1:
+            said += " " + ngettext(
+                "One more comparison shows a difference.",
+                "%(number)s more comparisons show a difference.",
+                len(reds) - 1,
+            ) % {"number": len(reds) - 1}
+        return said
     if audit.amber:
         return _("Not shown to be alike, and worth watching.")
     if audit.green and not audit.grey:
         return _("Yes: on every channel and in everything that is compared, customers were treated alike.")
     if audit.green:
-        return _("No difference was found. Where it says “too little to say”, likeness is not shown either.")
+        return _("No difference was found. Where it says “too little”, likeness is not shown either.")
     return _("Too little to say: no difference is shown, and no likeness either.")
 
 
-def _line(line: dict[str, Any]) -> dict[str, Any]:
+def line_shown(line: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **line,
         "name": METRICS.get(line["metric"], line["metric"]),
-        "on": _channel(line["channel"]),
+        "on": channel_name(line["channel"]),
         "says": SAYS[line["verdict"]],
+        "short": SHORT[line["verdict"]],
+        "mark": MARKS[line["verdict"]],
         "tone": TONES[line["verdict"]],
         "size": _size(line["effect"], line["estimate"]),
         "interval": _interval(line),
     }
 
 
-def _channel(name: str) -> str:
+def channel_name(name: str) -> str:
     return str(Channel(name).label) if name in Channel.values else name
 
 
@@ -174,7 +292,7 @@ def _size(effect: str, value: float | None) -> str:
     return _("%(points)s points") % {"points": f"{value * 100:+.1f}"}
 
 
-def _interval(line: dict[str, Any]) -> str:
+def _interval(line: Mapping[str, Any]) -> str:
     low, high = line["low"], line["high"]
     if low is None and high is None:
         return ""
@@ -183,13 +301,23 @@ def _interval(line: dict[str, Any]) -> str:
     return _("%(low)s to %(high)s") % {"low": ends[0], "high": ends[1]}
 
 
+def margin_shown(margin: Mapping[str, Any]) -> str:
+    """A margin in the unit of its sizes."""
+    unit = {
+        "risk_difference": _("%(range)s points"),
+        "time_ratio": "× %(range)s",
+        "probability": _("%(range)s % of pairs"),
+    }
+    return unit[margin["effect"]].replace("%(range)s", _interval(margin))
+
+
 def _finding(found: ParityFinding) -> dict[str, Any]:
     return {
         "row": found,
         "name": METRICS.get(found.metric, found.metric),
         "means": MEANS.get(found.metric, ""),
-        "on": _channel(found.channel),
-        "against": _("all other channels") if found.versus == "others" else _channel(found.versus),
+        "on": channel_name(found.channel),
+        "against": _("all other channels") if found.versus == "others" else channel_name(found.versus),
         "size": _size(found.effect, found.value),
         "interval": _interval({"effect": found.effect, "low": found.low, "high": found.high}),
     }
@@ -211,28 +339,57 @@ def finding(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
             return redirect("admin:parity_finding", public_id=public_id)
     seen = found.seen_by
     numbers = actions.matters_behind(found.metric, found.channel, since=seen.since, until=seen.until, at=seen.at)
-    pager = Paginator(numbers, PAGE_SIZE)
-    page = pager.get_page(request.GET.get("page"))
-    matters = {
-        one.pk: one
-        for one in Conversation.objects.visible_to(pages.colleague(request))
-        .filter(pk__in=page.object_list)
-        .select_related("customer", "owner")
-    }
     return pages.render(
         request,
         "admin/recovery/parity_finding.html",
         _("Equal treatment"),
         found=_finding(found),
         states=[(state.value, state.label) for state in FindingState if state in BY_PEOPLE],
-        matters=[matters[number] for number in page.object_list if number in matters],
-        page=page,
-        number=len(numbers),
-        most=audits.LISTED,
+        **_listed(request, numbers),
         may_answer=request.user.has_perm(CAN_ANSWER) and found.state != FindingState.VERIFIED,
         words=words,
         refused=refused,
         status=409 if refused else 200,
+    )
+
+
+def _listed(request: HttpRequest, numbers: list[int]) -> dict[str, Any]:
+    """A page of the very matters, in the order given; of those that this account may see."""
+    page = Paginator(numbers, PAGE_SIZE).get_page(request.GET.get("page"))
+    visible = Conversation.objects.visible_to(pages.colleague(request)).filter(pk__in=page.object_list)
+    matters = {one.pk: one for one in visible.select_related("customer", "owner")}
+    return {
+        "matters": [matters[number] for number in page.object_list if number in matters],
+        "page": page,
+        "number": len(numbers),
+        "most": audits.LISTED,
+    }
+
+
+@pages.page(CAN_SEE, methods=["GET"])
+def behind(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """The very matters behind one verdict of a look, whether or not there is a finding of it."""
+    from recovery.parity import stored
+
+    look = _audit(public_id)
+    first = stored.first_lines(_lines(look))
+    if not first:
+        raise Http404
+    asked = (request.GET.get("channel", ""), request.GET.get("metric", ""))
+    line = first.get(asked) if any(asked) else next(iter(first.values()))
+    if line is None:
+        raise Http404
+    numbers = actions.matters_behind(line["metric"], line["channel"], since=look.since, until=look.until, at=look.at)
+    return pages.render(
+        request,
+        "admin/recovery/parity_behind.html",
+        _("Equal treatment"),
+        look=look,
+        line=line_shown(line),
+        means=MEANS.get(line["metric"], ""),
+        is_share=line["effect"] == "risk_difference",
+        query=urlencode({"metric": line["metric"], "channel": line["channel"]}),
+        **_listed(request, numbers),
     )
 
 
@@ -281,11 +438,7 @@ def as_json(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "report": look.report,
         "dismissals": look.dismissals,
     }
-    return _file(
-        json.dumps(said, ensure_ascii=False, indent=1),
-        "application/json",
-        f"equal-treatment-{look.at:%Y%m%d-%H%M}.json",
-    )
+    return as_file(said, f"equal-treatment-{look.at:%Y%m%d-%H%M}.json")
 
 
 @pages.page(CAN_SEE, methods=["GET"])
@@ -314,6 +467,11 @@ def _name(at: datetime, ending: str) -> str:
     return f"equal-treatment-{at:%Y%m%d-%H%M}.{ending}"
 
 
+def as_file(said: Mapping[str, Any], name: str) -> HttpResponse:
+    """Hand out as a file of JSON."""
+    return _file(json.dumps(said, ensure_ascii=False, indent=1), "application/json", name)
+
+
 def _file(text: str, kind: str, name: str) -> HttpResponse:
     answer = HttpResponse(text, content_type=f"{kind}; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -323,6 +481,7 @@ def _file(text: str, kind: str, name: str) -> HttpResponse:
 urlpatterns: list[URLPattern] = [
     path("equal-treatment/", parity, name="parity"),
     path("equal-treatment/findings/<uuid:public_id>/", finding, name="parity_finding"),
+    path("equal-treatment/<uuid:public_id>/matters/", behind, name="parity_behind"),
     path("equal-treatment/<uuid:public_id>/report/", whole, name="parity_whole"),
     path("equal-treatment/<uuid:public_id>/report.json", as_json, name="parity_json"),
     path("equal-treatment/<uuid:public_id>/matters.csv", as_csv, name="parity_csv"),

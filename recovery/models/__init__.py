@@ -8,6 +8,7 @@ from recovery.models.cases import (
     Decision,
     Settlement,
 )
+from recovery.models.certificates import Disclosure, ParityCertificate, ResponseTimes
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
 from recovery.models.held import HeldStep
 from recovery.models.links import CaseLink
@@ -28,17 +29,20 @@ __all__ = [
     "CaseQuerySet",
     "CaseReview",
     "Decision",
+    "Disclosure",
     "EmpowermentGap",
     "Grant",
     "HeldStep",
     "LedgerWeek",
     "ParityAudit",
+    "ParityCertificate",
     "ParityFinding",
     "PolicyProposal",
     "PolicyRule",
     "PolicyVersion",
     "PolicyVersionQuerySet",
     "QueueDay",
+    "ResponseTimes",
     "Settlement",
     "TreatmentException",
 ]

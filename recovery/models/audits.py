@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.ids import uuid7
 from recovery.policy import FindingState
+
+DISMISSED = "dismissed"
+"""The one metric that is compared by itself: its lines stand among `dismissals`."""
+
+
+class _Lines(Func):
+    """Of a stored report the lines that a path names (SQL/JSON path, ISO/IEC 9075-2:2016)."""
+
+    template = "jsonb_path_query_array(%(expressions)s::jsonpath)"
+    output_field = models.JSONField()
+
+
+class ParityAuditQuerySet(models.QuerySet["ParityAudit"]):
+    def lines_of(self, metric: str) -> models.QuerySet[ParityAudit, tuple[datetime, list[dict[str, Any]] | None]]:
+        """As of when each look was, and its lines of one metric; the newest first. The rest of its report stays where it is."""
+        kept = "".join(each for each in metric if each.isalnum() or each == "_")
+        column = F("dismissals" if metric == DISMISSED else "report")
+        lines = _Lines(column, Value(f'$.contrasts[*] ? (@.metric == "{kept}")'))
+        return self.annotate(lines=lines).order_by("-id").values_list("at", "lines")
 
 
 class ParityAudit(models.Model):
@@ -36,6 +58,8 @@ class ParityAudit(models.Model):
     amber = models.PositiveSmallIntegerField(_("to watch"), default=0)
     green = models.PositiveSmallIntegerField(_("shown to be alike"), default=0)
     grey = models.PositiveSmallIntegerField(_("too little to say"), default=0)
+
+    objects = ParityAuditQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("audit")

@@ -354,9 +354,15 @@ def case_mix(crude: Contrast, adjusted: Contrast) -> str | None:
     than chance would.
     """
     before, after = log_effect(crude), log_effect(adjusted)
-    if min((each.tested.p for each in (crude, adjusted) if each.tested.p is not None), default=1.0) > CHANCE:
+    p = min((each.tested.p for each in (crude, adjusted) if each.tested.p is not None), default=1.0)
+    if before is None or after is None or not (crude.counts and adjusted.counts):
         return None
-    if before is None or after is None or not (crude.counts and adjusted.counts) or abs(before - after) <= CASE_MIX:
+    return mix_of(before, after, p=p)
+
+
+def mix_of(before: float, after: float, *, p: float) -> str | None:
+    """What the mix of cases does to a gap. before, after: crude and adjusted on a log scale; p: the smaller of the two."""
+    if p > CHANCE or abs(before - after) <= CASE_MIX:
         return None
     if before * after < 0 and min(abs(before), abs(after)) > CASE_MIX:
         return "reverses"

@@ -74,7 +74,7 @@ def forest(
         "equal": scaled(turn(margin.equal), low, high),
         "margin_x": x1,
         "margin_wide": x2 - x1,
-        "ticks": [{"x": scaled(turn(each), low, high), "label": _tick(each, kind)} for each in ticks(low, high, log)],
+        "ticks": [{"x": scaled(turn(each), low, high), "label": tick(each, kind)} for each in ticks(low, high, log)],
         "band": height - 18,
         "text_x": LEFT - 10,
         "right_x": WIDE - RIGHT + 12,
@@ -99,7 +99,7 @@ def ticks(low: float, high: float, log: bool) -> list[float]:
     return [round(each * step, 6) for each in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _tick(value: float, kind: str) -> str:
+def tick(value: float, kind: str) -> str:
     if kind == "risk_difference":
         if abs(value) < 1e-9:
             return "0"

@@ -9,6 +9,7 @@ from recovery.policy.cases import (
     Status,
     is_involved,
 )
+from recovery.policy.certifying import CertificateResult, Pool, metric_result, whole_result
 from recovery.policy.comparing import (
     Difference,
     difference,
@@ -68,6 +69,7 @@ __all__ = [
     "REFUNDS",
     "REVIEWED_WITHIN",
     "STARTS_AFTER",
+    "CertificateResult",
     "ComplaintType",
     "Difference",
     "Effort",
@@ -83,6 +85,7 @@ __all__ = [
     "LaterLook",
     "Outcome",
     "Policy",
+    "Pool",
     "ProposalState",
     "RemedyKind",
     "ReviewResult",
@@ -104,5 +107,7 @@ __all__ = [
     "is_inside",
     "is_involved",
     "may_start",
+    "metric_result",
+    "whole_result",
     "why_not_in_public",
 ]

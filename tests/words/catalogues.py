@@ -29,10 +29,10 @@ PLURALS = {
     "nl": "nplurals=2; plural=(n != 1);",
     "pl": "nplurals=3; plural=(n==1 ? 0 : n%10>=2 && n%10<=4 && (n%100<10 || n%100>=20) ? 1 : 2);",
 }
-TEMPLATES = ("email/**/*", "package/*", "crm/*", "loyalty/*", "public.html", "403_csrf.html", "404.html")
+TEMPLATES = ("email/**/*", "package/*", "crm/*", "loyalty/*", "recovery/*", "public.html", "403_csrf.html", "404.html")
 WHOLE_MODULES = (
     "crm/pages.py", "crm/preference_pages.py", "crm/policy/consent.py", "loyalty/pages.py", "crm/actions/identity.py",
-    "crm/channels/email/reasons.py",
+    "crm/channels/email/reasons.py", "crm/channels/__init__.py", "recovery/pages.py", "recovery/policy/certifying.py",
 )  # fmt: skip
 REFUSALS = {"crm/actions/intake.py": {"NothingSaid", "DifferentContent"}}
 """Refusals that the contact page shows in their own words."""
