@@ -134,6 +134,7 @@ PERSONAL: dict[str, Table] = {
         whose=_MATTER, empties={"digest": "", "because": GONE}, words=("released_because",), keeps={"kinds": _CODE}
     ),
     "crm.Pull": Table(whose=_MATTER),
+    "crm.CreditedPull": Table(whose=("pull__conversation__customer",), keeps={"passed_first": _IDS}),
     "crm.Helper": Table(whose=_MATTER),
     "crm.HandOff": Table(whose=_MATTER, words=("context_note",)),
     "crm.OwnerChange": Table(whose=_MATTER, empties={"note": GONE}),
@@ -288,6 +289,7 @@ IMPERSONAL: dict[str, str] = {
     "crm.SearchMark": "numbers",
     "crm.CustomField": "names of fields of ours",
     "crm.Gate": "why nothing new begins",
+    "crm.QueueCredit": "minutes by channel",
     "crm.Household": "a number; who belongs to it stands elsewhere",
     "recovery.ParityAudit": "sums by channel",
     "crm.ServiceCalendar": "when we are open",
