@@ -201,6 +201,12 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:20 UTC: compare how customers of each channel were treated in the last 28 days",
         offset=timedelta(hours=4, minutes=20),
     ),
+    "correct_levels": Duty(
+        "recovery.tasks.correct_levels",
+        timedelta(days=7),
+        "every Monday at 05:00 UTC: plan one step for every channel whose customers wait longer; causes first, then a credit",
+        offset=timedelta(days=2, hours=5),
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

@@ -48,6 +48,7 @@ _DATA = ("crm.export_customer", "crm.erase_customer", "crm.ask_erasure", "crm.vi
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = (
     "recovery.view_queueday", "recovery.view_parityaudit", "recovery.view_parityfinding", "recovery.run_parityaudit",
+    "recovery.view_correction",
 )  # fmt: skip
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
@@ -59,7 +60,8 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.view_how_talks_end", "crm.change_setaside", "crm.open_quarantined", "crm.manage_mailbox",
         "crm.manage_channelaccount", "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls",
         "crm.import_reviews", "crm.manage_listeningplace", "crm.manage_customfield", "crm.view_private_lifeevent",
-        "crm.decide_bereavement", "recovery.answer_parityfinding", "crm.import_customers", "crm.export_customers",
+        "crm.decide_bereavement", "recovery.answer_parityfinding", "recovery.agree_correction",
+        "crm.import_customers", "crm.export_customers",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (

@@ -8,6 +8,7 @@ from recovery.actions.audits import (
     matters_behind,
     parity_nightly,
 )
+from recovery.actions.back_pay import NothingOwed, top_up
 from recovery.actions.cases import (
     ExplanationMissing,
     FellSilent,
@@ -28,6 +29,7 @@ from recovery.actions.cases import (
     same_incident,
     triage,
 )
+from recovery.actions.corrections import CorrectionStands, WrongCorrectionState, correct_levels
 from recovery.actions.effort import effort_of
 from recovery.actions.grants import (
     AlreadyDecided,
@@ -96,6 +98,7 @@ __all__ = [
     "AlreadyDecided",
     "BeyondEntitlement",
     "CaseTakenOn",
+    "CorrectionStands",
     "DifferentGrant",
     "DraftChangedSinceCheck",
     "DraftFailedChecks",
@@ -110,6 +113,7 @@ __all__ = [
     "NoSuchRule",
     "NotForPublic",
     "NotLinkable",
+    "NothingOwed",
     "OtherPersonWrote",
     "ReasonMissing",
     "SameApprover",
@@ -118,6 +122,7 @@ __all__ = [
     "UnusableAmount",
     "UnusableFacts",
     "UnusableRule",
+    "WrongCorrectionState",
     "WrongFindingState",
     "WrongReview",
     "WrongStatus",
@@ -133,6 +138,7 @@ __all__ = [
     "check",
     "compare_linked_cases",
     "confirm",
+    "correct_levels",
     "decide",
     "decide_proposal",
     "discard",
@@ -166,6 +172,7 @@ __all__ = [
     "same_incident",
     "sample_of_settled",
     "take_review",
+    "top_up",
     "triage",
     "what_if",
     "work_batch",

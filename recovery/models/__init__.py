@@ -8,6 +8,7 @@ from recovery.models.cases import (
     Decision,
     Settlement,
 )
+from recovery.models.corrections import Correction, CorrectionQuerySet, CreditSwitch, LevellingWeek
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
 from recovery.models.held import HeldStep
 from recovery.models.links import CaseLink
@@ -27,11 +28,15 @@ __all__ = [
     "CaseLink",
     "CaseQuerySet",
     "CaseReview",
+    "Correction",
+    "CorrectionQuerySet",
+    "CreditSwitch",
     "Decision",
     "EmpowermentGap",
     "Grant",
     "HeldStep",
     "LedgerWeek",
+    "LevellingWeek",
     "ParityAudit",
     "ParityFinding",
     "PolicyProposal",

@@ -13,6 +13,7 @@ from recovery.policy.comparing import (
     Difference,
     difference,
 )
+from recovery.policy.corrections import CORRECTION_NEXT, CorrectionState
 from recovery.policy.effort import COUNTS, Effort, EffortLedger, failures_suggested
 from recovery.policy.entitlement import (
     FACT_NAMES,
@@ -58,6 +59,7 @@ from recovery.policy.versions import (
 
 __all__ = [
     "BY_PEOPLE",
+    "CORRECTION_NEXT",
     "COUNTS",
     "EXCEPTIONS_BUDGET",
     "FACT_NAMES",
@@ -69,6 +71,7 @@ __all__ = [
     "REVIEWED_WITHIN",
     "STARTS_AFTER",
     "ComplaintType",
+    "CorrectionState",
     "Difference",
     "Effort",
     "EffortLedger",
