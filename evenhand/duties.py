@@ -213,6 +213,12 @@ DUTIES: dict[str, Duty] = {
         "every morning at 04:35 UTC: measure how soon each channel gave its first answer, for everybody to read",
         offset=timedelta(hours=4, minutes=35),
     ),
+    "correct_levels": Duty(
+        "recovery.tasks.correct_levels",
+        timedelta(days=7),
+        "every Monday at 05:00 UTC: plan one step for every channel whose customers wait longer; causes first, then a credit",
+        offset=timedelta(days=2, hours=5),
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

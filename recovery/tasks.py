@@ -47,6 +47,12 @@ def measure_response_times() -> None:
 
 
 @shared_task
+def correct_levels() -> None:
+    """Plan one step against what lags."""
+    duties.once_per_slot("correct_levels", actions.correct_levels, at=timezone.now())
+
+
+@shared_task
 def refresh_ledger() -> None:
     """Sum the last weeks of the special-treatment ledger again."""
     duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

@@ -18,7 +18,7 @@ from crm import history
 from crm.models import CalendarDay, Customer, ServiceCalendar, User
 from crm.models.calendars import DaySource
 from crm.policy import ALWAYS, Calendar, UnusableCalendar
-from crm.policy.calendars import Window, without
+from crm.policy.calendars import Window, after, without
 
 STARTS_AFTER = timedelta(minutes=10)
 """How long before it counts a version is published; processes may keep for a minute what they have read."""
@@ -96,6 +96,14 @@ def in_force(region: str, at: datetime) -> Calendar:
             if since <= at:
                 return calendar
     return ALWAYS
+
+
+def last_after(at: datetime, within: timedelta) -> datetime:
+    """The latest moment, over the calendars of all regions, at which so much service time has passed since `at` (aware)."""
+    regions = {"", *_known.versions()}
+    return max(
+        after(calendar, at, within) for calendar in {id(c): c for c in (in_force(r, at) for r in regions)}.values()
+    )
 
 
 def differ_by_region(at: datetime) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -12,12 +13,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from crm import history
-from crm.actions import owners, routing
+from crm.actions import calendars, owners, routing
 from crm.channels import Channel
-from crm.models import Conversation, HistoryEntry, OwnerChange, Pull, User
+from crm.models import Conversation, CreditedPull, HistoryEntry, OwnerChange, Pull, QueueCredit, User
+from crm.models.credits import LISTED, in_pull_order
 from crm.models.queue import in_queue_of
+from crm.models.talk import ConversationQuerySet
 from crm.policy import (
     COUNTED_AT_MOST,
+    CREDIT_GUARD,
     IDLE_AFTER,
     IDLE_AFTER_ASKING,
     LIVE_FOR,
@@ -27,6 +31,7 @@ from crm.policy import (
     OwnerChangeReason,
     PullEnd,
     PutBack,
+    QueueClass,
     WorkMode,
     may_take,
     needs_a_reason,
@@ -77,7 +82,7 @@ def next_for(by: User, *, at: datetime) -> Pull | None:
 
 
 def _next_for(by: User, *, at: datetime) -> Pull | None:
-    me = User.objects.select_for_update(no_key=True).get(pk=by.pk)
+    me = User.objects.select_for_update(no_key=True).annotate(credits=QueueCredit.objects.beside()).get(pk=by.pk)
     who = routing.person(me, at=at)
     for_any = may_take(who, Matter(is_theirs=True))
     if for_any is not None:
@@ -86,14 +91,49 @@ def _next_for(by: User, *, at: datetime) -> Pull | None:
     queue = in_queue_of(by.pk, at=at, may_take_new=reason is None).select_related("customer")
     if who.in_work.get(WorkMode.LIVE, 0) >= at_once(who, WorkMode.LIVE):
         queue = queue.exclude(channel=Channel.CHAT, last_inbound_at__gt=at - LIVE_FOR)
-    head = queue.in_due_order().select_for_update(skip_locked=True, of=("self",)).first()
+    head, credited = _by_credit(queue, {each["channel"]: each["minutes"] for each in me.credits}, at=at)
+    if head is None:
+        head = queue.in_due_order().select_for_update(skip_locked=True, of=("self",)).first()
     if head is None:
         if reason is not None and in_queue_of(by.pk, at=at, may_take_new=True).exists():
             raise routing.refusal(reason, by, who)
         return None
     if _moves(head, by):
         routing.carries(me, who, routing.matter(head, mode=None).effort)
-    return _begin(head, by=by, ahead=0, reason="", at=at)
+    return _begin(head, by=by, ahead=0, reason="", at=at, credited=credited)
+
+
+def _by_credit(
+    queue: ConversationQuerySet, credits: Mapping[str, int], *, at: datetime
+) -> tuple[Conversation | None, CreditedPull | None]:
+    """Whom a credit lets come first now, locked, and what is noted of it when it passes others; nobody where no credit counts.
+
+    Where somebody is due soon, or needs us now, the queue's own order stands. Credits reach only as far as the largest of them.
+    """
+    if not credits:
+        return None, None
+    first = queue.in_due_order().values_list("queue_class", "due_at").first()
+    guarded_until = calendars.last_after(at, CREDIT_GUARD)
+    if first is None or first[1] is None or first[0] == QueueClass.CRITICAL or first[1] < guarded_until:
+        return None, None
+    within_reach = queue.filter(due_at__lte=first[1] + timedelta(minutes=max(credits.values())))
+    order = in_pull_order(within_reach, credits, guarded_until=guarded_until)
+    head: Conversation | None = order.select_for_update(skip_locked=True, of=("self",)).first()
+    minutes = credits.get(head.channel, 0) if head is not None else 0
+    if head is None or head.due_at is None or not minutes:
+        return head, None
+    passed = list(queue.filter(_before(head)).in_due_order().values_list("pk", flat=True)[:COUNTED_AT_MOST])
+    if not passed:
+        return head, None
+    only_after = max(guarded_until, head.due_at - timedelta(minutes=minutes))
+    noted = CreditedPull(minutes=minutes, only_after=only_after, passed=len(passed), passed_first=passed[:LISTED])
+    return head, noted
+
+
+def _before(conversation: Conversation) -> Q:
+    """The condition for what stands in the one queue before a matter."""
+    key = (conversation.queue_class, conversation.due_at, conversation.spoke_at, conversation.pk)
+    return Q(TupleLessThan(Tuple("queue_class", "due_at", "spoke_at", "pk"), key))
 
 
 @transaction.atomic
@@ -129,12 +169,25 @@ def _moves(conversation: Conversation, by: User) -> bool:
     return conversation.owner_id != by.pk and (conversation.owner_id is None or conversation.first_answer_at is None)
 
 
-def _begin(conversation: Conversation, *, by: User, ahead: int, reason: str, at: datetime) -> Pull:
+def _begin(
+    conversation: Conversation,
+    *,
+    by: User,
+    ahead: int,
+    reason: str,
+    at: datetime,
+    credited: CreditedPull | None = None,
+) -> Pull:
     if _moves(conversation, by):
         owners.give(conversation, by.pk, why=OwnerChangeReason.TAKEN, by=by, at=at)
     pull = _pull(conversation, by=by, ahead=ahead, reason=reason, mode=routing.mode_of(conversation, at=at), at=at)
     pull.save(force_insert=True)
-    _told(conversation, pull, by=by, at=at).save(force_insert=True)
+    told = _told(conversation, pull, by=by, at=at)
+    if credited is not None:
+        credited.pull = pull
+        credited.save(force_insert=True)
+        told.detail |= {"credit": credited.minutes, "passed": credited.passed}
+    told.save(force_insert=True)
     return pull
 
 
@@ -189,8 +242,7 @@ def _place(conversation: Conversation, *, by: User, reason: str, at: datetime) -
     Raises NotNext when it needs a reason and none is given.
     """
     may_take_new = by.is_available and not by.is_full and by.customer_service_share > 0
-    key = (conversation.queue_class, conversation.due_at, conversation.spoke_at, conversation.pk)
-    up_to_here = Q(pk=conversation.pk) | Q(TupleLessThan(Tuple("queue_class", "due_at", "spoke_at", "pk"), key))
+    up_to_here = Q(pk=conversation.pk) | _before(conversation)
     nearest = list(
         in_queue_of(by.pk, at=at, may_take_new=may_take_new)
         .filter(up_to_here)

@@ -49,6 +49,7 @@ _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = (
     "recovery.view_queueday", "recovery.view_parityaudit", "recovery.view_parityfinding", "recovery.run_parityaudit",
     "recovery.view_paritycertificate",
+    "recovery.view_correction",
 )  # fmt: skip
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
@@ -62,6 +63,8 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.import_reviews", "crm.manage_listeningplace", "crm.manage_customfield", "crm.view_private_lifeevent",
         "crm.decide_bereavement", "recovery.answer_parityfinding", "crm.import_customers", "crm.export_customers",
         "recovery.publish_paritycertificate",
+        "crm.decide_bereavement", "recovery.answer_parityfinding", "recovery.agree_correction",
+        "crm.import_customers", "crm.export_customers",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (

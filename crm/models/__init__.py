@@ -8,6 +8,7 @@ from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
 from crm.models.consents import Consent, ConsentProof, ConsentQuestion, Suppression
+from crm.models.credits import CreditedPull, QueueCredit
 from crm.models.customer_files import CustomerFile, ImportFinding
 from crm.models.doors import Feed, FormCount, Publication, WebForm
 from crm.models.elsewhere import AnswerElsewhere, Joining
@@ -63,6 +64,7 @@ __all__ = [
     "Continuation",
     "Conversation",
     "Correction",
+    "CreditedPull",
     "CustomField",
     "Customer",
     "CustomerFile",
@@ -108,6 +110,7 @@ __all__ = [
     "PublicPost",
     "Publication",
     "Pull",
+    "QueueCredit",
     "RawItem",
     "Reach",
     "ReachLook",

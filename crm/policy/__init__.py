@@ -133,8 +133,10 @@ from crm.policy.promises import (
 )
 from crm.policy.queue import (
     COUNTED_AT_MOST,
+    CREDIT_GUARD,
     IDLE_AFTER,
     IDLE_AFTER_ASKING,
+    MOST_CREDIT,
     OutOfOrder,
     PullEnd,
     PutBack,
@@ -142,6 +144,7 @@ from crm.policy.queue import (
     critical_share_is_high,
     needs_a_reason,
     owner_for,
+    pull_key,
     queue_due,
     queue_key,
 )
@@ -166,6 +169,7 @@ __all__ = [
     "COUNTED_AT_MOST",
     "COUNTED_FOR",
     "COUNTED_WITHIN",
+    "CREDIT_GUARD",
     "CUT_CALLED_BACK_WITHIN",
     "FIRST_RESPONSE_WITHIN",
     "IDLE_AFTER",
@@ -175,6 +179,7 @@ __all__ = [
     "LIVE_FOR",
     "MEDIA_BEFORE_QUIET",
     "MESSAGES_OF_A_SENDER",
+    "MOST_CREDIT",
     "NEXT_UPDATE_WITHIN",
     "OPENED_PER_HOUR",
     "OUTGOING_NEXT",
@@ -301,6 +306,7 @@ __all__ = [
     "owner_for",
     "promised",
     "promises_an_answer_keeps",
+    "pull_key",
     "queue_due",
     "queue_key",
     "reason_to_stop",

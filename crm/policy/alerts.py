@@ -41,3 +41,4 @@ class AlertKind(TextChoices):
     PLACE_UNHEARD = "place_unheard", _("nobody listens where customers talk")
     CHANGE_UNTOLD = "change_untold", _("somebody cannot be told in writing of a change they did not ask for")
     CASES_UNEQUAL = "cases_unequal", _("two linked cases are alike and did not get the same")
+    LEVELS_LAG = "levels_lag", _("customers of a channel wait longer; something is proposed to put it right")

@@ -67,6 +67,34 @@ def queue_key(
     return (queue_class, due_at, spoke_at, number)
 
 
+CREDIT_GUARD = timedelta(hours=1)
+"""Whoever is due within so much service time is passed over by nobody's credit (domain.md C.7, s_min)."""
+MOST_CREDIT = timedelta(hours=12)
+"""What no credit ever exceeds, whatever is promised: half of a day."""
+
+
+def pull_key(
+    *,
+    queue_class: int,
+    due_at: datetime,
+    spoke_at: datetime,
+    number: int,
+    credit: timedelta,
+    guarded_until: datetime,
+) -> tuple[int, bool, datetime, datetime, int]:
+    """Say who is taken next while a credit puts something right: `queue_key` with the due time less the credit, and a guard.
+
+    A credit borrows slack, never service: critical harm and whatever is due before `guarded_until` come first, in the order of
+    `queue_key`, with or without a credit of their own. So a credit moves a matter before another only while that one has time left,
+    by no more than the credit itself, and it puts nobody back. credit: >= 0. Source: domain.md C.7; docs/adr/0043.
+    Raises ValueError for a credit below nothing.
+    """
+    if credit < timedelta(0):
+        raise ValueError("A credit is never negative: nobody is pushed back on purpose.")
+    is_guarded = queue_class == QueueClass.CRITICAL or due_at < guarded_until
+    return (queue_class, not is_guarded, due_at if is_guarded else due_at - credit, spoke_at, number)
+
+
 def needs_a_reason(*, ahead: int, is_theirs_to_take: bool) -> bool:
     """Say whether taking a matter now has to be explained: others stand before it, or it is somebody else's."""
     return ahead > 0 or not is_theirs_to_take

@@ -8,6 +8,7 @@ from recovery.actions.audits import (
     matters_behind,
     parity_nightly,
 )
+from recovery.actions.back_pay import NothingOwed, top_up
 from recovery.actions.cases import (
     ExplanationMissing,
     FellSilent,
@@ -29,6 +30,7 @@ from recovery.actions.cases import (
     triage,
 )
 from recovery.actions.certificates import certificate_monthly
+from recovery.actions.corrections import CorrectionStands, WrongCorrectionState, correct_levels
 from recovery.actions.effort import effort_of
 from recovery.actions.grants import (
     AlreadyDecided,
@@ -98,6 +100,7 @@ __all__ = [
     "AlreadyDecided",
     "BeyondEntitlement",
     "CaseTakenOn",
+    "CorrectionStands",
     "DifferentGrant",
     "DraftChangedSinceCheck",
     "DraftFailedChecks",
@@ -112,6 +115,7 @@ __all__ = [
     "NoSuchRule",
     "NotForPublic",
     "NotLinkable",
+    "NothingOwed",
     "OtherPersonWrote",
     "ReasonMissing",
     "SameApprover",
@@ -120,6 +124,7 @@ __all__ = [
     "UnusableAmount",
     "UnusableFacts",
     "UnusableRule",
+    "WrongCorrectionState",
     "WrongFindingState",
     "WrongReview",
     "WrongStatus",
@@ -136,6 +141,7 @@ __all__ = [
     "check",
     "compare_linked_cases",
     "confirm",
+    "correct_levels",
     "decide",
     "decide_proposal",
     "discard",
@@ -170,6 +176,7 @@ __all__ = [
     "same_incident",
     "sample_of_settled",
     "take_review",
+    "top_up",
     "triage",
     "what_if",
     "work_batch",

@@ -114,7 +114,7 @@ def _place(arrival: Arrival, stand: Stand, channel: str) -> Key:
     return queue_key(queue_class=stand.queue_class, due_at=due_at, spoke_at=arrival.spoke_at, number=arrival.number)
 
 
-def _taken(wait: Arrival, pulls: list[tuple[datetime, int, str]]) -> Arrival:
+def _taken(wait: Arrival, pulls: list[Taken]) -> Arrival:
     """Let a matter have begun when its colleague took it from the queue, with the reason they gave, not when they answered.
 
     A matter that is in work and not answered yet has begun too.
@@ -123,10 +123,10 @@ def _taken(wait: Arrival, pulls: list[tuple[datetime, int, str]]) -> Arrival:
         return wait
     ends = wait.begun.at if wait.begun is not None else None
     last = None
-    for at, by, reason in pulls:
+    for at, by, reason, credit_from in pulls:
         mine = wait.begun is None or by == wait.begun.by
         if mine and at >= wait.ingested_at and (ends is None or at <= ends):
-            last = Begun(at=at, by=by, reason=reason)
+            last = Begun(at=at, by=by, reason=reason, credit_from=credit_from)
     return wait if last is None else replace(wait, begun=last)
 
 
@@ -153,6 +153,10 @@ def _lacking(waits: Sequence[Arrival], *, on: date) -> Mapping[int, Collection[s
 
 Matter = tuple[str, int | None, int, str]
 """Public id, owner, queue class and region of a conversation."""
+
+
+Taken = tuple[datetime, int, str, datetime | None]
+"""When and by whom a matter was taken from the queue, the reason out of order, and since which due time a credit moved it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +192,11 @@ def _waits(since: datetime, *, until: datetime) -> list[Arrival]:
         .values_list("conversation_id", "direction", "channel", "spoke_at", "ingested_at", "author_id", "wait_seconds")
     )
     standing = _Standing(matters, known)
-    taken: dict[int, list[tuple[datetime, int, str]]] = defaultdict(list)
+    taken: dict[int, list[Taken]] = defaultdict(list)
     pulls = Pull.objects.filter(conversation__in=matters).order_by("at", "pk")
-    for number, at, by, reason in pulls.values_list("conversation_id", "at", "by_id", "reason"):
-        taken[number].append((at, by, reason))
+    asked = pulls.values_list("conversation_id", "at", "by_id", "reason", "credited__only_after")
+    for number, at, by, reason, credit_from in asked:
+        taken[number].append((at, by, reason, credit_from))
     return [
         standing.of(_taken(wait, taken[wait.number]))
         for wait in _stretches((Said(*row) for row in said.iterator(chunk_size=2000)), known)

@@ -9,6 +9,7 @@ from recovery.models.cases import (
     Settlement,
 )
 from recovery.models.certificates import Disclosure, ParityCertificate, ResponseTimes
+from recovery.models.corrections import Correction, CorrectionQuerySet, CreditSwitch, LevellingWeek
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
 from recovery.models.held import HeldStep
 from recovery.models.links import CaseLink
@@ -28,12 +29,16 @@ __all__ = [
     "CaseLink",
     "CaseQuerySet",
     "CaseReview",
+    "Correction",
+    "CorrectionQuerySet",
+    "CreditSwitch",
     "Decision",
     "Disclosure",
     "EmpowermentGap",
     "Grant",
     "HeldStep",
     "LedgerWeek",
+    "LevellingWeek",
     "ParityAudit",
     "ParityCertificate",
     "ParityFinding",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,12 +36,16 @@ class Stand:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """When somebody of ours began with a matter, and who. reason: code of a reason out of order. live: they were talking."""
+    """When somebody of ours began with a matter, and who. reason: code of a reason out of order. live: they were talking.
+
+    credit_from: a credit moved it before such as are due from then on, before nobody else; None where none did.
+    """
 
     at: datetime
     by: int | None
     reason: str = ""
     live: bool = False
+    credit_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +175,7 @@ class Cause(TextChoices):
     INGEST_LAG = "ingest_lag", _("it had not reached us yet")
     LIVE = "live", _("the other customer was on the line or in front of us")
     REASON = "reason", _("a colleague gave a reason for taking the other first")
+    CREDIT = "credit", _("a credit moved the other, whose channel waits longer, within the time this one had left")
 
 
 WORST_FIRST = tuple(Cause)
@@ -289,7 +295,7 @@ def inversions(
 
     at_work: colleagues who worked on that day. lacking: colleague -> skills they are not certified for.
     A matter that had not reached us yet counts too: it waited, its customer had spoken. Where several causes hold the first
-    of these counts: not here yet, on the line, a reason given, not certified, somebody else's matter.
+    of these counts: not here yet, on the line, a reason given, not certified, somebody else's matter, a credit.
     Time and room grow as n log n for n arrivals, times the number of skills and channels.
     """
     keys = [[place(a, stand, a.channel) for stand in a.stands] for a in arrivals]
@@ -317,7 +323,8 @@ def inversions(
         found.begun += 1
         firsts: dict[Cause, int] = {}
         passed = 0
-        for cause, channel, number, first in _passed(waiting, rank, begun, lacking.get(begun.by or 0, ())):
+        lifted = _lifted_from(flat, keys[n][turn], begun)
+        for cause, channel, number, first in _passed(waiting, rank, begun, lacking.get(begun.by or 0, ()), lifted):
             found.counts[cause, arrivals[n].channel, channel] += number
             firsts[cause] = min(first, firsts.get(cause, first))
             passed += number
@@ -360,15 +367,24 @@ def _groups(arrival: Arrival, at_work: Collection[int]) -> tuple[tuple[Whose, st
     return ((arrival.owner, *kind), (PRESENT if arrival.owner in at_work else AWAY, *kind))
 
 
+def _lifted_from(flat: list[tuple[Key, int, int]], key: Key, begun: Begun) -> int | None:
+    """The first rank of those before whom a credit moved a matter; places begin with class and due time."""
+    return None if begun.credit_from is None else bisect_left(flat, ((key[0], begun.credit_from),))
+
+
 def _passed(
-    waiting: _Waiting, rank: int, begun: Begun, lacks: Collection[str]
+    waiting: _Waiting, rank: int, begun: Begun, lacks: Collection[str], lifted: int | None
 ) -> Iterator[tuple[Cause, str, int, int]]:
-    """Yield cause, channel, number and first rank of those who stood before a matter when it was begun."""
+    """Yield cause, channel, number and first rank of those who stood before a matter when it was begun.
+
+    lifted: from this rank on a credit explains what nothing else does.
+    """
     for _skill, channel, number, first in waiting.before(rank, LAGGING):
         yield Cause.INGEST_LAG, channel, number, first
     whole = Cause.LIVE if begun.live else Cause.REASON if begun.reason else None
     mine = {(skill, channel): (number, first) for skill, channel, number, first in waiting.before(rank, begun.by)}
     for whose, cause in ((NOBODYS, Cause.UNEXPLAINED), (PRESENT, Cause.OWNERS_MATTER), (AWAY, Cause.OWNER_AWAY)):
+        out_of_reach = _out_of_reach(waiting, lifted, begun.by if whose == PRESENT else whose)
         for skill, channel, number, first in waiting.before(rank, whose):
             if whole is not None:
                 yield whole, channel, number, first
@@ -376,7 +392,19 @@ def _passed(
                 yield Cause.CERTIFICATE, channel, number, first
             else:
                 own, own_first = mine.get((skill, channel), (0, 0)) if whose == PRESENT else (0, 0)
-                if own:
-                    yield Cause.UNEXPLAINED, channel, own, own_first
+                if whose == NOBODYS:
+                    own, own_first = number, first
+                unexplained = own if out_of_reach is None else out_of_reach.get((skill, channel), 0)
+                if unexplained:
+                    yield Cause.UNEXPLAINED, channel, unexplained, own_first
+                if own > unexplained:
+                    yield Cause.CREDIT, channel, own - unexplained, own_first
                 if number > own:
                     yield cause, channel, number - own, first
+
+
+def _out_of_reach(waiting: _Waiting, lifted: int | None, whose: Whose) -> dict[tuple[str, str], int] | None:
+    """How many of somebody's stood even before those whom a credit let pass; None where no credit let anybody pass."""
+    if lifted is None:
+        return None
+    return {(skill, channel): number for skill, channel, number, _first in waiting.before(lifted, whose)}

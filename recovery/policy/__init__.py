@@ -14,6 +14,7 @@ from recovery.policy.comparing import (
     Difference,
     difference,
 )
+from recovery.policy.corrections import CORRECTION_NEXT, CorrectionState
 from recovery.policy.effort import COUNTS, Effort, EffortLedger, failures_suggested
 from recovery.policy.entitlement import (
     FACT_NAMES,
@@ -59,6 +60,7 @@ from recovery.policy.versions import (
 
 __all__ = [
     "BY_PEOPLE",
+    "CORRECTION_NEXT",
     "COUNTS",
     "EXCEPTIONS_BUDGET",
     "FACT_NAMES",
@@ -71,6 +73,7 @@ __all__ = [
     "STARTS_AFTER",
     "CertificateResult",
     "ComplaintType",
+    "CorrectionState",
     "Difference",
     "Effort",
     "EffortLedger",

@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from crm.actions import desk, duties, intake, outgoing, promises, queue
+from crm.actions import credits, desk, duties, intake, outgoing, promises, queue
 from crm.channels import Channel
 from crm.models import Alert, Conversation, HistoryEntry, Interaction, Promise, Pull, User
 from crm.policy import ALWAYS, AlertKind, OutOfOrder, default_promises
@@ -82,6 +82,37 @@ def test_a_reason_that_a_colleague_gave_explains_it_E09(ada):
     day = look()
     assert [(row["cause"], row["number"]) for row in day.counts] == [("reason", 1)]
     assert (day.unexplained, day.gravest[0]["reason"]) == (0, OutOfOrder.ASKED_BY_LEAD)
+
+
+def test_what_a_credit_moved_is_explained_and_the_order_without_credits_is_still_the_same_R067(ada):
+    """The shadow serves with credits at zero; each inversion of a credit is listed, with its own cause."""
+    first, letter = heard(0), heard(60, channel=Channel.LETTER)
+    credits.put(Channel.LETTER, minutes=120, most=240, by=None, at=NOON)
+    pull = queue.next_for(ada, at=NOON + timedelta(minutes=70))
+    assert pull is not None
+    assert pull.conversation == letter
+    answered(letter, 80, by=ada)
+    answered(first, 90, by=ada)
+    day = look()
+    assert day.same_order
+    assert (day.out_of_order, day.unexplained) == (1, 0)
+    assert day.counts == [{"cause": "credit", "begun": Channel.LETTER, "passed": Channel.EMAIL, "number": 1}]
+
+
+def test_a_credit_explains_no_more_than_it_could_have_moved_R067(ada):
+    """Somebody who was due before all whom the credit let pass was passed over by something else."""
+    early, first, letter = heard(0), heard(55), heard(60, channel=Channel.LETTER)
+    credits.put(Channel.LETTER, minutes=10, most=240, by=None, at=NOON)
+    Conversation.objects.filter(pk=early.pk).update(owner=colleague(name="Bob", takes=False), first_answer_at=NOON)
+    pull = queue.next_for(ada, at=NOON + timedelta(minutes=70))
+    assert pull is not None
+    assert pull.conversation == letter
+    Conversation.objects.filter(pk=early.pk).update(owner=None, first_answer_at=None)  # as if it had been anybody's
+    answered(letter, 80, by=ada)
+    answered(first, 90, by=ada)
+    found = {(row["cause"], row["number"]) for row in look().counts}
+    assert ("credit", 1) in found
+    assert ("unexplained", 1) in found
 
 
 def test_a_matter_has_begun_when_it_is_taken_not_when_it_is_answered(ada):
