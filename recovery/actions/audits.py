@@ -96,12 +96,20 @@ def _look(*, since: datetime, until: datetime, at: datetime, night: Any, by: Use
 
 
 def compare(matters: Matters) -> tuple[Audit | None, Audit | None]:
-    """Compare the channels of these matters, and who was dismissed; None where there is nothing to compare."""
+    """Compare the channels of these matters, like load with like load; and who was dismissed, and whose kindness was sent.
+
+    None where there is nothing to compare.
+    """
     from recovery.parity import audit as auditing
     from recovery.parity import own
 
-    compared = auditing.audit(own.cases_of(matters, public=public_channels())) if len(matters) else None
-    dismissals = auditing.audit(own.dismissals_of(matters)) if len(matters.dismissed["is"]) else None
+    compared = (
+        auditing.audit(own.cases_of(matters, public=public_channels()), strata_by=("type", "load"))
+        if len(matters)
+        else None
+    )
+    besides = len(matters.dismissed["is"]) or len(matters.gestures["sent"])
+    dismissals = auditing.audit(own.besides_of(matters)) if besides else None
     return compared, dismissals
 
 

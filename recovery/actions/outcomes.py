@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import connection
 
 from crm.channels import Channel
 from crm.models import RequiredSkill
+from loyalty.policy import Occasion
 from recovery.policy import ComplaintType, Severity
 
 if TYPE_CHECKING:
@@ -38,11 +40,12 @@ def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
     skills = tuple(RequiredSkill.objects.order_by("skill").values_list("skill", flat=True).distinct())
     types = (NO_FAILURE, *ComplaintType.values, *(each for each in skills if each not in ComplaintType.values), OTHER)
     severities = ("", *Severity.values)
+    languages = tuple(dict.fromkeys(tag.lower()[:2] for tag in settings.EVENHAND_CUSTOMER_LANGUAGES))
     names = (*own.COLUMNS, own.NO_ANSWER_NEEDED)
     text = _SELECT.format(columns=",\n".join(f"({_SAYS[name]})::bigint" for name in names))
     values = {
         "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
-        "severities": list(severities),
+        "severities": list(severities), "languages": list(languages),
     }  # fmt: skip
     made = np.frombuffer(_copied(text, values), dtype=_shape(names), offset=_HEADER)
     columns = {name: made[name].astype(np.int64) for name in names}
@@ -51,6 +54,7 @@ def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
     return own.Matters(
         columns=kept,
         dismissed={
+            "number": columns["number"],
             "channel": columns["channel"],
             "type": columns["type"],
             "is": columns[own.NO_ANSWER_NEEDED],
@@ -59,7 +63,21 @@ def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
         types=types,
         severities=severities,
         at=at,
+        languages=languages,
+        gestures=_gestures(values),
+        occasions=tuple(Occasion.values),
     )
+
+
+def _gestures(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of the kindnesses that were to leave in the window, in the order of own.GESTURES."""
+    import numpy as np
+
+    from recovery.parity import own
+
+    asked = {**values, "occasions": list(Occasion.values)}
+    made = np.frombuffer(_copied(_KINDNESSES, asked), dtype=_shape(own.GESTURES), offset=_HEADER)
+    return {name: made[name].astype(np.int64) for name in own.GESTURES}
 
 
 def _shape(names: tuple[str, ...]) -> Any:
@@ -95,6 +113,8 @@ def _flag(known: str, yes: str) -> str:
     return f"CASE WHEN {known} THEN CASE WHEN {yes} THEN 1 ELSE 0 END ELSE -1 END"
 
 
+_DECIDED = "r.resolved_at <= %(at)s AND r.same_as_id IS NULL AND d.case_id IS NOT NULL"
+
 _SAYS: dict[str, str] = {
     "number": "m.id",
     "customer": "m.customer",
@@ -124,13 +144,23 @@ _SAYS: dict[str, str] = {
     "handed_over": _flag("true", "coalesce(h.accepted, 0) > 0"),
     "went_quiet": _flag("m.state = 'closed' OR e.how IS NOT NULL", "e.how = 'went_quiet'"),
     "exception_approved": _flag("coalesce(x.decided, 0) > 0", "x.approved > 0"),
+    "promises_kept": _flag("p.came_due > 0", "p.kept = p.came_due"),
+    "language": "coalesce(array_position(%(languages)s::text[], lower(left(m.language, 2))), 0) - 1",
+    "remedy_owed": f"CASE WHEN {_DECIDED} THEN round(d.owed * 100) ELSE -1 END",
+    "remedy_given": f"CASE WHEN {_DECIDED} THEN round(coalesce(g.given, 0) * 100) ELSE -1 END",
+    "remedy_currency": (
+        f"CASE WHEN {_DECIDED} AND d.currency ~ '^[A-Z]{{3}}$' THEN (ascii(d.currency) - 65) * 676"
+        " + (ascii(substr(d.currency, 2)) - 65) * 26 + ascii(substr(d.currency, 3)) - 65 ELSE -1 END"
+    ),
+    "hand_offs": "coalesce(h.accepted, 0)",
     "no_answer_needed": "CASE WHEN e.how IN ('dismissed', 'no_answer') THEN 1 ELSE 0 END",
 }
 """What each column says of a matter, in SQL over the tables below."""
 
 _SELECT = """
 WITH m AS MATERIALIZED (
-  SELECT c.id, coalesce(k.merged_into_id, k.id) AS customer, c.channel, c.skill, c.state, c.spoke_at, c.first_answer_at
+  SELECT c.id, coalesce(k.merged_into_id, k.id) AS customer, k.language, c.channel, c.skill, c.state, c.spoke_at,
+         c.first_answer_at
   FROM crm_conversation c JOIN crm_customer k ON k.id = c.customer_id
   WHERE c.spoke_at >= %(since)s AND c.spoke_at < %(until)s AND NOT c.imported
 )
@@ -141,8 +171,10 @@ LEFT JOIN (
   SELECT conversation_id,
          min(due_at) FILTER (WHERE kind = 'first_response') AS answer_due_at,
          min(due_at) FILTER (WHERE kind = 'confirmation') AS confirm_due_at,
-         min(met_at) FILTER (WHERE kind = 'confirmation') AS confirmed_at
-  FROM crm_promise WHERE kind IN ('first_response', 'confirmation') AND state <> 'released'
+         min(met_at) FILTER (WHERE kind = 'confirmation') AS confirmed_at,
+         count(*) FILTER (WHERE kind <> 'confirmation' AND least(due_at, met_at) <= %(at)s) AS came_due,
+         count(*) FILTER (WHERE kind <> 'confirmation' AND met_at <= due_at AND met_at <= %(at)s) AS kept
+  FROM crm_promise WHERE state <> 'released'
     AND conversation_id IN (SELECT id FROM m)
   GROUP BY conversation_id
 ) p ON p.conversation_id = m.id
@@ -181,3 +213,23 @@ LEFT JOIN (
 ) x ON x.case_id = r.id
 ORDER BY m.id
 """
+
+_KINDNESSES = """
+SELECT f.id::bigint, (array_position(%(channels)s::text[], f.channel::text) - 1)::bigint,
+       (array_position(%(occasions)s::text[], p.occasion::text) - 1)::bigint,
+       (CASE WHEN g.state = 'sent' AND g.sent_at <= %(at)s THEN 1 ELSE 0 END)::bigint
+FROM loyalty_gesture g
+JOIN loyalty_programme p ON p.id = g.programme_id
+JOIN crm_customer k ON k.id = g.customer_id
+JOIN LATERAL (
+  SELECT c.id, c.channel FROM crm_conversation c
+  WHERE c.customer_id IN (
+    SELECT record.id FROM crm_customer record
+    WHERE record.id = coalesce(k.merged_into_id, k.id) OR record.merged_into_id = coalesce(k.merged_into_id, k.id)
+  )
+  ORDER BY c.spoke_at, c.id LIMIT 1
+) f ON true
+WHERE g.send_at >= %(since)s AND g.send_at < least(%(until)s, %(at)s)
+ORDER BY g.id
+"""
+"""Kindnesses with the channel by which their customer first came; who never spoke to us has none and is left out."""

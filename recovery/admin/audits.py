@@ -49,6 +49,11 @@ METRICS: dict[str, Any] = {
     "handed_over": gettext_lazy("passed on to another colleague"),
     "went_quiet": gettext_lazy("ended because the customer went quiet"),
     "exception_approved": gettext_lazy("exception approved, where one was asked for"),
+    "promises_kept": gettext_lazy("every promise kept"),
+    "remedy_part": gettext_lazy("part given of what was owed"),
+    "remedy_amount": gettext_lazy("money given"),
+    "hand_offs": gettext_lazy("how often passed on"),
+    "gesture_sent": gettext_lazy("kindness sent as planned"),
     "dismissed": gettext_lazy("ended without an answer"),
 }
 MEANS: dict[str, Any] = {
@@ -69,6 +74,19 @@ MEANS: dict[str, Any] = {
     "handed_over": gettext_lazy("The share that another colleague took over."),
     "went_quiet": gettext_lazy("Of ended matters: the share that ended because the customer no longer answered."),
     "exception_approved": gettext_lazy("Of exceptions asked for: the share that a second person approved."),
+    "promises_kept": gettext_lazy(
+        "Everything that was promised in the matter and came due was kept in time; the written confirmation stands by itself."
+    ),
+    "remedy_part": gettext_lazy(
+        "In settled cases: what was given as a part of what the rules say is owed, against that part on other channels."
+    ),
+    "remedy_amount": gettext_lazy(
+        "In settled cases: the money that was given, compared within one currency, against the mean on other channels."
+    ),
+    "hand_offs": gettext_lazy("How often a matter went to another colleague, against the mean on other channels."),
+    "gesture_sent": gettext_lazy(
+        "Of kindnesses that were to leave: the share that did, by the channel on which the customer first came to us."
+    ),
     "dismissed": gettext_lazy("Spam, duplicates, abuse, not for us, or a post that needs no answer."),
 }
 TONES = {"red": "late", "amber": "soon", "green": "good", "grey": ""}
@@ -285,7 +303,7 @@ def channel_name(name: str) -> str:
 def _size(effect: str, value: float | None) -> str:
     if value is None:
         return "–"
-    if effect == "time_ratio":
+    if effect.endswith("_ratio"):
         return f"× {value:.2f}"
     if effect == "probability":
         return _("longer in %(share)s of pairs") % {"share": f"{value:.0%}"}

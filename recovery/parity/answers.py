@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recovery.parity import maps
-from recovery.parity.columns import HOUR, Column, Flags, Floats, at_moment, between
+from recovery.parity.columns import HOUR, Codes, Column, Flags, Floats, at_moment, between
 from recovery.parity.dates import DAY
 
 UNKNOWN = -1
@@ -21,7 +21,8 @@ class Answers:
     """One outcome, case by case: yes/no as 1 and 0, a category as its code, a duration in its unit; NaN or -1 is
     unknown.
 
-    waited: a duration that may be still running, in the same unit: until it ended or until the snapshot.
+    waited: a duration that may be still running, in the same unit: until it ended or until the snapshot. promised: hours from
+    the opening until it was to end. currency: code of an amount's currency; only amounts in one currency are compared.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Answers:
     unit: str = "hours"
     by_day: bool = False
     waited: Floats | None = None
+    promised: Floats | None = None
+    currency: Codes | None = None
 
 
 def answer_of(outcome: maps.Outcome, value: str, labels: dict[str, int]) -> int:
@@ -50,6 +53,32 @@ def counted(outcome: maps.Outcome, codes: array[int], labels: dict[str, int], ke
     values = np.array(codes, dtype=np.float64)[keep]
     values[values < 0] = np.nan
     return Answers(name=outcome.name, kind=outcome.kind, values=values, labels=tuple(labels))
+
+
+def number_of(value: str) -> float:
+    """One written number, such as 12.50; NaN where there is none, or a negative one. A comma is no decimal point here."""
+    try:
+        read = float(value)
+    except ValueError:
+        return np.nan
+    return read if 0 <= read < np.inf else np.nan
+
+
+def measured(
+    outcome: maps.Outcome, value: array[float], of: array[float] | None, currency: array[int] | None, keep: Flags
+) -> Answers:
+    """A ratio, an amount or a count of the rows to keep. A ratio of nothing is unknown; what goes beyond the whole is the whole."""
+    values = np.array(value, dtype=np.float64)[keep]
+    if of is not None:
+        whole = np.array(of, dtype=np.float64)[keep]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.where(whole > 0, np.minimum(values / whole, 1.0), np.nan)
+    return Answers(
+        name=outcome.name,
+        kind=outcome.kind,
+        values=values,
+        currency=None if currency is None else np.array(currency, dtype=np.int32)[keep],
+    )
 
 
 def lasting(outcome: maps.Outcome, start: Column, end: Column, keep: Flags, notes: list[str]) -> Answers:
@@ -107,13 +136,14 @@ def responded(
     known = ~np.isnan(values)
     waited = np.where(known, values, np.where(age >= 0, age, np.nan))
     usual = values[known & compared]
+    allowed_hours = None
     limit = within * HOUR / size if within else float(np.percentile(usual, USUAL)) if len(usual) else 0.0
     mature = ~np.isnan(age) & (age >= limit)
     if promised is not None:
         mature = (promised.known & (promised.utc <= asof))[keep]
         waited = np.where(known | promised.known[keep], waited, np.nan)  # who was promised no answer waits for none
-        allowed = between(start, promised)[0][keep][mature] / size
-        limit = float(np.median(allowed)) if len(allowed) else 0.0
+        allowed_hours = between(start, promised)[0][keep] / HOUR
+        limit = float(np.median(allowed_hours[mature])) * HOUR / size if mature.any() else 0.0
     covered = np.where(mature, known, np.nan)
     return (
         Answers(
@@ -123,6 +153,7 @@ def responded(
             unit=answers.unit,
             by_day=answers.by_day,
             waited=waited,
+            promised=allowed_hours,
         ),
         Answers(name=maps.RESPONSE_COVERAGE, kind="bool", values=covered),
         Response(

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from recovery.parity import Unusable, customers, effects, kernel, public, survival, verdicts
+from recovery.parity import Unusable, customers, effects, kernel, prognostic, public, survival, verdicts
 from recovery.parity.columns import Flags
 from recovery.parity.contrasts import Contrast, LogRankLine, judged
 from recovery.parity.customers import Within
@@ -24,6 +25,8 @@ from recovery.parity.public import WentPublic
 from recovery.parity.reading import Cases
 
 OTHERS = "others"
+LOAD = "load"
+NUMBER_EFFECTS = {"ratio": "part_ratio", "amount": "amount_ratio", "count": "count_ratio"}
 SHARED_STRATUM = 20  # cases that every shown channel has in a stratum used for standardising
 CHANCE = 0.05  # a gap with a larger p, crude and adjusted, is not worth explaining
 CASE_MIX = np.log(1.10)  # crude and adjusted further apart than this: the mix of cases explains or hides
@@ -41,6 +44,9 @@ class Audit:
     metrics: tuple[Metric, ...]
     crude: tuple[Contrast, ...]
     contrasts: tuple[Contrast, ...]
+    by_type: tuple[
+        Contrast, ...
+    ]  # beside those of `contrasts` whose like are cases that can be expected to take as long
     standardised: dict[str, dict[str, float | None]]
     shared_strata: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
@@ -61,8 +67,8 @@ def audit(
 ) -> Audit:
     """Compare every channel with `reference`, or without one with all the others together.
 
-    strata_by: what makes cases alike, out of type and month. Raises Unusable when the reference is not a channel of the
-    file.
+    strata_by: what makes cases alike, out of type and month; with load, of the first answer and the resolution like are cases
+    that can be expected to take as long (parity/prognostic.py). Raises Unusable when the reference is not a channel of the file.
     """
     shown = [
         code for code, name in enumerate(cases.channels) if name not in cases.excluded and (cases.channel == code).any()
@@ -74,26 +80,32 @@ def audit(
                 f"The reference {reference} is not a channel that can be compared; the file has {', '.join(known)}."
             )
     strata_by = tuple(
-        each for each in strata_by if (each == "type" and cases.typed) or (each == "month" and (cases.month >= 0).any())
+        each
+        for each in strata_by
+        if (each == "type" and cases.typed) or (each == "month" and (cases.month >= 0).any()) or each == LOAD
     )
     stratum, names = _strata(cases, strata_by)
     metrics = tuple(metrics_of(cases, len(names)))
     pairs = list(_opponents(cases, shown, reference))
-    engine = _Engine(cases=cases, stratum=stratum, names=names, shown=shown)
-    crude: list[Contrast] = []
-    made: list[Contrast] = []
-    for metric in metrics:
-        for overall, mixed, inside in engine.compare(metric, pairs, by_stratum=by_stratum):
-            made += [overall, *inside]
-            crude.append(mixed)
-    contrasts, crude = judged(made), judged(crude)
+    by_load = frozenset({TIME_TO_RESOLUTION} | ({cases.response.name} if cases.response else set()))
+    engine = _Engine(
+        cases=cases, stratum=stratum, names=names, shown=shown, by_load=by_load if LOAD in strata_by else frozenset()
+    )
+    compared = [each for metric in metrics for each in engine.compare(metric, pairs, by_stratum=by_stratum)]
+    contrasts = judged([line for each in compared for line in (each.overall, *each.inside)])
+    crude = judged([each.crude for each in compared])
+    types = judged([each.by_type or each.overall for each in compared])
+    by_type = [line for line, each in zip(types, compared, strict=True) if each.by_type is not None]
     standardised, shared = _standardised(cases, metrics, stratum, names, shown)
     within = customers.within(cases, metrics, pairs, shown)
     went_public = public.went_public(cases)
     notes = (*cases.notes, *_notes(contrasts, crude, shared, pairs, cases))
+    if LOAD in strata_by:
+        notes = (*notes, *_of_load(contrasts, by_type, [each for each in metrics if each.name in by_load]))
     return Audit(
         cases=cases, reference=reference, strata_by=strata_by, strata=names, stratum=stratum, metrics=metrics,
-        crude=tuple(crude), contrasts=tuple(contrasts), standardised=standardised, shared_strata=shared, notes=notes,
+        crude=tuple(crude), contrasts=tuple(contrasts), by_type=tuple(by_type),
+        standardised=standardised, shared_strata=shared, notes=notes,
         within=within, went_public=went_public,
     )  # fmt: skip
 
@@ -126,72 +138,111 @@ def _opponents(cases: Cases, shown: list[int], reference: str | None) -> Iterato
             yield code, [cases.channels.index(reference)], reference
 
 
+class _Compared(NamedTuple):
+    """One pair on one metric: like for like, all thrown together, inside strata, and where like means as long expected: the
+    same inside types alone.
+    """
+
+    overall: Contrast
+    crude: Contrast
+    inside: list[Contrast]
+    by_type: Contrast | None
+
+
+@dataclass(kw_only=True)
+class _Cells:
+    """A metric counted by stratum, channel and bin; floors: hours per stratum; moments: (3, strata, channels) of a number."""
+
+    d: Floats
+    q: Floats
+    floors: Floats
+    moments: Floats | None
+
+    def pair(self, code: int, others: list[int]) -> Pair:
+        return Pair(
+            np.stack([self.d[:, code], self.d[:, others].sum(axis=1)], axis=1),
+            np.stack([self.q[:, code], self.q[:, others].sum(axis=1)], axis=1),
+        )
+
+    def moments_of(self, code: int, others: list[int]) -> Floats | None:
+        """(3, strata, 2)"""
+        made = self.moments
+        return None if made is None else np.stack([made[:, :, code], made[:, :, others].sum(axis=2)], axis=2)
+
+    def largest(self, others: list[int], used: Flags) -> int:
+        """Cases of the largest other channel in these strata."""
+        return int(max((float(self.d[used, each].sum() + self.q[used, each].sum()) for each in others), default=0))
+
+
 @dataclass(kw_only=True)
 class _Engine:
     cases: Cases
     stratum: Ints
     names: tuple[str, ...]
     shown: list[int]
+    by_load: frozenset[str]  # metrics of which like are cases that can be expected to take as long
 
     def compare(
         self, metric: Metric, pairs: list[tuple[int, list[int], str]], *, by_stratum: bool
-    ) -> Iterator[tuple[Contrast, Contrast, list[Contrast]]]:
-        """Yield (like for like, crude, per stratum) for every pair."""
-        strata, channels = len(self.names), len(self.cases.channels)
+    ) -> Iterator[_Compared]:
+        """Yield what is compared of every pair."""
         stratum, channel = self.stratum[metric.valid], self.cases.channel[metric.valid].astype(np.int64)
-        d, q = kernel.table(stratum, channel, metric.place, metric.event, (strata, channels, metric.bins))
+        strata, likes = len(self.names), stratum
+        if metric.apart is not None and metric.apart.any():
+            likes = stratum * (int(metric.apart.max()) + 1) + metric.apart
+            likes, by_stratum = np.unique(likes, return_inverse=True)[1].astype(np.int64), False
+            strata = int(likes.max(initial=-1)) + 1
+        made = self._cells(metric, likes, channel, strata)
+        load = prognostic.strata(self.cases, metric) if metric.name in self.by_load else None
+        expected = self._cells(metric, load, channel, int(load.max()) + 1) if load is not None else None
         order = np.lexsort((metric.values, stratum)) if metric.is_time else np.empty(0, dtype=np.int64)
         flat = np.argsort(metric.values, kind="stable") if metric.is_time else order
-        floors = self._floors(metric, stratum)
         for code, others, versus in pairs:
-            cells = Pair(
-                np.stack([d[:, code], d[:, others].sum(axis=1)], axis=1),
-                np.stack([q[:, code], q[:, others].sum(axis=1)], axis=1),
-            )
-            sizes = cells.sizes()
-            both = np.asarray((sizes > 0).all(axis=1))
+            cells, name = made.pair(code, others), self.cases.channels[code]
             ranks = _log_ranks(metric, stratum, channel, code, others, strata, order)
             mixed_rank = _log_ranks(metric, np.zeros_like(stratum), channel, code, others, 1, flat)
-            every = (d[:, others] + q[:, others]).sum(axis=2).max(axis=1)  # per stratum, of the largest other channel
-            largest = int(max((float(d[both, each].sum() + q[both, each].sum()) for each in others), default=0))
-            line = _contrast(metric, self.cases.channels[code], versus, None, sizes, both, largest)
-            tested = effects.times(cells, width=metric.width) if metric.is_time else effects.binary(cells)
-            overlap = np.where(both, sizes.prod(axis=1) / np.maximum(sizes.sum(axis=1), 1), 0.0)
-            floor = float((floors * overlap).sum() / overlap.sum()) if overlap.sum() else verdicts.LEAST_GAP_HOURS
-            gap = effects.mean_gap(cells, metric.mids) if metric.is_time else None
-            overall = replace(
-                line,
-                tested=tested,
+            every = (made.d[:, others] + made.q[:, others]).sum(axis=2).max(axis=1)  # per stratum, of the largest other
+            by_type = replace(
+                _overall(metric, made, code, others, name, versus),
                 log_rank=_line(ranks),
-                gap_hours=gap,
-                floor_hours=floor,
                 heterogeneity=effects.heterogeneity(cells),
                 share_ratio=effects.share_ratio(cells) if metric.name == RESPONSE_COVERAGE else None,
             )
-            pooled = cells.pooled()
-            largest_crude = int(max((float(d[:, each].sum() + q[:, each].sum()) for each in others), default=0))
+            overall = by_type
+            if expected is not None:
+                overall = replace(
+                    _overall(metric, expected, code, others, name, versus),
+                    log_rank=by_type.log_rank,
+                    heterogeneity=by_type.heterogeneity,
+                )
+            pooled, moments = cells.pooled(), made.moments_of(code, others)
+            largest = made.largest(others, np.ones(strata, dtype=bool))
             mixed = replace(
-                _contrast(
-                    metric,
-                    self.cases.channels[code],
-                    versus,
-                    None,
-                    pooled.sizes(),
-                    np.ones(1, dtype=bool),
-                    largest_crude,
-                ),
-                tested=effects.times(pooled, width=metric.width) if metric.is_time else effects.binary(pooled),
+                _contrast(metric, name, versus, None, pooled.sizes(), np.ones(1, dtype=bool), largest),
+                tested=_tested(metric, pooled, None if moments is None else moments.sum(axis=1, keepdims=True)),
                 log_rank=_line(mixed_rank),
                 gap_hours=effects.mean_gap(pooled, metric.mids) if metric.is_time else None,
-                floor_hours=floor,
+                floor_hours=overall.floor_hours,
             )
-            yield overall, mixed, self._inside(metric, line, cells, ranks, floors, every) if by_stratum else []
+            inside = self._inside(metric, by_type, cells, moments, ranks, made.floors, every) if by_stratum else []
+            yield _Compared(overall, mixed, inside, by_type if expected is not None else None)
+
+    def _cells(self, metric: Metric, stratum: Ints, channel: Ints, strata: int) -> _Cells:
+        channels = len(self.cases.channels)
+        d, q = kernel.table(stratum, channel, metric.place, metric.event, (strata, channels, metric.bins))
+        moments = None
+        if metric.number:
+            at, size = stratum * channels + channel, strata * channels
+            sums = [np.bincount(at, metric.values**power, minlength=size) for power in (0, 1, 2)]
+            moments = np.stack(sums).reshape(3, strata, channels).astype(np.float64)
+        return _Cells(d=d, q=q, floors=_floors(metric, stratum, strata), moments=moments)
 
     def _inside(
         self,
         metric: Metric,
-        line: Contrast,
+        overall: Contrast,
         cells: Pair,
+        moments: Floats | None,
         ranks: survival.LogRank | None,
         floors: Floats,
         largest: Floats,
@@ -205,40 +256,71 @@ class _Engine:
         if metric.is_time:
             tests = effects.times_by_stratum(part, width=metric.width, wanted=enough)
         else:
-            tests = [effects.binary(each) for each in single]
-        found = []
-        for at, code in enumerate(used):
-            found.append(
-                replace(
-                    line,
-                    stratum=self.names[code],
-                    n=int(sizes[code, 0]),
-                    n_versus=int(sizes[code, 1]),
-                    comparable=int(sizes[code, 0]),
-                    fewest=int(fewest[code]),
-                    tested=tests[at],
-                    log_rank=_line(ranks, int(code)),
-                    floor_hours=float(floors[code]),
-                    gap_hours=effects.mean_gap(single[at], metric.mids) if metric.is_time else None,
-                )
+            tests = [
+                _tested(metric, each, None if moments is None else moments[:, [code]])
+                for each, code in zip(single, used, strict=True)
+            ]
+        return [
+            replace(
+                overall,
+                stratum=self.names[code],
+                n=int(sizes[code, 0]),
+                n_versus=int(sizes[code, 1]),
+                comparable=int(sizes[code, 0]),
+                fewest=int(fewest[code]),
+                tested=tests[at],
+                log_rank=_line(ranks, int(code)),
+                floor_hours=float(floors[code]),
+                gap_hours=effects.mean_gap(single[at], metric.mids) if metric.is_time else None,
+                heterogeneity=None,
+                share_ratio=None,
             )
-        return found
+            for at, code in enumerate(used)
+        ]
 
-    def _floors(self, metric: Metric, stratum: Ints) -> Floats:
-        """Hours below which a gap in a stratum does not matter: five minutes, or a twentieth of its median promise.
 
-        The promise of a file is about resolution, so it is no yardstick for other durations.
-        """
-        floors = np.full(len(self.names), verdicts.LEAST_GAP_HOURS)
-        promised = self.cases.promised_hours[metric.valid]
-        known = ~np.isnan(promised)
-        if metric.name != TIME_TO_RESOLUTION or not known.any():
-            return floors
-        order = np.argsort(stratum[known], kind="stable")
-        codes, starts = np.unique(stratum[known][order], return_index=True)
-        for code, values in zip(codes, np.split(promised[known][order], starts[1:]), strict=True):
-            floors[code] = max(verdicts.LEAST_GAP_HOURS, verdicts.LEAST_GAP_OF_PROMISE * float(np.median(values)))
+def _overall(metric: Metric, made: _Cells, code: int, others: list[int], channel: str, versus: str) -> Contrast:
+    """All strata together."""
+    cells = made.pair(code, others)
+    sizes = cells.sizes()
+    both = np.asarray((sizes > 0).all(axis=1))
+    overlap = np.where(both, sizes.prod(axis=1) / np.maximum(sizes.sum(axis=1), 1), 0.0)
+    floor = float((made.floors * overlap).sum() / overlap.sum()) if overlap.sum() else verdicts.LEAST_GAP_HOURS
+    return replace(
+        _contrast(metric, channel, versus, None, sizes, both, made.largest(others, both)),
+        tested=_tested(metric, cells, made.moments_of(code, others)),
+        gap_hours=effects.mean_gap(cells, metric.mids) if metric.is_time else None,
+        floor_hours=floor,
+    )
+
+
+def _tested(metric: Metric, cells: Pair, moments: Floats | None) -> Result:
+    if metric.is_time:
+        return effects.times(cells, width=metric.width)
+    if moments is not None:
+        n, total, squares = moments
+        return effects.numbers(
+            cells, effects.Moments(n=n, total=total, squares=squares), kind=NUMBER_EFFECTS[metric.number]
+        )
+    return effects.binary(cells)
+
+
+def _floors(metric: Metric, stratum: Ints, strata: int) -> Floats:
+    """Hours below which a gap in a stratum does not matter: five minutes, or a twentieth of its median promise (domain.md C.5).
+
+    Both in elapsed hours, as the gap is. Where nothing was promised about a time, there is no yardstick but the minutes.
+    """
+    floors = np.full(strata, verdicts.LEAST_GAP_HOURS)
+    if metric.promised is None:
         return floors
+    known = ~np.isnan(metric.promised)
+    if not known.any():
+        return floors
+    order = np.argsort(stratum[known], kind="stable")
+    codes, starts = np.unique(stratum[known][order], return_index=True)
+    for code, values in zip(codes, np.split(metric.promised[known][order], starts[1:]), strict=True):
+        floors[code] = max(verdicts.LEAST_GAP_HOURS, verdicts.LEAST_GAP_OF_PROMISE * float(np.median(values)))
+    return floors
 
 
 _UNTESTED = Result(effects=(Estimate(kind="probability"),), p=None, z=None, test=None)
@@ -324,7 +406,11 @@ def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, c
 
 
 def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats) -> float | None:
-    """The share of yes, or the median time, that a channel would have with the given mix of strata."""
+    """The share of yes, the mean number, or the median time, that a channel would have with the given mix of strata."""
+    if metric.number:
+        total = np.bincount(stratum[own], metric.values[own], minlength=len(mix))
+        count = np.bincount(stratum[own], minlength=len(mix))
+        return float((total[used] / count[used] * mix[used]).sum())
     if not metric.is_time:
         yes = np.bincount(stratum[own & (metric.place == 0)], minlength=len(mix))
         every = np.bincount(stratum[own], minlength=len(mix))
@@ -337,7 +423,7 @@ def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats
 
 def log_effect(contrast: Contrast) -> float | None:
     """The effect on a log scale, where crude and adjusted can be compared."""
-    for kind in ("odds_ratio", "time_ratio", "probability"):
+    for kind in ("odds_ratio", "time_ratio", *NUMBER_EFFECTS.values(), "probability"):
         effect = contrast.effect(kind)
         if (
             effect is not None
@@ -414,3 +500,34 @@ def _notes(
     for name, strata in shared.items():
         listed = ", ".join(strata[:12]) + (" …" if len(strata) > 12 else "")
         yield f"{name}: standardised over {len(strata)} strata that all channels shown share: {listed}."
+
+
+def _of_load(contrasts: list[Contrast], by_type: list[Contrast], metrics: list[Metric]) -> Iterator[str]:
+    """Where like are cases that can be expected to take as long, and what that changes."""
+    known = {each.metric for each in by_type}
+    for metric in metrics:
+        if metric.name in known:
+            yield (
+                f"{metric.name}: alike are cases that could be expected to take as long, by type and by the load when they "
+                "came, whatever their channel; the same by type alone stands beside it."
+            )
+        else:
+            yield (
+                f"{metric.name}: fewer than {prognostic.ENOUGH} cases with a time of opening, or too few of them ended, to "
+                "say how long a case could be expected to take: alike are cases of one type."
+            )
+    overall = {(each.metric, each.channel): each for each in contrasts if each.stratum is None}
+    words = {
+        "explains": "load explains: much of the gap inside types goes away among cases that came under like load",
+        "hides": "load hides: among cases that came under like load the gap is larger than inside types",
+        "reverses": "load reverses: among cases that came under like load the gap points the other way than inside types",
+    }
+    for before in by_type:
+        after = overall[before.metric, before.channel]
+        found = case_mix(before, after)
+        kind = after.tested.effects[0].kind
+        values = [each.effect(kind) for each in (before, after)]
+        first, last = (each.value if each and each.value is not None else np.nan for each in values)
+        if found:
+            label = f"{after.metric}, {after.channel} against {after.versus}"
+            yield f"{label}: {words[found]} ({kind} {first:.2f} by type, {last:.2f} by load)."

@@ -46,7 +46,7 @@ class Contrast:
     @property
     def counts(self) -> bool:
         """Is it one of the tests that are corrected for: enough cases on both sides."""
-        return self.fewest >= verdicts.FEWEST
+        return self.fewest >= verdicts.fewest_of(self.tested.effects[0].kind)
 
     def effect(self, kind: str) -> Estimate | None:
         return next((each for each in self.tested.effects if each.kind == kind), None)

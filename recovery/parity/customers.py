@@ -34,7 +34,7 @@ from recovery.parity.contrasts import Contrast, judged
 from recovery.parity.dates import DAY, NOTHING
 from recovery.parity.effects import Z90, Z95, Estimate, Result
 from recovery.parity.kernel import Floats, Ints, Pair
-from recovery.parity.metrics import TIME_TO_RESOLUTION, Metric
+from recovery.parity.metrics import Metric
 from recovery.parity.reading import Cases
 
 WINDOW_DAYS = 90
@@ -128,13 +128,15 @@ def within(
     """Compare every channel with the others inside customers; None when the file knows no customers.
 
     opponents: (channel, codes of what it is compared with, their name); shown: channels that may be compared.
-    Corrected for all comparisons inside customers, which are a family of their own.
+    Corrected for all comparisons inside customers, which are a family of their own. Numbers are not compared inside them.
     """
     if not cases.customers_known:
         return None
     pairs = pairs_of(cases, np.isin(cases.channel, list(shown)))
     made: list[tuple[Contrast, int, int]] = []
     for metric in metrics:
+        if metric.number:
+            continue
         place = np.cumsum(metric.valid) - 1
         answered = metric.valid[pairs.first] & metric.valid[pairs.second]
         for code, others, versus in opponents:
@@ -179,10 +181,11 @@ def _compared(
     if metric.is_time:
         tested = _times(metric, own, other, sides, balance)
         gap = effects.mean_gap(_cells(metric, own, other, sides.kind), metric.mids) if count else 0.0
-        promised = cases.promised_hours[np.concatenate([sides.own, sides.other])]
-        promised = promised[~np.isnan(promised)]
-        if metric.name == TIME_TO_RESOLUTION and len(promised):
-            floor = max(floor, verdicts.LEAST_GAP_OF_PROMISE * float(np.median(promised)))
+        if metric.promised is not None:
+            promised = metric.promised[np.concatenate([own, other])]
+            promised = promised[~np.isnan(promised)]
+            if len(promised):
+                floor = max(floor, verdicts.LEAST_GAP_OF_PROMISE * float(np.median(promised)))
     else:
         yes = (metric.place == 0).astype(float)
         tested = linear("risk_difference", yes[own] - yes[other], sides.order, sides.customer)

@@ -10,8 +10,8 @@ import hashlib
 import io
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from recovery.parity.reading import Cases, Loaded
 
 Whole = npt.NDArray[np.int64]
 
+GESTURES: Final = ("number", "channel", "occasion", "sent")
+"""The columns of kindnesses, whole numbers too."""
 UNKNOWN: Final = -1
 """Of a flag or a time that is not there."""
 TIMES: Final = ("spoke_at", "reached_us_at", "answer_due_at", "answered_at", "settled_at")
@@ -39,13 +41,17 @@ FLAGS: Final = {
     "handed_over": "passed on to another person",
     "went_quiet": "ended because the customer went quiet",
     "exception_approved": "exception approved, where one was asked for",
+    "promises_kept": "every promise that came due was kept, but the confirmation, which only talk brings",
 }
 """Yes/no outcomes, in the order of their columns, and what yes means."""
 UNWANTED: Final = frozenset({"came_back", "handed_over", "went_quiet"})
 """Yes/no outcomes of which yes is the worse."""
+NUMBERS: Final = ("remedy_owed", "remedy_given", "remedy_currency", "hand_offs")
+"""Money in hundredths of its currency, of settled cases that were decided on; a currency is a number made of its letters."""
 DISMISSED: Final = "dismissed"
-CODES: Final = ("number", "customer", "channel", "type", "severity")
-COLUMNS: Final = (*CODES, *TIMES, *FLAGS)
+GESTURE_SENT: Final = "gesture_sent"
+CODES: Final = ("number", "customer", "channel", "type", "severity", "language")
+COLUMNS: Final = (*CODES, *TIMES, *FLAGS, *NUMBERS)
 """The columns that the database gives, all whole numbers; times in seconds since 1970 UTC."""
 NO_ANSWER_NEEDED: Final = "no_answer_needed"
 """The column, beside these, that says which matters were dismissed or judged to need no answer; nothing else is asked of them."""
@@ -59,11 +65,15 @@ PLAN: Final = maps.parse(
             "closed": "settled_at",
             "type": "type",
             "customer": "customer",
+            "language": "language",
         },
         "outcome": [
             {"name": "first_response", "kind": "duration", "from": "spoke_at", "to": "answered_at", "unit": "hours"},
             {"name": "ingest_lag", "kind": "duration", "from": "spoke_at", "to": "reached_us_at", "unit": "hours"},
             *({"name": name, "kind": "bool", "column": name, "true": ["yes"], "false": ["no"]} for name in FLAGS),
+            {"name": "remedy_part", "kind": "ratio", "column": "remedy_given", "of": "remedy_owed"},
+            {"name": "remedy_amount", "kind": "amount", "column": "remedy_given", "currency": "remedy_currency"},
+            {"name": "hand_offs", "kind": "count", "column": "hand_offs"},
         ],
         "options": {"timezone": "UTC", "response": "first_response", "response_promised": "answer_due_at"},
     }
@@ -75,8 +85,10 @@ PLAN: Final = maps.parse(
 class Matters:
     """Matters of one window as columns of equal length, in the order of their numbers.
 
-    channels, types, severities: what their codes mean. at: as of when they were read. dismissed: channel code, kind code and 1 or 0
-    of every matter, also those that needed no answer, which are not among the columns.
+    channels, types, severities, languages, occasions: what their codes mean. at: as of when they were read. dismissed: number,
+    channel code, kind code and 1 or 0 of every matter, also those that needed no answer, which are not among the columns.
+    gestures: of every kindness that was to leave in the window, the number of its customer's first matter, the code of that
+    matter's channel and of the occasion, and 1 or 0 for sent.
     """
 
     columns: Mapping[str, Whole]
@@ -85,6 +97,9 @@ class Matters:
     types: tuple[str, ...]
     severities: tuple[str, ...]
     at: datetime
+    languages: tuple[str, ...] = ()
+    gestures: Mapping[str, Whole] = field(default_factory=lambda: dict.fromkeys(GESTURES, np.empty(0, dtype=np.int64)))
+    occasions: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.columns["number"])
@@ -96,17 +111,19 @@ class Matters:
         for name in COLUMNS:
             made.update(name.encode())
             made.update(np.ascontiguousarray(self.columns[name], dtype="<i8").tobytes())
+        for column in (*self.dismissed.values(), *self.gestures.values()):
+            made.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         return made.hexdigest()
 
     def kinds(self) -> tuple[Whole, tuple[str, ...]]:
         """What makes matters alike: the kind of failure and its severity together; code per matter, and their names."""
         key = self.columns["type"] * len(self.severities) + self.columns["severity"]
-        found, place = np.unique(key, return_inverse=True)
+        found, place = _as_they_come(key)
         names = []
         for code in found:
             kind, severity = divmod(int(code), len(self.severities))
             names.append(" · ".join(part for part in (self.types[kind], self.severities[severity]) if part))
-        return place.astype(np.int64), tuple(names)
+        return place, tuple(names)
 
 
 def cases_of(matters: Matters, *, public: frozenset[str] = frozenset()) -> Cases:
@@ -121,7 +138,7 @@ def cases_of(matters: Matters, *, public: frozenset[str] = frozenset()) -> Cases
     promised = header.index(plan.response_promised)
     spans[maps.RESPONSE_PROMISED] = (promised, promised)
     kind, types = matters.kinds()
-    used, channel = np.unique(matters.columns["channel"], return_inverse=True)
+    used, channel = _as_they_come(matters.columns["channel"])
     count = len(matters)
     loaded = Loaded(
         channels={matters.channels[code]: place for place, code in enumerate(used)},
@@ -134,6 +151,9 @@ def cases_of(matters: Matters, *, public: frozenset[str] = frozenset()) -> Cases
         customer=_array("i", np.unique(matters.columns["customer"], return_inverse=True)[1]),
         answers={name: _array("i", matters.columns[name]) for name in FLAGS},
         labels={name: {} for name in FLAGS},
+        language=_array("i", matters.columns["language"] - UNKNOWN),
+        numbers={name: _number(matters.columns[name]) for name in ("remedy_given", "remedy_owed", "hand_offs")},
+        currencies={"remedy_currency": _array("i", _as_they_come(matters.columns["remedy_currency"])[1])},
         rejected=Counter(),
         by_channel=Counter(),
         read=count,
@@ -141,19 +161,32 @@ def cases_of(matters: Matters, *, public: frozenset[str] = frozenset()) -> Cases
     return reading.settled(loaded, plan, places, spans, "", [])
 
 
-def dismissals_of(matters: Matters) -> Cases:
-    """Make cases of every matter, of which one thing is asked: whether it ended without an answer. Like is of one kind."""
-    told = matters.dismissed
-    used, channel = np.unique(told["channel"], return_inverse=True)
-    kinds, kind = np.unique(told["type"], return_inverse=True)
-    count = len(channel)
+def besides_of(matters: Matters) -> Cases:
+    """Make cases of every matter, asked whether it ended without an answer, and of every kindness, asked whether it left.
+
+    Like is of one kind of failure, or of one occasion. A kindness has no channel; it counts for the one by which its
+    customer first came to us.
+    """
+    told, kindly = matters.dismissed, matters.gestures
+    used, channel = np.unique(np.concatenate([told["channel"], kindly["channel"]]), return_inverse=True)
+    names = (*matters.types, *(f"gesture · {name}" for name in matters.occasions))
+    kinds, kind = np.unique(
+        np.concatenate([told["type"], kindly["occasion"] + len(matters.types)]), return_inverse=True
+    )
+    count, of_matters = len(channel), len(told["is"])
+    asked = np.full((2, count), np.nan)
+    asked[0, :of_matters], asked[1, of_matters:] = told["is"], kindly["sent"]
     nothing = np.full(count, np.nan)
     no = np.zeros(count, dtype=bool)
     return Cases(
-        channels=tuple(matters.channels[code] for code in used), types=tuple(matters.types[code] for code in kinds),
+        channels=tuple(matters.channels[code] for code in used), types=tuple(names[code] for code in kinds),
         channel=channel.astype(np.int32), type=kind.astype(np.int32), month=np.full(count, -1, dtype=np.int32),
         hours=nothing, closed=no, promised_hours=nothing, due=no, kept=no,
-        outcomes=(Answers(name=DISMISSED, kind="bool", values=told["is"].astype(float)),),
+        outcomes=tuple(
+            Answers(name=name, kind="bool", values=each)
+            for name, each in zip((DISMISSED, GESTURE_SENT), asked, strict=True)
+            if not np.isnan(each).all()
+        ),
         snapshot=matters.at, timed=False, promises=False, by_day=False, typed=True, excluded=frozenset(), read=count,
         rejected={}, rejected_by_channel={},
     )  # fmt: skip
@@ -162,14 +195,23 @@ def dismissals_of(matters: Matters) -> Cases:
 def behind(matters: Matters, metric: str, channel: str) -> list[int]:
     """Numbers of the matters of a channel to look at for one metric, the gravest first.
 
-    A yes/no outcome: those that went the worse way, the newest first. A time: the longest, those without an end before them.
-    Raises KeyError for a metric that the audit does not have.
+    A yes/no outcome: those that went the worse way, the newest first. A time: the longest, those without an end before them. A
+    remedy: those that got less than was owed, the largest lack first. Hand-offs: the most. A kindness that did not leave: its
+    customer's first matter. Raises KeyError for a metric that the audit does not have.
     """
+    if metric in (DISMISSED, GESTURE_SENT):
+        told, is_worse = (matters.dismissed, "is") if metric == DISMISSED else (matters.gestures, "sent")
+        worse = (told["channel"] == matters.channels.index(channel)) & (told[is_worse] == (metric == DISMISSED))
+        return [int(each) for each in told["number"][worse][::-1]]
     columns = matters.columns
     ours = columns["channel"] == matters.channels.index(channel)
     if metric in FLAGS or metric == RESPONSE_COVERAGE:
         worse = _worse(columns, metric)
         return [int(each) for each in columns["number"][ours & worse][::-1]]
+    if metric in LACKS:
+        lack = LACKS[metric](columns)
+        order = np.argsort(-lack[ours], kind="stable")[: int((lack[ours] > 0).sum())]
+        return [int(each) for each in columns["number"][ours][order]]
     end = columns[
         {"first_response": "answered_at", "ingest_lag": "reached_us_at", TIME_TO_RESOLUTION: "settled_at"}[metric]
     ]
@@ -185,6 +227,20 @@ def _worse(columns: Mapping[str, Whole], metric: str) -> npt.NDArray[np.bool_]:
     return np.asarray(columns[metric] == (1 if metric in UNWANTED else 0))
 
 
+def _lack(columns: Mapping[str, Whole]) -> npt.NDArray[np.float64]:
+    """The part of what was owed that was not given."""
+    owed = columns["remedy_owed"]
+    return np.asarray(np.where(owed > 0, 1.0 - columns["remedy_given"] / np.maximum(owed, 1), 0.0))
+
+
+LACKS: Final[Mapping[str, Callable[[Mapping[str, Whole]], npt.NDArray[Any]]]] = {
+    "remedy_part": _lack,
+    "remedy_amount": _lack,
+    "hand_offs": lambda columns: columns["hand_offs"],
+}
+"""Of what is a number: how much there is to look at in each matter."""
+
+
 def _there(public: frozenset[str], matters: Matters) -> frozenset[str]:
     return public & {matters.channels[code] for code in np.unique(matters.columns["channel"])}
 
@@ -197,6 +253,21 @@ def _array(kind: str, values: npt.NDArray[Any]) -> array[int]:
     made = array(kind)
     made.frombytes(np.ascontiguousarray(values, dtype=np.dtype(kind)).tobytes())
     return made
+
+
+def _number(values: Whole) -> array[float]:
+    made = array("d")
+    made.frombytes(np.where(values == UNKNOWN, np.nan, values).astype(np.float64).tobytes())
+    return made
+
+
+def _as_they_come(codes: Whole) -> tuple[Whole, Whole]:
+    """The codes in the order in which they come, as who reads a file finds them, and the place of each row's code among these."""
+    found, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return found[order], rank[place]
 
 
 def _times(name: str, place: int, seconds: Whole) -> Times:
@@ -230,11 +301,21 @@ def _line(matters: Matters, place: int, kind: str, customer: int) -> Iterator[st
     yield str(customer + 1)
     yield matters.channels[matters.columns["channel"][place]]
     yield kind
+    language = int(matters.columns["language"][place])
+    yield "" if language == UNKNOWN else matters.languages[language]
     for name in TIMES:
         seconds = int(matters.columns[name][place])
         yield "" if seconds == UNKNOWN else _written(seconds)
     for name in FLAGS:
         yield {1: "yes", 0: "no", UNKNOWN: ""}[int(matters.columns[name][place])]
+    for name in NUMBERS:
+        value = int(matters.columns[name][place])
+        yield "" if value == UNKNOWN else currency_of(value) if name == "remedy_currency" else str(value)
+
+
+def currency_of(code: int) -> str:
+    """The three letters of which the code of a currency is made, each a digit of base 26."""
+    return "".join(chr(65 + code // 26**place % 26) for place in (2, 1, 0))
 
 
 def _written(seconds: int) -> str:
@@ -248,6 +329,9 @@ def as_map(matters: Matters, *, public: frozenset[str] = frozenset()) -> str:
         lines += ["", "[[outcome]]", f'name = "{each.name}"', f'kind = "{each.kind}"']
         if each.kind == "duration":
             lines += [f'from = "{each.start}"', f'to = "{each.end}"', f'unit = "{each.unit}"']
+        elif each.kind in maps.NUMBERS:
+            parts = (("column", each.column), ("of", each.of), ("currency", each.currency))
+            lines += [f'{name} = "{column}"' for name, column in parts if column]
         else:
             lines += [f'column = "{each.column}"', 'true = ["yes"]', 'false = ["no"]']
     listed = ", ".join(f'"{name}"' for name in sorted(_there(public, matters)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recovery.parity import drawing, sections, survival, verdicts
-from recovery.parity.audit import Audit, case_mix
+from recovery.parity.audit import LOAD, NUMBER_EFFECTS, Audit, case_mix
 from recovery.parity.drawing import LEFT, RIGHT, ROW, WIDE, scaled, span, ticks
 from recovery.parity.effects import Estimate
 from recovery.parity.maps import RESPONSE_COVERAGE
@@ -20,6 +20,7 @@ from recovery.parity.wording import KINDS, MARKS, RANK, SAYS, cell, claim, effec
 LINES = 6  # channels that get a curve; more cannot be told apart
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "1 5", "12 4")
 POINTS = 160  # of one curve
+MARGINS_SHOWN = ("risk_difference", "time_ratio", "probability")  # the others where there is such a measure
 MEANT = 0.05  # p before correction, of the crude or the adjusted gap: above it a mix of cases explains nothing
 LINES_OF_TYPES = 400  # more make no page; the JSON has them all
 
@@ -94,7 +95,8 @@ def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
         "besides": besides(audit),
         "trap_sentence": _trap_sentence(trap),
         "against": audit.reference or "all the other channels together",
-        "alike": " and ".join(audit.strata_by) or "nothing: the map names no type",
+        "alike": _alike(audit),
+        "loads": _loads(audit),
         "grid": _grid(audit),
         "legend": [{"verdict": each, "mark": MARKS[each], "says": SAYS[each]} for each in RANK],
         "forests": drawing.forests(audit.overall),
@@ -118,9 +120,33 @@ def context(audit: Audit, made: dict[str, Any]) -> dict[str, Any]:
                 "high": effect_text(Estimate(kind=kind), each.high),
             }
             for kind, each in verdicts.MARGINS.items()
+            if kind in MARGINS_SHOWN or any(kind == made.tested.effects[0].kind for made in audit.overall)
         ],
         "fewest": verdicts.FEWEST,
+        "numbers": any(each.number for each in audit.metrics),
     }
+
+
+def _alike(audit: Audit) -> str:
+    types = " and ".join(each for each in audit.strata_by if each != LOAD) or "nothing: the map names no type"
+    if not audit.by_type:
+        return types
+    named = " and ".join(dict.fromkeys(words(each.metric) for each in audit.by_type))
+    return f"{types}; for {named} as long a wait to be expected, by type and load when the case came"
+
+
+def _loads(audit: Audit) -> list[dict[str, Any]]:
+    """What was compared among cases of like expected waits, beside the same inside types and all together."""
+    found = {(each.metric, each.channel): each for each in audit.overall}
+    crude = {(each.metric, each.channel): each for each in audit.crude}
+    return [
+        {
+            **cell(found[each.metric, each.channel]),
+            "types": cell(each),
+            "mixed": effect_text(crude[each.metric, each.channel].tested.effects[0]),
+        }
+        for each in audit.by_type
+    ]
 
 
 def _grid(audit: Audit) -> dict[str, Any]:
@@ -143,7 +169,7 @@ def _trap(audit: Audit) -> dict[str, Any] | None:
     rows: list[dict[str, Any]] = []
     values: list[float] = []
     for before, after in zip(audit.crude, audit.overall, strict=True):
-        for kind in ("odds_ratio", "time_ratio"):
+        for kind in ("odds_ratio", "time_ratio", *NUMBER_EFFECTS.values()):
             crude, adjusted = before.effect(kind), after.effect(kind)
             if not crude or not adjusted or not crude.value or not adjusted.value or not after.counts:
                 continue
@@ -314,6 +340,7 @@ def _outcomes(made: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _standardised(audit: Audit) -> list[dict[str, Any]]:
     times = {each.name: each.unit for each in audit.metrics if each.is_time}
+    times |= {each.name: "mean" for each in audit.metrics if each.number}
     return [
         {
             "metric": words(metric),

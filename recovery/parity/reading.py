@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 
 from recovery.parity import Unusable, maps
-from recovery.parity.answers import UNKNOWN, Answers, Response, answer_of, counted, lasting, responded
+from recovery.parity.answers import (
+    UNKNOWN,
+    Answers,
+    Response,
+    answer_of,
+    counted,
+    lasting,
+    measured,
+    number_of,
+    responded,
+)
 from recovery.parity.columns import (
     HOUR,
     Codes,
@@ -79,7 +89,8 @@ class Cases:
     rejected_by_channel: dict[str, int]
     notes: list[str] = field(default_factory=list)
     customer: Codes = field(default_factory=lambda: np.empty(0, dtype=np.int32))  # -1 unknown; names are not kept
-    opened: Seconds = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # UTC; only beside customer
+    opened: Seconds = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # UTC; NOTHING unknown
+    language: Codes = field(default_factory=lambda: np.empty(0, dtype=np.int32))  # one code for unknown, too
     public: frozenset[str] = frozenset()  # channels where everybody can read along
     response: Response | None = None
 
@@ -102,7 +113,11 @@ def read(path: Path, plan: maps.Map, *, snapshot: str = "", told: Told = silent)
     plan = plan.settled(header)
     notes: list[str] = []
     there = {each.casefold() for each in header}
-    without = {"id": "duplicates cannot be seen", "customer": "customers cannot be compared with themselves"}
+    without = {
+        "id": "duplicates cannot be seen",
+        "customer": "customers cannot be compared with themselves",
+        "language": "it does not tell how long a case could be expected to wait",
+    }
     if plan.public_channels:
         del without["customer"]
     for role, loss in without.items():
@@ -181,6 +196,9 @@ class Loaded:
     rejected: Counter[str]
     by_channel: Counter[str]
     read: int = 0
+    language: array[int] = field(default_factory=lambda: array("i"))
+    numbers: dict[str, array[float]] = field(default_factory=dict)  # by column
+    currencies: dict[str, array[int]] = field(default_factory=dict)  # by column
 
 
 def _load(
@@ -195,16 +213,31 @@ def _load(
     width, nulls = len(header), plan.null_values
     channel_at, id_at = places["channel"], places.get("id")
     type_at, status_at, customer_at = places.get("type"), places.get("status"), places.get("customer")
+    language_at = places.get("language")
     required = [places[role] for role in ("opened", "closed") if role in places]
-    flagged = [(each, _place(header, each.column)) for each in plan.outcomes if each.column]
-    needed = max([*places.values(), *(at for _, at in flagged), *(at for span in spans.values() for at in span)])
+    flagged = [(each, _place(header, each.column)) for each in plan.outcomes if each.kind in ("bool", "category")]
+    counted = [each for each in plan.outcomes if each.kind in maps.NUMBERS]
+    numbers = {name: _place(header, name) for each in counted for name in (each.column, each.of) if name}
+    currencies = {each.currency: _place(header, each.currency) for each in counted if each.currency}
+    needed = max(
+        [
+            *places.values(),
+            *(at for _, at in flagged),
+            *(at for span in spans.values() for at in span),
+            *numbers.values(),
+            *currencies.values(),
+        ]
+    )
     made = Loaded(
         channels={}, types={}, channel=array("i"), type=array("i"), status=array("b"),
         times={at: Times(header[at], at) for at in readers},
         customers={}, customer=array("i"),
         answers={each.name: array("i") for each, _ in flagged}, labels={each.name: {} for each, _ in flagged},
         rejected=Counter(), by_channel=Counter(),
+        numbers={name: array("d") for name in numbers}, currencies={name: array("i") for name in currencies},
     )  # fmt: skip
+    languages: dict[str, int] = {}
+    money: dict[str, int] = {}
     columns = [(at, readers[at], made.times[at], at in required) for at in readers]
     opened_at = places.get("opened")
     seen: set[str] = set()
@@ -264,8 +297,14 @@ def _load(
         if customer_at is not None:
             key = text(row[customer_at])
             made.customer.append(made.customers.setdefault(key, len(made.customers)) if key else UNKNOWN)
+        if language_at is not None:
+            made.language.append(languages.setdefault(text(row[language_at]).casefold(), len(languages)))
         for outcome, at in flagged:
             made.answers[outcome.name].append(answer_of(outcome, text(row[at]), made.labels[outcome.name]))
+        for name, at in numbers.items():
+            made.numbers[name].append(number_of(text(row[at])))
+        for name, at in currencies.items():
+            made.currencies[name].append(money.setdefault(text(row[at]).casefold(), len(money)))
     made.customers.clear()  # who they are is not needed again
     return made
 
@@ -374,7 +413,8 @@ def settled(
         timed=timed, promises=promised is not None and timed, by_day=by_day and timed, typed="type" in places,
         excluded=plan.exclude_channels, read=loaded.read, rejected=dict(rejected), rejected_by_channel=dict(by_channel),
         notes=notes, customer=np.array(loaded.customer, dtype=np.int32)[keep if "customer" in places else slice(0)],
-        opened=opened.utc[keep] if "customer" in places and opened is not None else np.empty(0, dtype=np.int64),
+        opened=opened.utc[keep] if opened is not None else np.empty(0, dtype=np.int64),
+        language=np.array(loaded.language, dtype=np.int32)[keep if "language" in places else slice(0)],
         public=plan.public_channels, response=response,
     )  # fmt: skip
 
@@ -409,6 +449,10 @@ def _outcomes(
     coverage: list[Answers] = []
     response = None
     for each in plan.outcomes:
+        if each.kind in maps.NUMBERS:
+            of, currency = loaded.numbers.get(each.of), loaded.currencies.get(each.currency)
+            made.append(measured(each, loaded.numbers[each.column], of, currency, keep))
+            continue
         if each.kind != "duration":
             made.append(counted(each, loaded.answers[each.name], loaded.labels[each.name], keep))
             continue

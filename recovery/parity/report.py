@@ -22,7 +22,7 @@ from recovery.parity.reading import Cases
 from recovery.parity.tables import Told, silent
 
 VERSION = 1
-STRATA = {"type": ("type",), "type,month": ("type", "month")}
+STRATA = {"type": ("type",), "type,month": ("type", "month"), "load": ("type", "load")}
 
 
 def make(
@@ -69,6 +69,8 @@ def of(audit: Audit, *, file: str, by_stratum: bool, modified: float) -> dict[st
         made["strata"] = _strata(audit)
     made["crude"] = [line for each in audit.crude for line in _lines(each)]
     made["contrasts"] = [line for each in audit.contrasts for line in _lines(each)]
+    if audit.by_type:
+        made["by_type"] = [line for each in audit.by_type for line in _lines(each)]
     if audit.within is not None:
         made["within_customer"] = _within(audit.within)
     if audit.went_public is not None:
@@ -162,6 +164,10 @@ def _outcome(answers: Answers, values: Floats) -> dict[str, Any]:
             "n": len(values),
             "counts": {label: int(count) for label, count in zip(answers.labels, counts, strict=True) if count},
         }
+    if answers.kind in maps.NUMBERS:
+        mean = float(values.mean()) if len(values) else None
+        apart = int((values < 1 if answers.kind == "ratio" else values > 0).sum())
+        return {"kind": answers.kind, "n": len(values), "mean": mean, "apart": apart}
     median, p90 = _percentiles(values, 50, 90)
     return {
         "kind": "duration",

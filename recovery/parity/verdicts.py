@@ -38,7 +38,11 @@ MARGINS = {
     "risk_difference": Margin(-0.05, 0.05, 0.0, 0.02),
     "time_ratio": Margin(0.80, 1.25, 1.0, 1.10, ratio=True),
     "probability": Margin(0.45, 0.55, 0.5, 0.02),
+    "part_ratio": Margin(0.95, 1.05, 1.0, 1.01, ratio=True),  # of what was owed, by case: each carries its own measure
+    "amount_ratio": Margin(0.80, 1.25, 1.0, 1.05, ratio=True),
+    "count_ratio": Margin(0.80, 1.25, 1.0, 1.10, ratio=True),
 }
+FEWEST_ANCHORED = 10  # cases a side of a part_ratio: what is owed is known of each, so few say much
 COVERAGE = Margin(-0.02, 0.02, 0.0, 0.01)  # response coverage: an answer missed is the worst that can happen
 HARD_FAIL = 0.80  # ratio of shares of answered cases
 LEAST_GAP_HOURS = 5 / 60
@@ -48,6 +52,11 @@ LEAST_GAP_OF_PROMISE = 0.05
 def margin_of(metric: str, kind: str) -> Margin:
     """The margin of one measure and kind of effect. Raises KeyError for a kind that carries no verdict."""
     return COVERAGE if (metric, kind) == (RESPONSE_COVERAGE, "risk_difference") else MARGINS[kind]
+
+
+def fewest_of(kind: str) -> int:
+    """Cases a side below which a comparison with this kind of effect says nothing."""
+    return FEWEST_ANCHORED if kind == "part_ratio" else FEWEST
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
@@ -115,7 +124,7 @@ def decide(
     margin: where it is not the usual one of this kind of effect.
     """
     effect = tested.effects[0]
-    if fewest < FEWEST:
+    if fewest < fewest_of(effect.kind):
         return "grey"
     if tested.p is None:  # nothing varies, so there is nothing to test; likeness can be claimed all the same
         return "green" if alike(effect, margin) else "grey"
@@ -138,19 +147,20 @@ def needed(tested: Result, *, n: int, fewest: int, margin: Margin | None = None)
     effect = tested.effects[0]
     if fewest == 0:
         return None  # more cases of types that nobody else has would settle nothing
-    least = int(np.ceil(n * FEWEST / max(fewest, 1))) if fewest < FEWEST else n + 1
+    enough = fewest_of(effect.kind)
+    least = int(np.ceil(n * enough / max(fewest, 1))) if fewest < enough else n + 1
     if effect.value is None or effect.low90 is None or effect.high90 is None or tested.z is None or n == 0:
-        return None if fewest >= FEWEST else max(least, FEWEST)
+        return None if fewest >= enough else max(least, enough)
     margin = margin or MARGINS[effect.kind]
     value, low, high, bottom, top = effect.value, margin.low, margin.high, effect.low90, effect.high90
     if margin.ratio:
         if min(value, bottom) <= 0:
-            return max(least, FEWEST)
+            return max(least, enough)
         value, low, high, bottom, top = (float(np.log(each)) for each in (value, low, high, bottom, top))
     half = (top - bottom) / 2
     room = min(high - value, value - low)
     if half <= 0:
-        return max(least, FEWEST)
+        return max(least, enough)
     if room > 0:
         settled = n * (half / room) ** 2
         distance = abs(value - (margin.low + margin.high) / 2) if not margin.ratio else abs(value)
@@ -159,4 +169,4 @@ def needed(tested: Result, *, n: int, fewest: int, margin: Margin | None = None)
     spread = half / Z90
     seen = n * ((Z95 + float(ndtri(POWER))) * spread / distance) ** 2 if distance > 0 else float("inf")
     wanted = min(settled, seen) if room <= 0 else settled
-    return max(int(np.ceil(min(wanted, 1e9))), least, FEWEST)
+    return max(int(np.ceil(min(wanted, 1e9))), least, enough)

@@ -25,6 +25,9 @@ KINDS = {
     "time_ratio": "times as long as the other side",
     "probability": "chance of waiting longer than a like case of the other side",
     "odds_ratio": "odds ratio",
+    "part_ratio": "part got of what was owed, times that of the other side",
+    "amount_ratio": "mean amount, times that of the other side",
+    "count_ratio": "mean number, times that of the other side",
 }
 
 
@@ -86,6 +89,8 @@ def claim(contrast: Contrast) -> str:
     value = effect.value if effect.value is not None else math.nan
     if effect.kind == "time_ratio":
         what = f"{words(contrast.metric)} is {value:.2f} times as long as for {against}"
+    elif effect.kind.endswith("_ratio"):
+        what = f"{words(contrast.metric)} is in the mean {value:.2f} times that for {against}"
     elif effect.kind == "probability":
         side, share = longer(value)
         what = f"{words(contrast.metric)} is {side} in {share} of pairs with {against}, where half would be equal"

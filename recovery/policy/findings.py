@@ -53,16 +53,25 @@ def is_gone(look: LaterLook, *, opened_at: datetime) -> bool:
     return look.verdict in ("amber", "grey") and look.since >= opened_at
 
 
-UNWANTED = frozenset({"came_back", "handed_over", "went_quiet", "dismissed"})
-"""Yes/no outcomes of which more is worse for a customer."""
+UNWANTED = frozenset({"came_back", "handed_over", "hand_offs", "went_quiet", "dismissed"})
+"""Yes/no outcomes and numbers of which more is worse for a customer."""
+EQUAL = {
+    "time_ratio": 1.0,
+    "probability": 0.5,
+    "risk_difference": 0.0,
+    "part_ratio": 1.0,
+    "amount_ratio": 1.0,
+    "count_ratio": 1.0,
+}
+"""The value of each kind of effect where no side is treated better."""
+OF_WAITS = frozenset({"time_ratio", "probability"})
 
 
 def is_favoured(metric: str, *, effect: str, value: float) -> bool:
     """Say whether a channel got the better treatment by one comparison with the others.
 
-    effect: time_ratio (1 is equal), probability (of waiting longer; one half is equal) or risk_difference (0 is equal).
-    Raises KeyError for another effect.
+    effect: time_ratio, part_ratio, amount_ratio, count_ratio (1 is equal), probability (of waiting longer; one half is equal) or
+    risk_difference (0 is equal). Raises KeyError for another effect.
     """
-    equal = {"time_ratio": 1.0, "probability": 0.5, "risk_difference": 0.0}[effect]
-    less = value < equal
-    return less if effect != "risk_difference" or metric in UNWANTED else not less
+    less = value < EQUAL[effect]
+    return less if effect in OF_WAITS or metric in UNWANTED else not less

@@ -37,6 +37,11 @@ def _types() -> tuple[Floats, Floats]:
     return mixes.cumsum(axis=1), np.exp(shape.normal(0.0, 0.8, TYPES))
 
 
+def medians() -> Floats:
+    """The median wait of each type, relative to all."""
+    return _types()[1]
+
+
 def simulate(n: int, seed: int, *, channel: str = "", metric: str = "", size: float = 0.0) -> Cases:
     """Make one window of n cases. metric, size: planted in `channel`: a time ratio, or a difference of shares.
 

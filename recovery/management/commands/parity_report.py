@@ -42,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--reference", metavar="CHANNEL", help="compare with this channel; without it with all the others together"
         )
-        parser.add_argument("--strata", default="type", help="what makes cases alike: type, or type,month")
+        parser.add_argument("--strata", default="type", help="what makes cases alike: type, or type,month, or load")
         parser.add_argument("--by-stratum", action="store_true", help="also compare inside every type")
         parser.add_argument(
             "--snapshot", default="", metavar="TIME", help="as-of time for open cases; default: the file's latest time"

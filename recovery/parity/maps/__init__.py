@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from recovery.parity import Unusable
 
 READY = Path(__file__).parent
-ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status", "customer")
+ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status", "customer", "language")
 TIMES = ("opened", "closed", "promised")
-KINDS = ("bool", "category", "duration")
+KINDS = ("bool", "category", "duration", "ratio", "amount", "count")
+NUMBERS = ("ratio", "amount", "count")
 NULLS = ("NA", "N/A", "NULL", "null", "None", "nan")
 RESPONSE_PROMISED = "response_promised"
 RESERVED = ("promise_kept", "time_to_resolution", RESPONSE_PROMISED)
@@ -41,10 +42,13 @@ SHAPES = {list: "list", str: "text"}
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One more thing to compare: a yes/no answer, a category, or a duration between two columns."""
+    """One more thing to compare: a yes/no answer, a category, a duration between two columns, or a number.
+
+    A ratio is a column in parts of another one, at most 1; an amount may have a currency beside it; a count is whole.
+    """
 
     name: str
-    kind: Literal["bool", "category", "duration"]
+    kind: Literal["bool", "category", "duration", "ratio", "amount", "count"]
     column: str = ""
     names: tuple[str, ...] = ()  # of the column, where there are several; the first is `column`
     true: frozenset[str] = frozenset()
@@ -52,6 +56,8 @@ class Outcome:
     start: str = ""  # `from`
     end: str = ""  # `to`
     unit: Literal["hours", "days"] = "hours"
+    of: str = ""  # column that a ratio is a part of
+    currency: str = ""  # column beside an amount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +204,7 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
     name, kind = raw.get("name"), raw.get("kind")
     if not isinstance(name, str) or not name:
         raise Unusable("An [[outcome]] of the map has no name.")
-    known = {"name", "kind", "column", "true", "false", "from", "to", "unit"}
+    known = {"name", "kind", "column", "true", "false", "from", "to", "unit", "of", "currency"}
     if set(raw) - known:
         raise Unusable(f"The map's outcome {name} has {sorted(set(raw) - known)[0]}, which has no meaning here.")
     if kind not in KINDS:
@@ -211,6 +217,11 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
         return Outcome(name=name, kind=kind, start=raw["from"], end=raw["to"], unit=raw.get("unit", "hours"))
     if not raw.get("column"):
         raise Unusable(f"The map's outcome {name} needs a column.")
+    if kind == "ratio" and not raw.get("of"):
+        raise Unusable(f"The map's ratio {name} needs of, the column of which its own is a part.")
+    for key, allowed in (("of", "ratio"), ("currency", "amount")):
+        if key in raw and kind != allowed:
+            raise Unusable(f"The map's outcome {name} has {key}, which only kind {allowed} has.")
     if kind == "bool" and not raw.get("true"):
         raise Unusable(f"The map's yes/no outcome {name} needs true = [“…”], the values that mean yes.")
     return Outcome(
@@ -220,4 +231,6 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
         names=_names(raw["column"], f"column for {name}"),
         true=frozenset(str(each).casefold() for each in raw.get("true", [])),
         false=frozenset(str(each).casefold() for each in raw.get("false", [])),
+        of=str(raw.get("of", "")),
+        currency=str(raw.get("currency", "")),
     )
