@@ -201,6 +201,15 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:20 UTC: compare how customers of each channel were treated in the last 28 days",
         offset=timedelta(hours=4, minutes=20),
     ),
+    "draw_regrades": Duty(
+        "recovery.tasks.draw_regrades",
+        timedelta(days=1),
+        "every night at 04:00 UTC: draw a few of the matters that ended, to be graded again without knowing how they came",
+        offset=timedelta(hours=4),
+    ),
+    "match_probes": Duty(
+        "recovery.tasks.match_probes", timedelta(minutes=5), "every 5 minutes: find what agreed testers brought in"
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

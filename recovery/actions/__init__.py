@@ -72,6 +72,10 @@ from recovery.actions.policies import (
     remove_rule,
     what_if,
 )
+from recovery.actions.probes import UnusableProbe, WrongProbe
+from recovery.actions.probes import match as match_probes
+from recovery.actions.regrading import NothingToGrade, WrongRegrade
+from recovery.actions.regrading import draw as draw_regrades
 from recovery.actions.replay import (
     REPLAYED_AT_ONCE,
     logger,
@@ -110,6 +114,7 @@ __all__ = [
     "NoSuchRule",
     "NotForPublic",
     "NotLinkable",
+    "NothingToGrade",
     "OtherPersonWrote",
     "ReasonMissing",
     "SameApprover",
@@ -117,8 +122,11 @@ __all__ = [
     "SettledBySame",
     "UnusableAmount",
     "UnusableFacts",
+    "UnusableProbe",
     "UnusableRule",
     "WrongFindingState",
+    "WrongProbe",
+    "WrongRegrade",
     "WrongReview",
     "WrongStatus",
     "WrongVersionState",
@@ -137,6 +145,7 @@ __all__ = [
     "decide_proposal",
     "discard",
     "dismiss",
+    "draw_regrades",
     "effort_of",
     "facts_from",
     "finish_review",
@@ -147,6 +156,7 @@ __all__ = [
     "left_to_give",
     "logger",
     "look_now",
+    "match_probes",
     "matters_behind",
     "move_rule",
     "note_gap",

@@ -16,6 +16,8 @@ from recovery.models.policy import (
     PolicyVersion,
     PolicyVersionQuerySet,
 )
+from recovery.models.probes import ParityProbe, ProbeSide
+from recovery.models.regrading import Grading, MannerSheet, Regrade, RegradeSkip
 from recovery.models.reviews import CaseReview
 from recovery.models.shadow import (
     QueueDay,
@@ -29,16 +31,22 @@ __all__ = [
     "CaseReview",
     "Decision",
     "EmpowermentGap",
+    "Grading",
     "Grant",
     "HeldStep",
     "LedgerWeek",
+    "MannerSheet",
     "ParityAudit",
     "ParityFinding",
+    "ParityProbe",
     "PolicyProposal",
     "PolicyRule",
     "PolicyVersion",
     "PolicyVersionQuerySet",
+    "ProbeSide",
     "QueueDay",
+    "Regrade",
+    "RegradeSkip",
     "Settlement",
     "TreatmentException",
 ]
