@@ -71,6 +71,7 @@ BELONGINGS: dict[str, Belonging] = {
     "recovery.Case.customer": Belonging(
         MOVES, "goes with its matter; what it owes is its own", conversation="conversation"
     ),
+    "recovery.ProbeSide.customer": Belonging(MOVES, "goes with its matter", conversation="conversation"),
     "loyalty.Gesture.customer": Belonging(MOVES, "what a person was given counts for the person"),
 }
 
@@ -83,3 +84,6 @@ BEFORE_PARTING = ("recovery.actions.persons.stay_together",)
 WHEN_BEREAVED = ("loyalty.actions.bereaved",)
 """Called in the transaction that stops what is cheerful, with the customers whom a death concerns (keys, or a query of them) and
 `at`; what is planned for them is dropped. Whatever gives or draws something adds a line. Repeated every minute."""
+
+NOT_GREETED = ("recovery.actions.probes.customers",)
+"""Each gives the keys of customers who get no gesture, as a query: agreed testers (R051)."""

@@ -219,6 +219,15 @@ DUTIES: dict[str, Duty] = {
         "every Monday at 05:00 UTC: plan one step for every channel whose customers wait longer; causes first, then a credit",
         offset=timedelta(days=2, hours=5),
     ),
+    "draw_regrades": Duty(
+        "recovery.tasks.draw_regrades",
+        timedelta(days=1),
+        "every night at 04:00 UTC: draw a few of the matters that ended, to be graded again without knowing how they came",
+        offset=timedelta(hours=4),
+    ),
+    "match_probes": Duty(
+        "recovery.tasks.match_probes", timedelta(minutes=5), "every 5 minutes: find what agreed testers brought in"
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

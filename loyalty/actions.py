@@ -24,6 +24,7 @@ from crm.actions import (
     customers,
     fingerprints,
     gates,
+    holds,
     in_public,
     lease,
     letters,
@@ -78,6 +79,8 @@ def plan_birthdays(at: datetime) -> int:
             wanted |= Q(month=month, day=day)
     born = LifeEvent.objects.standing().filter(wanted, kind="birthday", customer__status=CustomerStatus.ACTIVE)
     born = born.exclude(Exists(mourning.mourning(at).filter(customer=OuterRef("customer"))))
+    for testers in holds.not_greeted():
+        born = born.exclude(customer__in=testers)
     today_there = []
     for event in born.select_related("customer").order_by("id").iterator(chunk_size=500):
         zone = _zone(event.customer)

@@ -62,3 +62,15 @@ def refresh_ledger() -> None:
 def compare_linked_cases() -> None:
     """Compare linked cases of different customers again."""
     duties.once_per_slot("compare_linked_cases", actions.compare_linked_cases, at=timezone.now())
+
+
+@shared_task
+def draw_regrades() -> None:
+    """Draw the matters that are graded again without knowing how they came."""
+    duties.once_per_slot("draw_regrades", actions.draw_regrades, at=timezone.now())
+
+
+@shared_task
+def match_probes() -> None:
+    """Find what agreed testers brought in."""
+    duties.once_per_slot("match_probes", actions.match_probes, at=timezone.now())

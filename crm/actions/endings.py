@@ -230,6 +230,13 @@ def sample_dismissals(at: datetime) -> int:
 
 
 @transaction.atomic
+def put_before_second_person(conversation_id: int, *, at: datetime) -> None:
+    """Let a second person look at a dismissal that was not drawn, because somebody doubts it; nothing where they have looked."""
+    doubted = Dismissal.objects.filter(conversation=conversation_id, sampled_for="", verdict="")
+    doubted.update(sampled_for=f"{at.astimezone(UTC):%Y-%m}")
+
+
+@transaction.atomic
 def audit(dismissal_id: int, *, verdict: Verdict, by: User, at: datetime) -> Dismissal:
     """Look at a drawn dismissal again; one that was wrong opens its conversation, and its promises run on as they were.
 

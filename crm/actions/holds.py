@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 
 from crm import history
 from crm.models import Customer, Hold, User
+
+
+def not_greeted() -> list[QuerySet[Any, Any]]:
+    """Queries of the customers who get no gesture, whatever their matters: whoever gives or draws something leaves these out."""
+    return [import_string(each)() for each in settings.EVENHAND_NOT_GREETED]
 
 
 @transaction.atomic

@@ -32,7 +32,7 @@ _ANSWERS = (
     "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
     "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers", "crm.note_stage",
     "crm.record_service_change", "crm.ask_erasure", "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy",
-    "recovery.review_case", "recovery.link_cases",
+    "recovery.review_case", "recovery.link_cases", "recovery.grade_again",
 )  # fmt: skip
 _SECOND_PERSON = (
     "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "crm.release_public_answer",
@@ -65,11 +65,12 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "recovery.publish_paritycertificate",
         "crm.decide_bereavement", "recovery.answer_parityfinding", "recovery.agree_correction",
         "crm.import_customers", "crm.export_customers",
+        "recovery.plan_parityprobe",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
         *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:],
-        *_AUDITS, *_GESTURES, "crm.view_erasure", "crm.view_retentionrule",
+        *_AUDITS, *_GESTURES, "recovery.grade_again", "recovery.plan_parityprobe", "crm.view_erasure", "crm.view_retentionrule",
     ),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, *_DATA, "crm.set_retention", "crm.view_user",

@@ -43,6 +43,13 @@ def _hosts_with_ports(text: str | frozenset[str]) -> frozenset[str]:
     return hosts
 
 
+def _share_graded_again(text: str | float) -> float:
+    share = float(text)
+    if not 0.03 <= share <= 0.25:
+        raise ValueError(f"{text} is not a share from 0.03 to 0.25")
+    return share
+
+
 def _yes_or_no(text: str | bool) -> bool:
     words = {
         "yes": True,
@@ -228,6 +235,7 @@ EVENHAND_PERSONAL_SEARCHED = personal.SEARCHED
 EVENHAND_PERSONAL_VERSION = personal.VERSION
 EVENHAND_BEFORE_ERASING = personal.BEFORE_ERASING
 EVENHAND_ON_ERASING = personal.ON_ERASING
+EVENHAND_NOT_GREETED = belongings.NOT_GREETED
 # Where each erasure is noted outside the database, so that a restored backup does not bring anybody back (docs/privacy.md).
 EVENHAND_ERASURE_JOURNAL = Path(env.str("EVENHAND_ERASURE_JOURNAL", default=str(PLACES.data / "erasures.journal")))
 
@@ -398,6 +406,8 @@ EVENHAND_REGION = env.str("EVENHAND_REGION", default="DE")  # where phone number
 EVENHAND_RING_PATIENCE = timedelta(seconds=_setting("EVENHAND_RING_PATIENCE_SECONDS", int, 60))
 EVENHAND_HOLD_LIMIT = timedelta(seconds=_setting("EVENHAND_HOLD_LIMIT_SECONDS", int, 300))
 EVENHAND_TALK_NOTED_WITHIN = timedelta(seconds=_setting("EVENHAND_TALK_NOTED_WITHIN_SECONDS", int, 300))
+# Which share of the matters that ended is graded again without knowing how they came (recovery/actions/regrading.py).
+EVENHAND_REGRADED_SHARE = _setting("EVENHAND_REGRADED_SHARE", _share_graded_again, 0.04)
 EVENHAND_ZONE = env.str("EVENHAND_ZONE", default="Europe/Berlin")
 # Under which addresses that want nothing are kept; the first one writes, all are recognised. Whoever changes it, or the secret key
 # from which it comes by default, puts the old one behind the new one, or nobody is recognised any more (docs/runbook.md).

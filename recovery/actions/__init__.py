@@ -75,6 +75,10 @@ from recovery.actions.policies import (
     remove_rule,
     what_if,
 )
+from recovery.actions.probes import UnusableProbe, WrongProbe
+from recovery.actions.probes import match as match_probes
+from recovery.actions.regrading import NothingToGrade, WrongRegrade
+from recovery.actions.regrading import draw as draw_regrades
 from recovery.actions.replay import (
     REPLAYED_AT_ONCE,
     logger,
@@ -116,6 +120,7 @@ __all__ = [
     "NotForPublic",
     "NotLinkable",
     "NothingOwed",
+    "NothingToGrade",
     "OtherPersonWrote",
     "ReasonMissing",
     "SameApprover",
@@ -123,9 +128,12 @@ __all__ = [
     "SettledBySame",
     "UnusableAmount",
     "UnusableFacts",
+    "UnusableProbe",
     "UnusableRule",
     "WrongCorrectionState",
     "WrongFindingState",
+    "WrongProbe",
+    "WrongRegrade",
     "WrongReview",
     "WrongStatus",
     "WrongVersionState",
@@ -146,6 +154,7 @@ __all__ = [
     "decide_proposal",
     "discard",
     "dismiss",
+    "draw_regrades",
     "effort_of",
     "facts_from",
     "finish_review",
@@ -156,6 +165,7 @@ __all__ = [
     "left_to_give",
     "logger",
     "look_now",
+    "match_probes",
     "matters_behind",
     "measure_response_times",
     "move_rule",

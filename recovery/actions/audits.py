@@ -19,7 +19,7 @@ from crm.actions.promises import WordsMissing
 from crm.channels import PUBLIC
 from crm.models import Closing, User
 from crm.policy import AlertKind, HowClosed
-from recovery.actions import outcomes
+from recovery.actions import outcomes, regrading
 from recovery.models import ParityAudit, ParityFinding
 from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingState, LaterLook, is_favoured, is_gone
 
@@ -83,7 +83,8 @@ def _look(*, since: datetime, until: datetime, at: datetime, night: Any, by: Use
             dismissals=_report(dismissals),
             **counted,
         )
-        _follow(made, lines, at=at)
+        _follow(made, lines, since=since, at=at)
+        _follow(made, _of_gradings(at), since=at - regrading.WINDOW, at=at)
         history.record(
             None,
             "parity.looked",
@@ -122,14 +123,18 @@ def _overall(audit: Audit | None) -> list[Any]:
     return list(audit.overall) if audit is not None else []
 
 
+def _of_gradings(at: datetime) -> list[Any]:
+    return [line.contrast for line in regrading.by_channel(at - regrading.WINDOW, at)]
+
+
 def _report(audit: Audit | None) -> dict[str, Any] | None:
     from recovery.parity import report
 
     return report.of(audit, file="own", by_stratum=False, modified=0) if audit is not None else None
 
 
-def _follow(made: ParityAudit, lines: Iterable[Any], *, at: datetime) -> None:
-    """Open what is found anew, renew what is found again, and end what is gone."""
+def _follow(made: ParityAudit, lines: Iterable[Any], *, since: datetime, at: datetime) -> None:
+    """Open what is found anew, renew what is found again, and end what is gone. since: of the matters these lines compare."""
     by_key = {(line.metric, line.channel): line for line in lines}
     live = {
         (found.metric, found.channel): found
@@ -140,7 +145,7 @@ def _follow(made: ParityAudit, lines: Iterable[Any], *, at: datetime) -> None:
             _found(made, live.get(key), line, at=at)
     for key, found in live.items():
         line = by_key.get(key)
-        look = LaterLook(line.verdict if line is not None else "", made.since)
+        look = LaterLook(line.verdict if line is not None else "", since)
         if look.verdict != "red" and is_gone(look, opened_at=found.opened_at):
             found.state, found.ended_by = FindingState.VERIFIED, made
             found.save(update_fields=["state", "ended_by"])
@@ -208,10 +213,12 @@ def matters_behind(metric: str, channel: str, *, since: datetime, until: datetim
 
     A yes/no outcome: those that went the worse way. A time: the longest, those without an end first.
     """
-    from recovery.parity import own
+    from recovery.parity import own, regrades
 
     if metric == own.DISMISSED:
         return _dismissed(channel, since=since, until=until, at=at)
+    if metric in regrades.METRICS:
+        return regrading.behind(metric, channel, until=at)[:LISTED]
     matters = outcomes.read(since=since, until=until, at=at)
     return own.behind(matters, metric, channel)[:LISTED]
 

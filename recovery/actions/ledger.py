@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Sum
 
+from recovery.actions import probes
 from recovery.models import Case, Decision, Grant, LedgerWeek
 from recovery.policy import Status
 
@@ -53,7 +54,9 @@ def refresh_ledger(at: datetime) -> int:
 
 
 def _summed(since: datetime) -> dict[tuple[date, str, int | None, str], _Sum]:
-    settled = Case.objects.filter(status=Status.RESOLVED, resolved_at__gte=since)
+    settled = Case.objects.filter(status=Status.RESOLVED, resolved_at__gte=since).exclude(
+        customer__in=probes.customers()
+    )
     newest = (
         Decision.objects.filter(case__in=settled)
         .order_by("case_id", "-pk")

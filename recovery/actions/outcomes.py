@@ -6,7 +6,7 @@ matters are read about as fast as it can say them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,12 @@ _HEADER = 19
 """Bytes before the first row of a binary COPY: signature, flags, length of an extension (PostgreSQL manual, COPY)."""
 
 
-def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
+def read(*, since: datetime, until: datetime, at: datetime, of: Sequence[int | None] | None = None) -> Matters:
     """Read every matter whose customer spoke from since to before until (aware), with what had become of it at `at`.
 
     What came in with an import of the past is left out: nothing was promised for it. Files of one customer that were made one count
-    as one customer. Matters that were dismissed or judged to need no answer count among dismissals alone.
+    as one customer. Matters that were dismissed or judged to need no answer count among dismissals alone. Those of agreed test
+    pairs are left out (R051); of: read these conversations alone, whosesoever they are.
     """
     import numpy as np
 
@@ -42,10 +43,13 @@ def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
     severities = ("", *Severity.values)
     languages = tuple(dict.fromkeys(tag.lower()[:2] for tag in settings.EVENHAND_CUSTOMER_LANGUAGES))
     names = (*own.COLUMNS, own.NO_ANSWER_NEEDED)
-    text = _SELECT.format(columns=",\n".join(f"({_SAYS[name]})::bigint" for name in names))
+    text = _SELECT.format(
+        whose=_NO_TEST if of is None else _THESE,
+        columns=",\n".join(f"({_SAYS[name]})::bigint" for name in names),
+    )
     values = {
         "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
-        "severities": list(severities), "languages": list(languages),
+        "severities": list(severities), "languages": list(languages), "of": list(of or ()),
     }  # fmt: skip
     made = np.frombuffer(_copied(text, values), dtype=_shape(names), offset=_HEADER)
     columns = {name: made[name].astype(np.int64) for name in names}
@@ -157,12 +161,15 @@ _SAYS: dict[str, str] = {
 }
 """What each column says of a matter, in SQL over the tables below."""
 
+_NO_TEST = "NOT EXISTS (SELECT 1 FROM recovery_probeside t WHERE t.customer_id = c.customer_id)"
+_THESE = "c.id = ANY(%(of)s::bigint[])"
 _SELECT = """
 WITH m AS MATERIALIZED (
   SELECT c.id, coalesce(k.merged_into_id, k.id) AS customer, k.language, c.channel, c.skill, c.state, c.spoke_at,
          c.first_answer_at
   FROM crm_conversation c JOIN crm_customer k ON k.id = c.customer_id
   WHERE c.spoke_at >= %(since)s AND c.spoke_at < %(until)s AND NOT c.imported
+    AND {whose}
 )
 SELECT {columns}
 FROM m

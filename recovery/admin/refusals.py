@@ -18,6 +18,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     actions.InsideEntitlement,
     actions.NotForPublic,
     actions.NotLinkable,
+    actions.NothingToGrade,
     actions.OtherPersonWrote,
     actions.ReasonMissing,
     actions.SameApprover,
@@ -25,7 +26,10 @@ REFUSALS: tuple[type[Exception], ...] = (
     actions.SettledBySame,
     actions.UnusableAmount,
     actions.UnusableFacts,
+    actions.UnusableProbe,
     actions.WrongFindingState,
+    actions.WrongProbe,
+    actions.WrongRegrade,
     actions.WrongReview,
     actions.WrongStatus,
 )

@@ -18,6 +18,8 @@ from recovery.models.policy import (
     PolicyVersion,
     PolicyVersionQuerySet,
 )
+from recovery.models.probes import ParityProbe, ProbeSide
+from recovery.models.regrading import Grading, MannerSheet, Regrade, RegradeSkip
 from recovery.models.reviews import CaseReview
 from recovery.models.shadow import (
     QueueDay,
@@ -35,18 +37,24 @@ __all__ = [
     "Decision",
     "Disclosure",
     "EmpowermentGap",
+    "Grading",
     "Grant",
     "HeldStep",
     "LedgerWeek",
     "LevellingWeek",
+    "MannerSheet",
     "ParityAudit",
     "ParityCertificate",
     "ParityFinding",
+    "ParityProbe",
     "PolicyProposal",
     "PolicyRule",
     "PolicyVersion",
     "PolicyVersionQuerySet",
+    "ProbeSide",
     "QueueDay",
+    "Regrade",
+    "RegradeSkip",
     "ResponseTimes",
     "Settlement",
     "TreatmentException",

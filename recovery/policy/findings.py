@@ -53,7 +53,19 @@ def is_gone(look: LaterLook, *, opened_at: datetime) -> bool:
     return look.verdict in ("amber", "grey") and look.since >= opened_at
 
 
-UNWANTED = frozenset({"came_back", "handed_over", "hand_offs", "went_quiet", "dismissed"})
+UNWANTED = frozenset(
+    {
+        "came_back",
+        "handed_over",
+        "hand_offs",
+        "went_quiet",
+        "dismissed",
+        "severity_graded_low",
+        "merit_graded_low",
+        "dismissal_overturned",
+        "manner_below_good",
+    }
+)
 """Yes/no outcomes and numbers of which more is worse for a customer."""
 EQUAL = {
     "time_ratio": 1.0,
