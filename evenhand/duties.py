@@ -112,6 +112,11 @@ DUTIES: dict[str, Duty] = {
         timedelta(minutes=10),
         "every 10 minutes: move what cannot wait until its owner is back",
     ),
+    "ask_for_reasons": Duty(
+        "crm.tasks.ask_for_reasons",
+        timedelta(minutes=15),
+        "every 15 minutes: tell the leads of first answers missed a day ago for which nobody has written why",
+    ),
     "sweep_orphans": Duty(
         "crm.tasks.sweep_orphans",
         timedelta(minutes=15),

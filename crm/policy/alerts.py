@@ -40,4 +40,5 @@ class AlertKind(TextChoices):
     LIFE_MOMENT = "life_moment", _("something in a customer's life was given to you to look after")
     PLACE_UNHEARD = "place_unheard", _("nobody listens where customers talk")
     CHANGE_UNTOLD = "change_untold", _("somebody cannot be told in writing of a change they did not ask for")
+    REASON_OVERDUE = "reason_overdue", _("nobody has written why a first answer did not come in time")
     CASES_UNEQUAL = "cases_unequal", _("two linked cases are alike and did not get the same")
