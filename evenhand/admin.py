@@ -161,6 +161,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Equal treatment"), "diversity_3", "parity", "recovery.view_parityaudit", ("equal-treatment",)),
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
                 (_("Nobody answered in time"), "notification_important", "neglect", "crm.view_conversation", ()),
+                (_("Answered by a person"), "mark_chat_read", "answered", "recovery.view_case", ()),
                 (_("Response coverage"), "grid_on", "coverage", "crm.view_publicpost", ()),
                 (_("How matters end"), "flag", "endings", "crm.view_closing", ()),
                 (_("Waiting inside the house"), "hourglass", "waits", "crm.view_internalwait", ()),

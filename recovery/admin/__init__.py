@@ -1,6 +1,7 @@
 """Recovery's pages in the admin."""
 
 from recovery.admin import (
+    answered,
     audits,
     cases,
     effort,
@@ -17,6 +18,7 @@ from recovery.admin import (
 )
 
 urlpatterns = [
+    *answered.urlpatterns,
     *audits.urlpatterns,
     *cases.urlpatterns,
     *given.urlpatterns,
