@@ -163,6 +163,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Nobody answered in time"), "notification_important", "neglect", "crm.view_conversation", ()),
                 (_("Answered by a person"), "mark_chat_read", "answered", "recovery.view_case", ()),
                 (_("Response coverage"), "grid_on", "coverage", "crm.view_publicpost", ()),
+                (_("Before they had to tell us"), "travel_explore", "proactive", "recovery.view_case", ()),
                 (_("How matters end"), "flag", "endings", "crm.view_closing", ()),
                 (_("Waiting inside the house"), "hourglass", "waits", "crm.view_internalwait", ()),
                 (_("To customers' disadvantage"), "shield", "adverse", "crm.view_adverseact", ()),

@@ -12,6 +12,7 @@ from recovery.admin import (
     ledger,
     links,
     policies,
+    proactive,
     queue,
     reviews,
     rules,
@@ -30,6 +31,7 @@ urlpatterns = [
     *links.urlpatterns,
     *reviews.urlpatterns,
     *policies.urlpatterns,
+    *proactive.urlpatterns,
     *queue.urlpatterns,
     *rules.urlpatterns,
 ]
