@@ -162,6 +162,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
                 (_("Nobody answered in time"), "notification_important", "neglect", "crm.view_conversation", ()),
                 (_("Answered by a person"), "mark_chat_read", "answered", "recovery.view_case", ()),
+                (_("What the rules do"), "rule", "rule_reviews", "recovery.view_policyversion", ()),
                 (_("Response coverage"), "grid_on", "coverage", "crm.view_publicpost", ()),
                 (_("Before they had to tell us"), "travel_explore", "proactive", "recovery.view_case", ()),
                 (_("How matters end"), "flag", "endings", "crm.view_closing", ()),

@@ -206,6 +206,12 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:20 UTC: compare how customers of each channel were treated in the last 28 days",
         offset=timedelta(hours=4, minutes=20),
     ),
+    "ask_for_rule_reviews": Duty(
+        "recovery.tasks.ask_for_rule_reviews",
+        timedelta(days=1),
+        "every night at 04:40 UTC: see which rules deny or err too often, and ask once a quarter that people look again",
+        offset=timedelta(hours=4, minutes=40),
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

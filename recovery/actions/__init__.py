@@ -86,6 +86,7 @@ from recovery.actions.reviews import (
     judge,
     take_review,
 )
+from recovery.actions.rule_reviews import AlreadyLookedAt, ask_for_rule_reviews, decide_rule_review, measured
 from recovery.actions.second_persons import approve_held, refuse_held
 from recovery.actions.shadow import (
     channel_swap_shadow,
@@ -94,6 +95,7 @@ from recovery.actions.shadow import (
 __all__ = [
     "REPLAYED_AT_ONCE",
     "AlreadyDecided",
+    "AlreadyLookedAt",
     "BeyondEntitlement",
     "CaseTakenOn",
     "DifferentGrant",
@@ -127,6 +129,7 @@ __all__ = [
     "approve_exception",
     "approve_held",
     "ask_for_review",
+    "ask_for_rule_reviews",
     "begin_draft",
     "came_back",
     "channel_swap_shadow",
@@ -135,6 +138,7 @@ __all__ = [
     "confirm",
     "decide",
     "decide_proposal",
+    "decide_rule_review",
     "discard",
     "dismiss",
     "effort_of",
@@ -148,6 +152,7 @@ __all__ = [
     "logger",
     "look_now",
     "matters_behind",
+    "measured",
     "move_rule",
     "note_gap",
     "open_case",

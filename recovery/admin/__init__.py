@@ -15,6 +15,7 @@ from recovery.admin import (
     proactive,
     queue,
     reviews,
+    rule_reviews,
     rules,
 )
 
@@ -33,5 +34,6 @@ urlpatterns = [
     *policies.urlpatterns,
     *proactive.urlpatterns,
     *queue.urlpatterns,
+    *rule_reviews.urlpatterns,
     *rules.urlpatterns,
 ]

@@ -17,6 +17,7 @@ from recovery.models.policy import (
     PolicyVersionQuerySet,
 )
 from recovery.models.reviews import CaseReview
+from recovery.models.rule_reviews import RuleReview
 from recovery.models.shadow import (
     QueueDay,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "PolicyVersion",
     "PolicyVersionQuerySet",
     "QueueDay",
+    "RuleReview",
     "Settlement",
     "TreatmentException",
 ]
