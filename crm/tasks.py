@@ -27,6 +27,7 @@ from crm.actions import (
     listening,
     listening_places,
     mails,
+    neglect,
     order,
     outgoing,
     owners,
@@ -134,6 +135,12 @@ def warn_of_certificates() -> None:
 def sample_dismissals() -> None:
     """Draw last month's dismissals that somebody else looks at again."""
     duties.once_per_slot("sample_dismissals", endings.sample_dismissals, at=timezone.now())
+
+
+@shared_task
+def ask_for_reasons() -> None:
+    """Tell the leads of first answers missed a day ago for which nobody has written why."""
+    duties.once_per_slot("ask_for_reasons", neglect.ask_for_reasons, at=timezone.now())
 
 
 @shared_task

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.admin import alerts as alert_pages
-from crm.admin import pages, words
+from crm.admin import neglect, pages, words
 from crm.admin import talk as crm_pages
 from crm.admin.base import ReadOnlyAdmin
 from crm.models import (
@@ -160,7 +160,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Equal treatment"), "diversity_3", "parity", "recovery.view_parityaudit", ("equal-treatment",)),
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
+                (_("Nobody answered in time"), "notification_important", "neglect", "crm.view_conversation", ()),
+                (_("Answered by a person"), "mark_chat_read", "answered", "recovery.view_case", ()),
+                (_("What the rules do"), "rule", "rule_reviews", "recovery.view_policyversion", ()),
                 (_("Response coverage"), "grid_on", "coverage", "crm.view_publicpost", ()),
+                (_("Before they had to tell us"), "travel_explore", "proactive", "recovery.view_case", ()),
                 (_("How matters end"), "flag", "endings", "crm.view_closing", ()),
                 (_("Waiting inside the house"), "hourglass", "waits", "crm.view_internalwait", ()),
                 (_("To customers' disadvantage"), "shield", "adverse", "crm.view_adverseact", ()),
@@ -269,16 +273,15 @@ def numbers(user: User, *, at: datetime) -> dict[str, Any]:
     if talks:
         found |= _promises(user, at=at)
         found["promise_tiles"] += _alerts(user)
+        found |= neglect.on_the_first_page(user, at=at)
     if cases:
         found |= _cases(user)
     for part in ("promise_tiles", "case_tiles"):
         found["tiles"] += found.pop(part, [])
     if user.has_perm("loyalty.view_gesture"):
         found["tiles"].append(_gestures(at=at))
-    if user.has_perm("crm.view_outgoingmessage"):
-        found["tiles"] += _outgoing()
-    if user.has_perm("crm.view_rawitem"):
-        found["tiles"] += _unread()
+    if user.has_perm("crm.view_outgoingmessage") or user.has_perm("crm.view_rawitem"):
+        found["tiles"] += _stopped(user)
     if talks:
         found["days"] = _days(at=at)
         found["chart_width"], found["chart_height"] = DAYS * DAY_WIDTH, CHART_HEIGHT
@@ -367,18 +370,25 @@ def _gestures(*, at: datetime) -> Tile:
     return Tile(leaving.count(), _("cards going out today"), reverse("admin:loyalty_gesture_changelist"))
 
 
-def _outgoing() -> list[Tile]:
+def _stopped(user: User) -> list[Tile]:
+    """What waits for a person before it leaves, and what came in and could not be taken in; one statement.
+
+    A customer may stand behind each of the latter.
+    """
     stopped = [OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.UNKNOWN, OutgoingState.REFUSED]
-    number = OutgoingMessage.objects.filter(state__in=stopped).count()
-    link = reverse("admin:outgoing") + "?show=stopped"
-    return [Tile(number, _("messages waiting for a person"), link, "late" if number else "good")]
-
-
-def _unread() -> list[Tile]:
-    """What came in and could not be taken in; a customer may stand behind each."""
-    number = RawItem.objects.filter(state=WorkState.PARKED).count()
-    link = reverse("admin:crm_rawitem_changelist") + "?state__exact=parked"
-    return [Tile(number, _("could not be read and wait for a person"), link, "late")] if number else []
+    counts = User.objects.filter(pk=user.pk).values_list(
+        _number_of(OutgoingMessage.objects.filter(state__in=stopped)),
+        _number_of(RawItem.objects.filter(state=WorkState.PARKED)),
+    )
+    number, unread = counts[0]
+    tiles = []
+    if user.has_perm("crm.view_outgoingmessage"):
+        link = reverse("admin:outgoing") + "?show=stopped"
+        tiles.append(Tile(number, _("messages waiting for a person"), link, "late" if number else "good"))
+    if unread and user.has_perm("crm.view_rawitem"):
+        link = reverse("admin:crm_rawitem_changelist") + "?state__exact=parked"
+        tiles.append(Tile(unread, _("could not be read and wait for a person"), link, "late"))
+    return tiles
 
 
 def _days(*, at: datetime) -> list[Day]:

@@ -112,6 +112,11 @@ DUTIES: dict[str, Duty] = {
         timedelta(minutes=10),
         "every 10 minutes: move what cannot wait until its owner is back",
     ),
+    "ask_for_reasons": Duty(
+        "crm.tasks.ask_for_reasons",
+        timedelta(minutes=15),
+        "every 15 minutes: tell the leads of first answers missed a day ago for which nobody has written why",
+    ),
     "sweep_orphans": Duty(
         "crm.tasks.sweep_orphans",
         timedelta(minutes=15),
@@ -227,6 +232,12 @@ DUTIES: dict[str, Duty] = {
     ),
     "match_probes": Duty(
         "recovery.tasks.match_probes", timedelta(minutes=5), "every 5 minutes: find what agreed testers brought in"
+    ),
+    "ask_for_rule_reviews": Duty(
+        "recovery.tasks.ask_for_rule_reviews",
+        timedelta(days=1),
+        "every night at 04:40 UTC: see which rules deny or err too often, and ask once a quarter that people look again",
+        offset=timedelta(hours=4, minutes=40),
     ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",

@@ -272,6 +272,7 @@ SEARCHED: dict[str, tuple[tuple[str, ...], str]] = {
         "what colleagues say of it may name somebody",
     ),
     "recovery.Correction": (("words",), "what colleagues say of it may name somebody"),
+    "recovery.RuleReview": (("benefit", "code", "quarter"), "what colleagues write of a rule may name somebody"),
     "crm.WorkItem": (("reason",), "holds ids; what went wrong may name somebody"),
     "crm.DutyRun": (("reason",), "what went wrong may name somebody"),
     "crm.Mailbox": (("error",), "what went wrong may name somebody"),

@@ -53,6 +53,12 @@ def correct_levels() -> None:
 
 
 @shared_task
+def ask_for_rule_reviews() -> None:
+    """Ask that people look again at rules that deny or err too often, once a quarter."""
+    duties.once_per_slot("ask_for_rule_reviews", actions.ask_for_rule_reviews, at=timezone.now())
+
+
+@shared_task
 def refresh_ledger() -> None:
     """Sum the last weeks of the special-treatment ledger again."""
     duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

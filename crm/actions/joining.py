@@ -272,7 +272,7 @@ def _promises_go_on(joining: Joining, moved: Conversation, into: Conversation) -
     """Let each promise that is not kept go on in the other matter, as late or as early as it is; one miss stays one miss."""
     columns = (
         "kind", "starts_at", "due_at", "warn_at", "warned_at", "within_seconds", "calendar_id", "state", "breached_at", "reason",
-        "explanation", "explained_at", "explained_by_id",
+        "explanation", "explained_at", "explained_by_id", "reason_asked_at",
     )  # fmt: skip
     unmet = list(Promise.objects.select_for_update().filter(conversation=moved).unmet().order_by("pk"))
     Promise.objects.bulk_create(
@@ -346,7 +346,9 @@ def _promises_come_back(joining: Joining, moved: Conversation, into: Conversatio
         copy = going_on.get(_goes_on_as(joining, promise))
         if copy is None or copy.state == PromiseState.RELEASED:
             continue
-        for name in ("state", "breached_at", "met_at", "met_by", "warned_at", "reason", "explanation", "explained_at"):
+        for name in (
+            "state", "breached_at", "met_at", "met_by", "warned_at", "reason", "explanation", "explained_at", "reason_asked_at",
+        ):  # fmt: skip
             setattr(promise, name, getattr(copy, name))
         promise.explained_by_id = copy.explained_by_id
         promise.save()

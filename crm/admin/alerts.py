@@ -20,7 +20,7 @@ PROMISES = dict(PromiseKind.choices)
 GRAVE = {
     AlertKind.PROMISE_MISSED, AlertKind.NO_OWNER, AlertKind.CALL_DROPPED, AlertKind.DECISION_DIFFERS, AlertKind.ORDER_DIFFERS,
     AlertKind.PLACE_WRONG, AlertKind.CRITICAL_SHARE, AlertKind.MAILBOX_FAILS, AlertKind.CHANNEL_FAILS,
-    AlertKind.FILE_INFECTED, AlertKind.CHANGE_UNTOLD, AlertKind.CASES_UNEQUAL,
+    AlertKind.FILE_INFECTED, AlertKind.CHANGE_UNTOLD, AlertKind.CASES_UNEQUAL, AlertKind.REASON_OVERDUE,
     AlertKind.FILE_INFECTED, AlertKind.BEREAVEMENT, AlertKind.BEREAVEMENT_DOUBTED,
     AlertKind.FILE_INFECTED, AlertKind.PARITY_FOUND,
 }  # fmt: skip

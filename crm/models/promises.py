@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.calendars import ServiceCalendar
 from crm.models.talk import Conversation, Interaction
-from crm.policy import MissReason, PromiseKind, PromiseState
+from crm.policy import REASON_WITHIN, ConversationState, MissReason, PromiseKind, PromiseState
+
+UNMET = [PromiseState.RUNNING, PromiseState.BREACHED]
+MISSED = [PromiseState.BREACHED, PromiseState.MET_LATE]
 
 
 class PromiseQuerySet(models.QuerySet["Promise"]):
@@ -20,13 +24,50 @@ class PromiseQuerySet(models.QuerySet["Promise"]):
 
     def unmet(self) -> PromiseQuerySet:
         """Not kept yet, in time or not."""
-        return self.filter(state__in=[PromiseState.RUNNING, PromiseState.BREACHED])
+        return self.filter(state__in=UNMET)
 
     def overdue(self, at: datetime) -> PromiseQuerySet:
         return self.running().filter(due_at__lt=at)
 
+    def neglected(self, at: datetime) -> PromiseQuerySet:
+        """Missed first answers that nobody has given since, one of each matter: the neglect index counts these (R032).
+
+        What was ended with a reason (spam, a duplicate) is not among them; what is past its time and not swept yet is.
+        """
+        past = Q(state=PromiseState.BREACHED) | Q(state=PromiseState.RUNNING, due_at__lt=at)
+        missed = self.filter(past, kind=PromiseKind.FIRST_RESPONSE)
+        return missed.exclude(conversation__state=ConversationState.CLOSED).filter(~_earlier(state__in=UNMET))
+
+    def owing_a_reason(self, at: datetime) -> PromiseQuerySet:
+        """Missed first answers, given since or not, for which nobody has written a reason in time; one of each matter."""
+        return (
+            self.filter(kind=PromiseKind.FIRST_RESPONSE, state__in=MISSED, explanation="")
+            .filter(due_at__lte=at - REASON_WITHIN)
+            .exclude(conversation__state=ConversationState.CLOSED, met_at__isnull=True)
+            .filter(~_earlier(state__in=MISSED))
+            .filter(~_explained())
+        )
+
+    def with_reasons(self) -> PromiseQuerySet:
+        """Whether somebody wrote why the first answer of the matter did not come, as `is_explained`."""
+        return self.annotate(is_explained=_explained())
+
     def to_warn_of(self, at: datetime) -> PromiseQuerySet:
         return self.running().filter(warn_at__lte=at, warned_at__isnull=True)
+
+
+def _first_answers() -> PromiseQuerySet:
+    """The promises of a first answer in the matter of the row outside."""
+    return Promise.objects.filter(conversation=OuterRef("conversation"), kind=PromiseKind.FIRST_RESPONSE)
+
+
+def _earlier(**which: Any) -> Exists:
+    before = Q(due_at__lt=OuterRef("due_at")) | Q(due_at=OuterRef("due_at"), pk__lt=OuterRef("pk"))
+    return Exists(_first_answers().filter(before, **which))
+
+
+def _explained() -> Exists:
+    return Exists(_first_answers().exclude(explanation=""))
 
 
 class Promise(models.Model):
@@ -54,6 +95,8 @@ class Promise(models.Model):
     explained_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", editable=False, db_index=False
     )
+
+    reason_asked_at = models.DateTimeField(_("leads told that no reason is written"), null=True, editable=False)
 
     objects = PromiseQuerySet.as_manager()
 
@@ -91,6 +134,16 @@ class Promise(models.Model):
                 fields=["due_at", "id"],
                 name="promise_to_call_back",
                 condition=Q(kind=PromiseKind.CALL_BACK, state__in=[PromiseState.RUNNING, PromiseState.BREACHED]),
+            ),
+            models.Index(
+                fields=["due_at", "id"],
+                name="promise_neglected",
+                condition=Q(kind=PromiseKind.FIRST_RESPONSE, state=PromiseState.BREACHED),
+            ),
+            models.Index(
+                fields=["due_at", "id"],
+                name="promise_without_reason",
+                condition=Q(kind=PromiseKind.FIRST_RESPONSE, state__in=MISSED, explanation=""),
             ),
         ]
 

@@ -40,5 +40,7 @@ class AlertKind(TextChoices):
     LIFE_MOMENT = "life_moment", _("something in a customer's life was given to you to look after")
     PLACE_UNHEARD = "place_unheard", _("nobody listens where customers talk")
     CHANGE_UNTOLD = "change_untold", _("somebody cannot be told in writing of a change they did not ask for")
+    REASON_OVERDUE = "reason_overdue", _("nobody has written why a first answer did not come in time")
+    RULE_REVIEW = "rule_review", _("a rule denies or errs too often; please look at it again")
     CASES_UNEQUAL = "cases_unequal", _("two linked cases are alike and did not get the same")
     LEVELS_LAG = "levels_lag", _("customers of a channel wait longer; something is proposed to put it right")

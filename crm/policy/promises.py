@@ -49,6 +49,8 @@ class MissReason(TextChoices):
 FIRST_RESPONSE_WITHIN = timedelta(hours=8)
 CONFIRMATION_WITHIN = timedelta(hours=1)
 NEXT_UPDATE_WITHIN = timedelta(hours=24)
+REASON_WITHIN = timedelta(hours=24)
+"""By when after a first answer was missed somebody has written why (R032); time of the clock, not service time."""
 WARNED_AFTER = 0.75
 """The share of a promise's time after which its owner is warned, while there is still time to keep it."""
 

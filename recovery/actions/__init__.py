@@ -94,6 +94,7 @@ from recovery.actions.reviews import (
     judge,
     take_review,
 )
+from recovery.actions.rule_reviews import AlreadyLookedAt, ask_for_rule_reviews, decide_rule_review, measured
 from recovery.actions.second_persons import approve_held, refuse_held
 from recovery.actions.shadow import (
     channel_swap_shadow,
@@ -102,6 +103,7 @@ from recovery.actions.shadow import (
 __all__ = [
     "REPLAYED_AT_ONCE",
     "AlreadyDecided",
+    "AlreadyLookedAt",
     "BeyondEntitlement",
     "CaseTakenOn",
     "CorrectionStands",
@@ -142,6 +144,7 @@ __all__ = [
     "approve_exception",
     "approve_held",
     "ask_for_review",
+    "ask_for_rule_reviews",
     "begin_draft",
     "came_back",
     "certificate_monthly",
@@ -152,6 +155,7 @@ __all__ = [
     "correct_levels",
     "decide",
     "decide_proposal",
+    "decide_rule_review",
     "discard",
     "dismiss",
     "draw_regrades",
@@ -168,6 +172,7 @@ __all__ = [
     "match_probes",
     "matters_behind",
     "measure_response_times",
+    "measured",
     "move_rule",
     "note_gap",
     "open_case",

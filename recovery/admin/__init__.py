@@ -1,6 +1,7 @@
 """Recovery's pages in the admin."""
 
 from recovery.admin import (
+    answered,
     audits,
     cases,
     certificates,
@@ -12,12 +13,15 @@ from recovery.admin import (
     ledger,
     links,
     policies,
+    proactive,
     queue,
     reviews,
+    rule_reviews,
     rules,
 )
 
 urlpatterns = [
+    *answered.urlpatterns,
     *audits.urlpatterns,
     *certificates.urlpatterns,
     *cases.urlpatterns,
@@ -30,6 +34,8 @@ urlpatterns = [
     *links.urlpatterns,
     *reviews.urlpatterns,
     *policies.urlpatterns,
+    *proactive.urlpatterns,
     *queue.urlpatterns,
+    *rule_reviews.urlpatterns,
     *rules.urlpatterns,
 ]

@@ -8,6 +8,7 @@ from recovery import actions
 REFUSALS: tuple[type[Exception], ...] = (
     *pages.REFUSALS,
     actions.AlreadyDecided,
+    actions.AlreadyLookedAt,
     actions.BeyondEntitlement,
     actions.CaseTakenOn,
     actions.DifferentGrant,

@@ -21,6 +21,7 @@ from recovery.models.policy import (
 from recovery.models.probes import ParityProbe, ProbeSide
 from recovery.models.regrading import Grading, MannerSheet, Regrade, RegradeSkip
 from recovery.models.reviews import CaseReview
+from recovery.models.rule_reviews import RuleReview
 from recovery.models.shadow import (
     QueueDay,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Regrade",
     "RegradeSkip",
     "ResponseTimes",
+    "RuleReview",
     "Settlement",
     "TreatmentException",
 ]

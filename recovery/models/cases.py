@@ -143,7 +143,10 @@ class Settlement(models.Model):
                 fields=["case"], condition=Q(reopened_at__isnull=True), name="settlement_one_at_a_time"
             ),
         ]
-        indexes = [models.Index(fields=["case", "-id"], name="settlement_of_case")]
+        indexes = [
+            models.Index(fields=["case", "-id"], name="settlement_of_case"),
+            models.Index(fields=["at"], name="settlement_by_day"),
+        ]
 
     def __str__(self) -> str:
         return self.get_outcome_display()

@@ -63,6 +63,7 @@ class CaseReview(models.Model):
         indexes = [
             models.Index(fields=["case", "-id"], name="review_of_case"),
             models.Index(fields=["id"], name="review_open", condition=Q(ended_at__isnull=True)),
+            models.Index(fields=["ended_at"], name="review_by_day", condition=Q(ended_at__isnull=False)),
         ]
         permissions = [("review_case", "Can look at decisions again")]
 
