@@ -2,7 +2,8 @@
 
 Sections: equality (nobody is treated differently: is anything red?), margin (a gap exactly as large as the margin: is it
 called alike?), real (the channels of a real export dealt anew inside its types), power (a planted gap: is it found?),
-themselves (the same customer on two channels), public (does going public pay?).
+themselves (the same customer on two channels), public (does going public pay?), daily (nobody is treated differently, and somebody
+looks every night), slipped (a channel slows down: how soon does it ring?).
 The world is told in tests/calibrate/world.py. Every finished line is kept, so an interrupted run goes on where it stopped.
 """
 
@@ -22,12 +23,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import recovery.parity
-from tests.calibrate import chart, questions, tables, world
+from tests.calibrate import chart, daily, questions, tables, world
 from tests.calibrate.tables import Line, Lines
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = 500  # replications per line
-OFTEN = 4  # times as many at the margin, where .05 must be told from .06
+OFTEN = 4  # times as many at the margin and every night, where .05 must be told from .06
 SIZES = (500, 2_000, 5_000)
 AUDITED = (*SIZES, 20_000)
 SAMPLES = (500, 2_000, 10_000, 0)  # of the real export; 0: all of it
@@ -62,7 +63,7 @@ IN_PUBLIC = (1.0, 1.3, 1.6)
 CUSTOMERS = (120, 500)
 Job = Callable[[int], Counter[str]]
 CHUNK = 10
-JUDGING = ("audit", "contrasts", "customers", "effects", "kernel", "metrics", "public", "verdicts")
+JUDGING = ("audit", "contrasts", "customers", "effects", "kernel", "metrics", "public", "sequential", "verdicts")
 
 
 def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, Job, int]]:
@@ -97,6 +98,14 @@ def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, 
             for size in IN_PUBLIC:
                 job = partial(questions.in_public, size, customers)
                 yield Line("public", customers, size=size), job, 4_000_000
+    if "daily" in sections:
+        for a_day in daily.A_DAY:
+            yield Line("daily", a_day), partial(daily.watched, a_day), 5_000_000
+    if "slipped" in sections:
+        for channel, size in daily.SLIPPED:
+            for a_day in daily.A_DAY:
+                job = partial(daily.slipped, channel, size, a_day)
+                yield Line("slipped", a_day, "response", size, channel), job, 6_000_000
 
 
 def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, keep: Path, console: Console) -> Lines:
@@ -109,7 +118,7 @@ def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, 
         keep.open("a", encoding="utf-8") as file,
         Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
     ):
-        wanted = {line: replications * (OFTEN if line.section == "margin" else 1) for line, _, _ in lines}
+        wanted = {line: replications * (OFTEN if line.section in ("margin", "daily") else 1) for line, _, _ in lines}
         everything = progress.add_task("", total=sum(wanted.values()))
         for line, job, first in lines:
             progress.update(everything, description=line.words())
@@ -131,7 +140,10 @@ def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, 
 def fingerprint() -> str:
     """Results of other code are not taken up again."""
     package = Path(recovery.parity.__file__).parent
-    files = [*(package / f"{each}.py" for each in JUDGING), Path(questions.__file__), Path(world.__file__)]
+    files = [
+        *(package / f"{each}.py" for each in JUDGING),
+        *(Path(each.__file__) for each in (daily, questions, world)),
+    ]
     return hashlib.sha256(b"\0".join(each.read_bytes() for each in sorted(files))).hexdigest()[:12]
 
 
@@ -158,7 +170,7 @@ def main() -> None:
     )
     parser.add_argument("--only", default=",".join(tables.SECTIONS), help="sections, with commas: equality,power")
     parser.add_argument(
-        "--replications", type=int, default=WHOLE, help=f"per line ({WHOLE}); {OFTEN} times at the margin"
+        "--replications", type=int, default=WHOLE, help=f"per line ({WHOLE}); {OFTEN} times at the margin and daily"
     )
     parser.add_argument("--real", type=Path, default=export(), help="a Boston 311 export; default: that of the tests")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-SECTIONS = ("equality", "real", "margin", "power", "themselves", "public")
+SECTIONS = ("equality", "real", "margin", "power", "themselves", "public", "daily", "slipped")
 MARKS = ("<!-- calibration: written by python -m tests.calibrate --tables -->", "<!-- end of calibration -->")
 NAMES = {
     "response": "response (hours)",
@@ -67,7 +67,7 @@ def _with_error(found: tuple[int, Counter[str]], name: str) -> str:
 def written(found: Lines) -> str:
     """All tables, in Markdown."""
     made = (_audits(found, "equality"), _audits(found, "real"), _margin(found), _power(found), _themselves(found))
-    return "\n\n".join(part for part in (*made, _public(found)) if part)
+    return "\n\n".join(part for part in (*made, _public(found), _daily(found), _slipped(found)) if part)
 
 
 def only(found: Lines, section: str) -> Lines:
@@ -146,6 +146,48 @@ def _public(found: Lines) -> str:
         "Going public: private cases of two types, customers who differ, half of whom would post after 40 hours on "
         f"average if the case is still open ({next(iter(lines.values()))[0]:,} replications):\n\n"
     ) + _table(["customers", "planted", "p < 0.05", "red", "interval holds it", "geometric mean"], rows)
+
+
+def _daily(found: Lines) -> str:
+    lines = only(found, "daily")
+    if not lines:
+        return ""
+    columns = ["ever", "ever, of four", "any change", "naive", "naive, corrected for channels"]
+    rows = [
+        [cases(line), *(_with_error(each, name) for name in columns), f"{share(each, 'changes') * 52 / 25:.2f}"]
+        for line, each in lines.items()
+    ]
+    return (
+        "No channel is treated differently, and somebody looks every night of half a year (182 nights, first answers, 6 channels; "
+        f"{next(iter(lines.values()))[0]:,} replications); chance that it ever rings for any channel:\n\n"
+    ) + _table(
+        ["cases a day", "E ≥ 20", "E ≥ 80", "R ≥ 52·6", "a 5 % test every night", "the same, corrected for channels",
+         "false alarms of R a year"], rows
+    )  # fmt: skip
+
+
+def _slipped(found: Lines) -> str:
+    lines = only(found, "slipped")
+    if not lines:
+        return ""
+    rows = []
+    for line, each in lines.items():
+        told = [planted(line), line.channel, cases(line)]
+        for name in ("change", "ever"):
+            delay = _median_delay(each, f"{name} after ")
+            told.append(f"{share(each, name):.2f}, {delay} d" if delay is not None else f"{share(each, name):.2f}")
+        rows.append(told)
+    return (
+        "A channel slows down on day 91: rung for it by day 182, and after how many days in the middle of those "
+        f"({next(iter(lines.values()))[0]:,} replications):\n\n"
+    ) + _table(["planted", "channel", "cases a day", "R ≥ 52·6 (that channel)", "E ≥ 20 (any channel)"], rows)
+
+
+def _median_delay(found: tuple[int, Counter[str]], words: str) -> int | None:
+    delays = sorted(
+        day for name, times in found[1].items() if name.startswith(words) for day in [int(name[len(words) :])] * times
+    )
+    return delays[len(delays) // 2] if delays else None
 
 
 def _mean_ratio(found: tuple[int, Counter[str]]) -> float:
