@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
-from crm.actions import made_up
+from crm.actions import alerts, made_up
 from crm.channels import Channel
-from crm.models import User
+from crm.models import Alert, User
+from crm.policy import AlertKind
 from recovery import actions as recovery_actions
 from recovery.actions import certificates
 from recovery.models import ParityFinding
@@ -56,6 +57,8 @@ def look_back(now: datetime, *, lead: User) -> None:
         for found in ParityFinding.objects.filter(state=FindingState.OPEN).order_by("pk"):
             state, words = _answer(found, put_right)
             recovery_actions.answer_finding(found.pk, state=state, words=words, by=lead, at=night + timedelta(hours=5))
+        for alert in Alert.objects.filter(kind=AlertKind.PARITY_FOUND, seen_at=None).order_by("pk"):
+            alerts.see(alert.pk, by=lead, at=night + timedelta(hours=5))
         recovery_actions.certificate_monthly(night + timedelta(minutes=30))
     recovery_actions.certificate_monthly(now)
     certificates.publish(is_public=True, by=lead, at=now - timedelta(days=1))
@@ -113,7 +116,7 @@ def _matters(dice: random.Random, now: datetime, *, ada: User, ben: User) -> Ite
         for number in range(PEOPLE)
     ]
     day = since
-    while day < now - timedelta(days=4):
+    while day < now - timedelta(days=8):  # the last week is told one by one
         for _number in range(0 if day.weekday() == 6 else A_DAY // 3 if day.weekday() == 5 else A_DAY):
             channel = dice.choices(list(SHARES), weights=list(SHARES.values()))[0]
             on_phone = channel == Channel.PHONE

@@ -424,7 +424,7 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled", "CaseTakenOn",
-    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden",
+    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden", "HouseInUse",
     "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
     "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
     "NotGoingOn", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable",

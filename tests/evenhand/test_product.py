@@ -13,13 +13,24 @@ from django.test import Client
 from django.urls import get_resolver
 
 from crm.actions import channel_sending
-from crm.models import ChannelAccount, Conversation, Customer, HistoryEntry, OutgoingMessage, Promise, PublicPost, User
-from crm.policy import Role
+from crm.models import (
+    Alert,
+    ChannelAccount,
+    Conversation,
+    Customer,
+    HistoryEntry,
+    OutgoingMessage,
+    Promise,
+    PublicPost,
+    User,
+)
+from crm.policy import AlertKind, Role
 from evenhand import mailbox
 from evenhand.management import demo_channels, demo_past
 from evenhand.management.commands import demo
 from recovery.actions import certificates
 from recovery.models import Case, Decision, ParityAudit, ParityCertificate, ParityFinding, ResponseTimes
+from recovery.parity import stored
 from recovery.policy import CertificateResult, FindingState
 from tests.conftest import NOON, ROOT
 from tests.crm.stories import app_user, colleague
@@ -170,6 +181,17 @@ def test_the_demos_past_has_a_slow_phone_that_was_found_put_right_and_is_gone_an
     assert ParityCertificate.objects.earliest("month").result == CertificateResult.DIFFERS
     assert ParityCertificate.objects.count() == 2
     assert certificates.is_public()
+    assert not Alert.objects.filter(kind=AlertKind.PARITY_FOUND, seen_at=None).exists()
+    for look in ParityAudit.objects.order_by("id"):  # the page says of the mix what the report notes
+        lines = {(line["channel"], line["metric"]) for line in look.report["contrasts"]}
+        mixed = {
+            f"{metric}, {channel} against others: case mix {found}"
+            for channel, metric in lines
+            if (found := stored.mix(channel, metric, adjusted=look.report["contrasts"], crude=look.report["crude"]))
+        }
+        assert mixed == {
+            note.split(":")[0] + ":" + note.split(":")[1] for note in look.report["notes"] if "case mix" in note
+        }
     assert {line["channel"] for line in ResponseTimes.objects.get().lines if line["median_minutes"]} >= {
         "phone",
         "email",
