@@ -133,6 +133,7 @@ def equal_treatment(request: HttpRequest) -> HttpResponse:
             {
                 "house": settings.EVENHAND_MAIL_NAME,
                 "chosen": _certificate(chosen) if chosen is not None else None,
+                "pools": [pool.label for pool in Pool],
                 "months": [(_month_name(row.month), f"{row.month:%Y-%m}", row.get_result_display()) for row in rows],
                 "findings": now.findings,
                 "since": now.since,
@@ -171,7 +172,7 @@ def _certificate(row: ParityCertificate) -> dict[str, Any]:
                 "name": WHAT.get(each["metric"], each["metric"].replace("_", " ")),
                 "result": CertificateResult(each["result"]).label,
                 "places": [_place(one, Channel(one["name"]).label) for one in each["channels"]],
-                "groups": [_place(one, Pool(one["name"]).label) for one in each["groups"]],
+                "groups": [_place(one, Pool(one["name"]).short) for one in each["groups"]],
             }
             for each in row.metrics
         ],

@@ -24,7 +24,7 @@ FEWEST = 25
 
 
 class Measured(NamedTuple):
-    """Of one channel: matters that wanted a first answer, how many got one, and the minutes within which half and nine in ten did."""
+    """Of one channel: matters that wanted a first answer, how many got one, the minutes within which half and nine in ten did."""
 
     n: int
     answered: int

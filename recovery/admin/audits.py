@@ -32,6 +32,8 @@ CAN_SEE = "recovery.view_parityaudit"
 CAN_LOOK = "recovery.run_parityaudit"
 CAN_ANSWER = "recovery.answer_parityfinding"
 PAGE_SIZE = 30
+FEWEST = 25
+"""Below so many matters a size says nothing, and none is shown; the same as in the audit."""
 TREND = 60
 """Looks that the drawing over time goes back."""
 GONE_SHOWN = timedelta(days=90)
@@ -113,10 +115,10 @@ SHORT: dict[str, Any] = {
 }
 MIXES: dict[str, Any] = {
     "explains": gettext_lazy(
-        "All together it looks worse than it is: most of that gap is other work, not other treatment."
+        "All together there seems to be a larger gap. Most of it is other work, not other treatment."
     ),
     "hides": gettext_lazy(
-        "All together it looks smaller than it is: this channel gets other work, which hides the gap."
+        "All together the gap looks smaller than it is: this channel gets other work, which hides it."
     ),
     "reverses": gettext_lazy(
         "All together it points the other way: this channel gets other work. Believe the comparison of like with like."
@@ -219,7 +221,8 @@ def _chosen(audit: ParityAudit, metric: str, first: Mapping[tuple[str, str], Map
         rows.append(
             {
                 **line_shown(line),
-                "plot": drawn["rows"][line["channel"]],
+                "is_few": line["n"] < FEWEST,
+                "plot": drawn["rows"][line["channel"]] if line["n"] >= FEWEST else None,
                 "crude": _size(before["effect"], before["estimate"]) if before else "–",
                 "mix": MIXES.get(mixed, ""),
             }

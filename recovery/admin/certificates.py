@@ -62,6 +62,7 @@ def certificate(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         tone=TONES[CertificateResult(found.result)],
         counts=[(channel_name(name), number) for name, number in sorted(found.counts.items(), key=lambda one: -one[1])],
         metrics=[_metric(each) for each in found.metrics],
+        pools=[pool.label for pool in Pool],
         checked=certificates.check(found) if request.GET.get("check") == "1" else None,
     )
 
@@ -81,7 +82,7 @@ def _metric(told: dict[str, Any]) -> dict[str, Any]:
         "tone": TONES[result],
         "alike": margin_shown(told["margin"]) if told["margin"] else "",
         "channels": [_place(one, told["metric"], channel_name(one["name"])) for one in told["channels"]],
-        "groups": [_place(one, told["metric"], str(Pool(one["name"]).label)) for one in told["groups"]],
+        "groups": [_place(one, told["metric"], Pool(one["name"]).short) for one in told["groups"]],
     }
 
 

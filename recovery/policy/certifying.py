@@ -23,6 +23,11 @@ class Pool(TextChoices):
     WRITTEN = "written", _("in writing: mail, web form, app, text message, letter, direct message")
     PUBLIC = "public", _("in public: posts, reviews, blogs, videos")
 
+    @property
+    def short(self) -> str:
+        """Its name alone, without what is in it."""
+        return str(self.label).partition(":")[0].strip()
+
 
 def metric_result(alone: Iterable[str], pooled: Iterable[str]) -> CertificateResult:
     """Say what one thing shows. alone: verdicts ("red", "amber", "green", "grey") one for each place, pooled: of groups of them.

@@ -426,6 +426,8 @@ NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled", "CaseTakenOn",
     "CorrectionStands", "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed",
     "Hidden", "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
+    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden", "HouseInUse",
+    "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
     "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
     "NotGoingOn", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable", "NotPlaceable",
     "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo", "NotUploadable", "NotWritable", "NoteMissing",

@@ -57,6 +57,7 @@ from crm.policy.lives import LifeEventKind, LifeSource, Precision, Purpose, When
 from crm.policy.representation import Authority, Scope
 from loyalty.models import Gesture, Programme
 from recovery import actions
+from recovery.actions import certificates
 from recovery.actions.reviews import ask_for_review
 from recovery.models import ParityFinding
 from recovery.policy import ComplaintType, Facts
@@ -205,6 +206,8 @@ def _told(customer: Customer, boss: User, *, at: datetime) -> None:
         metric="first_response", channel="email", versus="others", is_favoured=False, effect="time_ratio", value=2.0,
         found_by=look, seen_by=look, opened_at=at, state="explained", words=mark("finding"), said_by=boss, said_at=at,
     )  # fmt: skip
+    actions.certificate_monthly(at + timedelta(days=45))
+    certificates.publish(is_public=True, by=boss, at=at)
 
 
 def _doors(boss: User, *, at: Any) -> None:

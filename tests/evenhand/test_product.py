@@ -13,12 +13,26 @@ from django.test import Client
 from django.urls import get_resolver
 
 from crm.actions import channel_sending
-from crm.models import ChannelAccount, Conversation, Customer, HistoryEntry, OutgoingMessage, Promise, PublicPost, User
+from crm.models import (
+    Alert,
+    ChannelAccount,
+    Conversation,
+    Customer,
+    HistoryEntry,
+    OutgoingMessage,
+    Promise,
+    PublicPost,
+    User,
+)
+from crm.policy import AlertKind, Role
 from evenhand import mailbox
-from evenhand.management import demo_channels
+from evenhand.management import demo_channels, demo_past
 from evenhand.management.commands import demo
-from recovery.models import Case, Decision
-from tests.conftest import ROOT
+from recovery.actions import certificates
+from recovery.models import Case, Decision, ParityAudit, ParityCertificate, ParityFinding, ResponseTimes
+from recovery.parity import stored
+from recovery.policy import CertificateResult, FindingState
+from tests.conftest import NOON, ROOT
 from tests.crm.stories import app_user, colleague
 
 PUBLIC = [
@@ -113,6 +127,8 @@ def demo_places(tmp_path, monkeypatch, settings):
     monkeypatch.setattr(demo, "PLACES", places)
     monkeypatch.setattr(demo_channels, "PLACES", places)
     settings.EVENHAND_SECRET_FOLDERS = (str(tmp_path / "secrets"),)
+    for part in ("tell", "look_back", "look_tonight"):  # the past has a test of its own, see below
+        monkeypatch.setattr(demo_past, part, lambda *args, **kwargs: None)
 
 
 @pytest.mark.django_db
@@ -144,6 +160,42 @@ def test_the_demo_shows_channels_at_work_and_lets_nothing_leave(tmp_path, demo_p
     assert {one.reason for one in answers} == {channel_sending.SANDBOX}
     for secret in (tmp_path / "secrets").iterdir():
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+@pytest.mark.django_db
+def test_the_demos_past_has_a_slow_phone_that_was_found_put_right_and_is_gone_and_a_red_month_R070_R081():
+    ada, ben, lena = colleague(), colleague(), colleague(Role.LEAD)
+    demo_past.tell(NOON, ada=ada, ben=ben)
+    demo_past.look_back(NOON, lead=lena)
+    demo_past.look_tonight(NOON)
+    found = ParityFinding.objects.get(metric="first_response", channel="phone")
+    assert not found.is_favoured
+    assert (found.state, found.said_by) == (FindingState.VERIFIED, lena)
+    first, newest = (ParityAudit.objects.order_by(key).first().report["contrasts"] for key in ("id", "-id"))
+    before, now = (
+        next(line["estimate"] for line in lines if (line["metric"], line["channel"]) == ("first_response", "phone"))
+        for lines in (first, newest)
+    )
+    assert before > 1.8
+    assert 0.8 < now < 1.25
+    assert ParityCertificate.objects.earliest("month").result == CertificateResult.DIFFERS
+    assert ParityCertificate.objects.count() == 2
+    assert certificates.is_public()
+    assert not Alert.objects.filter(kind=AlertKind.PARITY_FOUND, seen_at=None).exists()
+    for look in ParityAudit.objects.order_by("id"):  # the page says of the mix what the report notes
+        lines = {(line["channel"], line["metric"]) for line in look.report["contrasts"]}
+        mixed = {
+            f"{metric}, {channel} against others: case mix {found}"
+            for channel, metric in lines
+            if (found := stored.mix(channel, metric, adjusted=look.report["contrasts"], crude=look.report["crude"]))
+        }
+        assert mixed == {
+            note.split(":")[0] + ":" + note.split(":")[1] for note in look.report["notes"] if "case mix" in note
+        }
+    assert {line["channel"] for line in ResponseTimes.objects.get().lines if line["median_minutes"]} >= {
+        "phone",
+        "email",
+    }
 
 
 @pytest.mark.django_db

@@ -34,10 +34,16 @@ def test_a_translation_keeps_every_place_and_brings_no_markup(language):
         assert said == said.strip() or msgid != msgid.strip(), msgid
 
 
+ALIKE = {"Chat", "App", "Blog", "Video", "Messages", "%(hours)s h %(minutes)s min", "%(minutes)s min", "%(hours)s h"}
+"""Words and units that some of these languages share with English."""
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_left_in_english(language):
     same = [
-        msgid for (msgid, context), said in catalogues.translations(language).items() if msgid == said and not context
+        msgid
+        for (msgid, context), said in catalogues.translations(language).items()
+        if msgid == said and not context and msgid not in ALIKE
     ]
     assert not same
 

@@ -36,7 +36,7 @@ from crm.models import ConsentQuestion, Conversation, Customer, User
 from crm.policy import CallEventKind, EndedBy, OutOfOrder, Role
 from crm.policy.consent import WORDS_VERSION
 from crm.policy.ledger import ProofDoor
-from evenhand.management import demo_channels
+from evenhand.management import demo_channels, demo_past
 from evenhand.settings.base import PLACES
 from loyalty import actions as loyalty_actions
 from recovery import actions as recovery_actions
@@ -109,16 +109,18 @@ def _fill(now: datetime) -> None:
         holidays_of="DE-BE",
         note="The demo shop",
     )
-    calendars.publish(hours, effective_from=now - timedelta(days=59), by=None, at=now - timedelta(days=60))
+    calendars.publish(hours, effective_from=now - timedelta(days=119), by=None, at=now - timedelta(days=120))
     team = {
         email: staff.enrol(
-            email, role=role, name=name, password=PASSWORD, at=now - timedelta(days=30), takes_conversations=takes
+            email, role=role, name=name, password=PASSWORD, at=now - timedelta(days=118), takes_conversations=takes
         )
         for email, name, role, takes in COLLEAGUES
     }
     if not User.objects.filter(email=ADMINISTRATOR).exists():
         staff.enrol_superuser(ADMINISTRATOR, name="Admin", password=PASSWORD, at=now - timedelta(days=30))
     ada, ben = team["agent@evenhand.example"], team["agent2@evenhand.example"]
+    demo_past.tell(now, ada=ada, ben=ben)
+    demo_past.look_back(now, lead=team["lead@evenhand.example"])
     app_account = staff.give_app_account(
         customers.welcome("Chris Customer", at=now - timedelta(days=60)),
         email=APP_CUSTOMER,
@@ -169,6 +171,7 @@ def _fill(now: datetime) -> None:
     for days in range(6, -1, -1):  # what the nights would have looked at
         recovery_actions.channel_swap_shadow(now - timedelta(days=days))
     recovery_actions.refresh_ledger(now)
+    demo_past.look_tonight(now)
 
 
 def _says_yes(question: ConsentQuestion, *, at: datetime) -> None:

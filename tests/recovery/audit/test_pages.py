@@ -111,3 +111,94 @@ def test_the_rows_hold_no_person_and_the_report_names_its_fingerprint(client, lo
 
 def test_before_the_first_night_it_says_so(client, db):
     assert "The first look is taken tonight" in seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+
+
+def test_one_metric_at_a_time_is_drawn_with_crude_beside_like_for_like_and_what_is_needed(client, look):
+    seen(client, Role.LEAD)
+    page = client.get(reverse("admin:parity"), {"metric": "first_response"}).content.decode()
+    assert "From when the customer spoke to our first human answer" in page
+    assert "All together" in page
+    assert 'class="eh-forest"' in page
+    assert "0.80 to 1.25" in page
+    other = client.get(reverse("admin:parity"), {"metric": "came_back"}).content.decode()
+    assert "-5.0 to 5.0 points" in other
+    assert client.get(reverse("admin:parity"), {"metric": "nonsense"}).status_code == 200
+
+
+def test_every_verdict_leads_to_its_matters_finding_or_not(client, look):
+    seen(client, Role.LEAD)
+    address = reverse("admin:parity_behind", args=[look.public_id])
+    for line in (*look.report["contrasts"], *look.dismissals["contrasts"]):
+        answer = client.get(address, {"metric": line["metric"], "channel": line["channel"]})
+        assert answer.status_code == 200, line
+    assert client.get(address).status_code == 200
+    assert client.get(address, {"metric": "first_response", "channel": "nowhere"}).status_code == 404
+    page = client.get(address, {"metric": "first_response", "channel": "phone", "page": "2"}).content.decode()
+    assert "metric=first_response&amp;channel=phone&amp;page=1" in page
+
+
+def test_the_looks_before_are_drawn_from_what_they_stored_by_one_statement(client, look, django_assert_max_num_queries):
+    for days in (1, 2):
+        actions.parity_nightly(NIGHT + timedelta(days=days))
+    with django_assert_max_num_queries(1):
+        told = list(ParityAudit.objects.lines_of("first_response")[:9])
+    assert len(told) == 3
+    assert {line["metric"] for _at, lines in told for line in lines} == {"first_response"}
+    assert ParityAudit.objects.lines_of("dismissed")[0][1]
+    page = seen(client, Role.LEAD).get(reverse("admin:parity"), {"metric": "first_response"}).content.decode()
+    assert "Over 3 looks" in page
+    assert "finding since" in page
+
+
+def test_a_channel_that_gets_other_work_is_named_where_all_together_misleads():
+    from recovery.parity import stored
+
+    def line(effect, value, p=0.001):
+        return {
+            "metric": "m",
+            "channel": "phone",
+            "stratum": None,
+            "effect": effect,
+            "estimate": value,
+            "p": p,
+            "n": 99,
+            "n_versus": 99,
+        }
+
+    def mixed(crude, adjusted, effect="time_ratio", p=0.001):
+        return stored.mix("phone", "m", adjusted=[line(effect, adjusted, p)], crude=[line(effect, crude, p)])
+
+    assert mixed(0.7, 1.5) == "reverses"
+    assert mixed(1.1, 1.6) == "hides"
+    assert mixed(2.0, 1.2) == "explains"
+    assert mixed(1.5, 1.52) == ""
+    assert mixed(2.0, 1.2, p=0.3) == ""  # nothing but chance
+    assert mixed(0.6, 0.4, effect="probability") == "reverses"
+
+
+def test_what_is_drawn_stays_on_the_paper_however_wide_an_interval_is():
+    from recovery.parity import stored
+
+    told = [
+        {
+            "metric": "first_response",
+            "channel": name,
+            "effect": "time_ratio",
+            "estimate": value,
+            "low": low,
+            "high": high,
+            "n": n,
+        }
+        for name, value, low, high, n in (
+            ("a", 1.1, 0.9, 1.4, 200),
+            ("b", 40.0, 0.001, None, 3),
+            ("c", None, None, None, 0),
+        )
+    ]
+    drawn = stored.forest(told, {})
+    assert drawn["rows"]["c"] is None
+    for row in (drawn["rows"]["a"], drawn["rows"]["b"]):
+        assert 0 <= row["x1"] <= row["x"] <= row["x2"] <= 100
+    assert 0 < drawn["band"] < drawn["equal"] < 100
+    labels = [tick["label"] for tick in drawn["ticks"]]
+    assert "1" in labels
