@@ -159,6 +159,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             False,
             [
                 (_("Equal treatment"), "diversity_3", "parity", "recovery.view_parityaudit", ("equal-treatment",)),
+                (_("Levelling up"), "vertical_align_center", "levelling", "recovery.view_correction", ()),
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
                 (_("Response coverage"), "grid_on", "coverage", "crm.view_publicpost", ()),
                 (_("How matters end"), "flag", "endings", "crm.view_closing", ()),

@@ -3,6 +3,7 @@
 from recovery.admin import (
     audits,
     cases,
+    corrections,
     effort,
     fields,
     given,
@@ -19,6 +20,7 @@ from recovery.admin import (
 urlpatterns = [
     *audits.urlpatterns,
     *cases.urlpatterns,
+    *corrections.urlpatterns,
     *given.urlpatterns,
     *held.urlpatterns,
     *effort.urlpatterns,
