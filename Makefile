@@ -10,7 +10,7 @@ BIN := .venv/bin
 export EVENHAND_STARTED_AT := $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench bench-peer calibrate simulate metamorphic sequences fuzz words migrations lock clean-data help
+.PHONY: run test check bench bench-peer calibrate simulate levels metamorphic sequences fuzz words migrations lock clean-data help
 
 run: .venv/.ok  ## start Evenhand with demonstration data (ARGS="--port 9000" for another port)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -38,6 +38,9 @@ calibrate: .venv/.ok-test  ## simulate how often the parity report is wrong (ARG
 
 simulate: .venv/.ok-test  ## play the same people through several orders of the queue; renews its section in docs/policy.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulate $(ARGS)
+
+levels: .venv/.ok-test  ## play half-years in which somebody favours a channel; renews its section in docs/parity.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulate.levels $(ARGS)
 
 metamorphic: .venv/.ok-test  ## 100,000 random stories per promise: the channel, the audience and the tone change nothing
 	EVENHAND_STORIES=100000 $(BIN)/python -m pytest --timeout=7200 -m metamorphic $(ARGS)

@@ -159,6 +159,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             False,
             [
                 (_("Equal treatment"), "diversity_3", "parity", "recovery.view_parityaudit", ("equal-treatment",)),
+                (_("Levelling up"), "vertical_align_center", "levelling", "recovery.view_correction", ()),
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
                 (_("Nobody answered in time"), "notification_important", "neglect", "crm.view_conversation", ()),
                 (_("Answered by a person"), "mark_chat_read", "answered", "recovery.view_case", ()),

@@ -423,19 +423,18 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled", "CaseTakenOn",
-    "CorrectionStands", "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed",
-    "Hidden", "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
-    "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden", "HouseInUse",
-    "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
-    "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
-    "NotGoingOn", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable", "NotPlaceable",
-    "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo", "NotUploadable", "NotWritable", "NoteMissing",
-    "NothingOpen", "NothingOwed", "NothingToDecide", "OneByOne", "OpensToAccount", "PlaceKnown", "Restricted", "RoleStands",
-    "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether", "TheirsToKeep", "ToldElsewhere",
-    "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority", "UnusableCredit", "UnusableFeed",
-    "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableRule", "UnusableSignature", "WordsMissing", "WordsNeeded",
-    "WrongCorrectionState", "WrongFindingState", "WrongRating", "WrongReason", "_Fenced", "_LetGo",
+    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled",
+    "CaseTakenOn", "CorrectionStands", "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown",
+    "FileInfected", "GateClosed", "Hidden", "HouseInUse", "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName",
+    "NoSuchPause", "NoSuchRegion", "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable",
+    "NoteMissing", "NotEnded", "NotErasable", "NotGiven", "NotGoingOn", "NothingOpen", "NothingOwed",
+    "NothingToDecide", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable",
+    "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo", "NotUploadable",
+    "NotWritable", "NoWayOut", "OneByOne", "OpensToAccount", "PlaceKnown", "Restricted", "RoleStands", "SameMatter",
+    "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether", "TheirsToKeep", "ToldElsewhere", "TooEarly",
+    "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority", "UnusableCredit", "UnusableFeed",
+    "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableRule", "UnusableSignature", "WordsMissing",
+    "WordsNeeded", "WrongCorrectionState", "WrongFindingState", "WrongRating", "WrongReason", "_Fenced", "_LetGo",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 

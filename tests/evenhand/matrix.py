@@ -59,7 +59,7 @@ from loyalty.models import Gesture, Programme
 from recovery import actions
 from recovery.actions import certificates
 from recovery.actions.reviews import ask_for_review
-from recovery.models import ParityFinding
+from recovery.models import Correction, ParityFinding
 from recovery.policy import ComplaintType, Facts
 from tests.conftest import NOON
 from tests.crm.channels.provided import EXAMPLES, account_of
@@ -92,6 +92,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "illness": ("crm.view_private_lifeevent",),
     "acts": ("crm.view_representative",),
     "finding": ("recovery.view_parityfinding",),
+    "correction": ("recovery.view_correction",),
     "other": ("crm.view_customer", "crm.view_conversation", "crm.view_user"),
 }
 """Kind of thing -> the rights of which a colleague needs one to read it. A customer reads of their own: OWN."""
@@ -202,12 +203,16 @@ def _told(customer: Customer, boss: User, *, at: datetime) -> None:
     upload = CustomerFile.objects.create(file_name=mark("upload"), size=1, by=boss, uploaded_at=at, state="tried")
     ImportFinding.objects.create(upload=upload, kind="rejected", line=2, code="x", content=mark("row"))
     look = actions.look_now(by=boss, at=at + timedelta(minutes=1))
-    ParityFinding.objects.create(
+    found = ParityFinding.objects.create(
         metric="first_response", channel="email", versus="others", is_favoured=False, effect="time_ratio", value=2.0,
         found_by=look, seen_by=look, opened_at=at, state="explained", words=mark("finding"), said_by=boss, said_at=at,
     )  # fmt: skip
     actions.certificate_monthly(at + timedelta(days=45))
     certificates.publish(is_public=True, by=boss, at=at)
+    Correction.objects.create(
+        finding=found, kind="certify", channel="email", size=0, look=look, proposed_at=at, state="ended", until=at,
+        words=mark("correction"),
+    )  # fmt: skip
 
 
 def _doors(boss: User, *, at: Any) -> None:
