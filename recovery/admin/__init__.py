@@ -11,7 +11,9 @@ from recovery.admin import (
     ledger,
     links,
     policies,
+    probes,
     queue,
+    regrading,
     reviews,
     rules,
 )
@@ -26,6 +28,8 @@ urlpatterns = [
     *joining.urlpatterns,
     *ledger.urlpatterns,
     *links.urlpatterns,
+    *probes.urlpatterns,
+    *regrading.urlpatterns,
     *reviews.urlpatterns,
     *policies.urlpatterns,
     *queue.urlpatterns,

@@ -429,11 +429,11 @@ NOT_AT_THE_API = {
     "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
     "NotGoingOn", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable",
     "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo", "NotUploadable",
-    "NotWritable", "NoteMissing", "NothingOpen", "NothingToDecide", "OneByOne", "OpensToAccount", "PlaceKnown",
+    "NotWritable", "NoteMissing", "NothingOpen", "NothingToDecide", "NothingToGrade", "OneByOne", "OpensToAccount", "PlaceKnown",
     "Restricted", "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether",
     "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority",
-    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableRule", "UnusableSignature",
-    "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongRating", "WrongReason", "_Fenced", "_LetGo",
+    "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableProbe", "UnusableRule", "UnusableSignature",
+    "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongProbe", "WrongRegrade", "WrongRating", "WrongReason", "_Fenced", "_LetGo",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
@@ -450,7 +450,7 @@ NOT_AT_THE_API = {
         ("EVENHAND_MAIL_PROVIDER_SETTINGS", "{"), ("EVENHAND_MAIL_PROVIDER_SETTINGS", "[]"),
         ("EVENHAND_MAIL_PROVIDER_SETTINGS", '{"DEBUG_API_REQUESTS": true}'), ("EVENHAND_MAIL_WEBHOOK_SECRET", "short:secret"),
         ("EVENHAND_MAIL_WEBHOOK_SECRET", "a" * 40), ("EVENHAND_TRUSTED_PROXIES", "many"), ("EVENHAND_SUPPRESSION_KEY", "short"),
-        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_KEEP_REACH", "perhaps"),
+        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_REGRADED_SHARE", "0.5"), ("EVENHAND_REGRADED_SHARE", "some"), ("EVENHAND_KEEP_REACH", "perhaps"),
         ("EVENHAND_OUTBOUND_HOSTS", "chat.intern"), ("EVENHAND_OUTBOUND_HOSTS", "https://chat.intern:8443"),
     ],
 )  # fmt: skip
