@@ -130,6 +130,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Note what was said"), "edit_note", "capture", "crm.log_call", ()),
                 (_("Cases"), "support", "recovery_case_changelist", "recovery.view_case", ("case",)),
                 (_("Second looks"), "visibility", "reviews", "recovery.view_casereview", ("review",)),
+                (_("Grade again"), "rate_review", "regrading", "recovery.grade_again", ("regrading",)),
                 (_("Customers"), "group", "crm_customer_changelist", "crm.view_customer", ("customer",)),
                 (_("Who may be one person"), "join", "persons", "crm.merge_customers", ("merge",)),
                 (_("Changes nobody asked for"), "undo", "service_changes", "crm.view_servicechange", ("changes",)),
@@ -160,6 +161,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Equal treatment"), "diversity_3", "parity", "recovery.view_parityaudit", ("equal-treatment",)),
                 (_("Levelling up"), "vertical_align_center", "levelling", "recovery.view_correction", ()),
+                (_("Test pairs"), "science", "probes", "recovery.plan_parityprobe", ("probes",)),
                 (_("Given and owed"), "balance", "ledger", "recovery.view_ledgerweek", ()),
                 (_("Nobody answered in time"), "notification_important", "neglect", "crm.view_conversation", ()),
                 (_("Answered by a person"), "mark_chat_read", "answered", "recovery.view_case", ()),

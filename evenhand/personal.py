@@ -47,6 +47,7 @@ class Table:
 _MATTER = ("conversation__customer",)
 _SAID = ("interaction__conversation__customer",)
 _CASE = ("case__customer",)
+_DRAWN = ("regrade__conversation__customer",)
 _DOOR = "says through which door, which is a statistic"
 _CODE = "a code of ours"
 _IDS = "ids of ours"
@@ -193,6 +194,23 @@ PERSONAL: dict[str, Table] = {
     ),
     "recovery.EmpowermentGap": Table(whose=_CASE),
     "recovery.CaseReview": Table(whose=_CASE),
+    "recovery.RegradeSkip": Table(whose=_DRAWN, keeps={"reason": _CODE}),
+    "recovery.MannerSheet": Table(whose=_DRAWN),
+    "recovery.Grading": Table(
+        whose=_DRAWN,
+        keeps={
+            "facts": "measured facts without words",
+            "severity_first": _CODE, "severity": _CODE, "merit_first": _CODE, "merit": _CODE,
+        },
+    ),
+    "recovery.Regrade": Table(whose=_MATTER, keeps={"kind": _CODE, "guess": _DOOR}),
+    "recovery.ProbeSide": Table(
+        whose=("customer",),
+        by_address=("address",),
+        empties={"text": GONE},
+        own=("address",),
+        keeps={"channel": _DOOR, "kind": _CODE},
+    ),
     "recovery.Decision": Table(
         whose=_CASE,
         keeps={
@@ -273,6 +291,7 @@ SEARCHED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "recovery.Correction": (("words",), "what colleagues say of it may name somebody"),
     "recovery.RuleReview": (("benefit", "code", "quarter"), "what colleagues write of a rule may name somebody"),
+    "recovery.ParityProbe": (("title", "consent", "words"), "says who agreed to a test, and how they were thanked"),
     "crm.WorkItem": (("reason",), "holds ids; what went wrong may name somebody"),
     "crm.DutyRun": (("reason",), "what went wrong may name somebody"),
     "crm.Mailbox": (("error",), "what went wrong may name somebody"),

@@ -32,7 +32,8 @@ def read(*, since: datetime, until: datetime, at: datetime, of: Sequence[int | N
 
     What came in with an import of the past is left out: nothing was promised for it. Files of one customer that were made one count
     as one customer. Matters that were dismissed or judged to need no answer count among dismissals alone. Those of agreed test
-    pairs are left out (R051); of: read these conversations alone, whosesoever they are.
+    pairs are left out (R051); of: read these conversations alone, whosesoever they are, those that
+    ended without an answer too.
     """
     import numpy as np
 
@@ -53,7 +54,7 @@ def read(*, since: datetime, until: datetime, at: datetime, of: Sequence[int | N
     }  # fmt: skip
     made = np.frombuffer(_copied(text, values), dtype=_shape(names), offset=_HEADER)
     columns = {name: made[name].astype(np.int64) for name in names}
-    needed = columns[own.NO_ANSWER_NEEDED] == 0
+    needed = columns[own.NO_ANSWER_NEEDED] == (0 if of is None else columns[own.NO_ANSWER_NEEDED])
     kept = {name: columns[name][needed] for name in own.COLUMNS}
     return own.Matters(
         columns=kept,

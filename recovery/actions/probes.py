@@ -236,15 +236,20 @@ class Pair:
 
 def pairs(at: datetime, *, newest: int = 1_000) -> list[Pair]:
     """What became of the newest pairs of which both sides were told, the newest first; a few statements however many."""
+    told = ProbeSide.objects.exclude(probe__state=ProbeState.WITHDRAWN)
+    return _compared(told.order_by("-probe_id", "channel")[: 2 * newest], at=at)
+
+
+def pairs_of(probe: ParityProbe, *, at: datetime) -> list[Pair]:
+    """The same of one pair; empty until both sides were told."""
+    return _compared(ProbeSide.objects.filter(probe=probe).order_by("channel"), at=at)
+
+
+def _compared(sides_told: QuerySet[ProbeSide], *, at: datetime) -> list[Pair]:
     from recovery.actions import outcomes
     from recovery.parity import own
 
-    told = list(
-        ProbeSide.objects.filter(conversation__isnull=False)
-        .exclude(probe__state=ProbeState.WITHDRAWN)
-        .select_related("probe", "conversation")
-        .order_by("-probe_id", "channel")[: 2 * newest]
-    )
+    told = [side for side in sides_told.select_related("probe") if side.conversation_id is not None]
     both: dict[int, list[ProbeSide]] = defaultdict(list)
     for side in told:
         both[side.probe_id].append(side)

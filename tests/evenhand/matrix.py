@@ -60,6 +60,9 @@ from recovery import actions
 from recovery.actions import certificates
 from recovery.actions.reviews import ask_for_review
 from recovery.models import Correction, ParityFinding
+from recovery.actions import probes
+from recovery.actions.reviews import ask_for_review
+from recovery.models import ParityFinding, Regrade
 from recovery.policy import ComplaintType, Facts
 from tests.conftest import NOON
 from tests.crm.channels.provided import EXAMPLES, account_of
@@ -93,6 +96,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "acts": ("crm.view_representative",),
     "finding": ("recovery.view_parityfinding",),
     "correction": ("recovery.view_correction",),
+    "probe": ("recovery.plan_parityprobe",),
     "other": ("crm.view_customer", "crm.view_conversation", "crm.view_user"),
 }
 """Kind of thing -> the rights of which a colleague needs one to read it. A customer reads of their own: OWN."""
@@ -181,6 +185,7 @@ def made() -> World:
     persons.told_both(customer.pk, third.conversation.customer_id, kind="email", at=now)  # type: ignore[arg-type]
     _doors(boss, at=now)
     _told(customer, boss, at=now)
+    _tests(boss, at=now)
     world = World(owner, app_user(name="Sam Stranger", email="sam@else.example"))
     gesture, mail = Gesture.objects.get(key=mark("gesture")), OutgoingMessage.objects.filter(customer=customer)[0]
     world.ids = list(_ids(world.stranger))
@@ -213,6 +218,21 @@ def _told(customer: Customer, boss: User, *, at: datetime) -> None:
         finding=found, kind="certify", channel="email", size=0, look=look, proposed_at=at, state="ended", until=at,
         words=mark("correction"),
     )  # fmt: skip
+
+
+def _tests(boss: User, *, at: datetime) -> None:
+    """An agreed test pair, of which one side was told; and a matter that was graded again."""
+    sides = [
+        probes.Side(Channel.EMAIL, "email", "tester@home.example", mark("probe")),
+        probes.Side(Channel.LETTER, "postal", mark("probe"), mark("probe")),
+    ]
+    window = {"begins_at": at + timedelta(days=1), "ends_at": at + timedelta(days=9)}
+    probes.plan(title=mark("probe"), facts=Facts(), consent=mark("probe"), sides=sides, by=boss, at=at, **window)
+    told = intake.receive(message(sender_address="tester@home.example", spoke_at=at), at=at, origin="test")
+    probes.match(at)
+    Regrade.objects.create(
+        conversation=told.conversation, kind="answered", drawn_at=at, taken_by=boss, taken_at=at, done_at=at
+    )
 
 
 def _doors(boss: User, *, at: Any) -> None:

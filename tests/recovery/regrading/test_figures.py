@@ -112,7 +112,7 @@ def test_a_channel_whose_matters_are_graded_lower_is_found_with_size_and_interva
     found = lines_of(rows)
     line = found[SEVERITY, "phone"]
     print(
-        f"phone: {line.share:.0%} graded low against {line.versus_share:.0%}, mean {line.mean:+.2f} ({line.low:+.2f} to {line.high:+.2f})"
+        f"phone: {line.share:.0%} against {line.versus_share:.0%}, mean {line.mean:+.2f} ({line.low:+.2f}, {line.high:+.2f})"
     )
     assert line.contrast.verdict == "red"
     assert line.contrast.tested.effects[0].value > 0.2

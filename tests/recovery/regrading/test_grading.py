@@ -1,4 +1,4 @@
-"""Grading again without knowing how a matter came: who is drawn, who may grade, what is kept, and that a refusal changes nothing."""
+"""Grading again without knowing how a matter came: what is drawn, who may grade, what is kept, what a refusal leaves."""
 
 from __future__ import annotations
 

@@ -1,0 +1,290 @@
+"""Agreed test pairs: told through real doors, matched, in no figure, seen by few, compared as pairs, ended with thanks (R051)."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.actions import answers, customers, endings, identity, intake, outgoing
+from crm.channels import Channel
+from crm.models import Conversation, HistoryEntry, User
+from crm.policy import DismissalReason, Role
+from loyalty import actions as kindness
+from loyalty.models import Gesture, Programme
+from recovery import actions
+from recovery.actions import outcomes, probes
+from recovery.models import ParityProbe, ProbeSide, Regrade
+from recovery.parity.probes import FEWEST, compare
+from recovery.policy import Facts, is_spoiled, log_ratio, moment_within
+from tests.conftest import NOON
+from tests.crm.stories import colleague, message
+from tests.faults.threads import at_once
+
+DAY = timedelta(days=1)
+BEGINS, ENDS = NOON + DAY, NOON + 15 * DAY
+MONDAY = NOON + 3 * DAY
+
+
+def side(channel: Channel, address: str, kind: str = "email", text: str = "My guitar came back broken.") -> probes.Side:
+    return probes.Side(channel, kind, address, text)
+
+
+def planned(by: User, **changes: object) -> ParityProbe:
+    given = {
+        "title": "Guitar",
+        "facts": Facts(),
+        "consent": "Tom and Tina said yes in writing.",
+        "sides": [side(Channel.EMAIL, "tom@home.example"), side(Channel.PHONE, "+49 30 123456", "phone")],
+        "begins_at": BEGINS,
+        "ends_at": ENDS,
+    }
+    return probes.plan(**{**given, **changes}, by=by, at=NOON)  # type: ignore[arg-type]
+
+
+def told(channel: str, address: str, kind: str = "email", *, at: datetime = MONDAY) -> Conversation:
+    plain = message("It is broken.", channel=channel, sender_address=address, sender_kind=kind, spoke_at=at)
+    return intake.receive(plain, at=at, origin="test").conversation
+
+
+def both_told(*, at: datetime = MONDAY) -> tuple[Conversation, Conversation]:
+    mail = told("email", "Tom@home.example", at=at)
+    call = told("phone", "030 123456", "phone", at=at)
+    assert actions.match_probes(at + timedelta(minutes=5)) == 2
+    return mail, call
+
+
+# --- planned ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 10**6), st.integers(0, 2**32))
+def test_a_moment_lies_in_its_window(minutes, seed):
+    ends = NOON + timedelta(minutes=minutes)
+    assert NOON <= moment_within(NOON, ends, chance=random.Random(seed)) < ends
+
+
+def test_every_hour_of_a_window_is_as_likely():
+    chance = random.Random(1)
+    hours = np.bincount(
+        [int((moment_within(NOON, NOON + DAY, chance=chance) - NOON).total_seconds() // 3600) for _ in range(24_000)]
+    )
+    chi = float(((hours - 1000) ** 2 / 1000).sum())
+    assert chi < 50  # 99.9 % point on 23 degrees of freedom: 49.7
+
+
+@pytest.mark.django_db
+def test_a_pair_is_planned_with_consent_and_leaves_no_trace_among_customers_R051():
+    lena = colleague(Role.LEAD)
+    probe = planned(lena)
+    sides = list(probe.sides.order_by("pk"))
+    assert [each.address for each in sides] == ["tom@home.example", "+4930123456"]
+    assert all(BEGINS <= each.tell_at < ENDS for each in sides)
+    assert not Conversation.objects.exists()
+    entry = HistoryEntry.objects.get(verb="probe.planned")
+    assert (entry.customer, entry.detail) == (None, {})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"consent": " "},
+        {"title": ""},
+        {"sides": [side(Channel.EMAIL, "tom@home.example")]},
+        {"sides": [side(Channel.EMAIL, "tom@home.example"), side(Channel.EMAIL, "tina@home.example")]},
+        {"sides": [side(Channel.EMAIL, "tom@home.example"), side(Channel.CHAT, "Tom@home.example")]},
+        {"sides": [side(Channel.EMAIL, "tom@home.example"), side(Channel.CHAT, "tina@home.example", text=" ")]},
+        {"ends_at": BEGINS + timedelta(hours=1)},
+        {"begins_at": NOON - DAY},
+        {"ends_at": BEGINS + 200 * DAY},
+    ],
+)
+def test_what_cannot_be_planned_is_refused_and_nothing_is_written(changes):
+    lena = colleague(Role.LEAD)
+    with pytest.raises(actions.UnusableProbe):
+        planned(lena, **changes)
+    assert not ParityProbe.objects.exists()
+    assert not HistoryEntry.objects.filter(verb="probe.planned").exists()
+
+
+@pytest.mark.django_db
+def test_a_real_customer_s_address_can_be_no_tester_s():
+    told("email", "tom@home.example", at=NOON)
+    with pytest.raises(actions.UnusableProbe):
+        planned(colleague(Role.LEAD))
+    with pytest.raises(identity.UnusableAddress):
+        planned(
+            colleague(Role.LEAD),
+            sides=[side(Channel.EMAIL, "nobody"), side(Channel.PHONE, "+49 30 123456", "phone")],
+        )
+    assert not ParityProbe.objects.exists()
+
+
+# --- matched ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_what_testers_bring_in_is_matched_by_address_and_once():
+    planned(colleague(Role.LEAD))
+    mail, call = both_told()
+    assert dict(ProbeSide.objects.values_list("channel", "conversation")) == {"email": mail.pk, "phone": call.pk}
+    assert actions.match_probes(MONDAY + DAY) == 0
+
+
+@pytest.mark.django_db
+def test_where_no_address_tells_another_person_names_the_matter_and_only_somebody_new():
+    lena, mara = colleague(Role.LEAD), colleague(Role.LEAD, name="Mara")
+    real = told("phone", "+49 30 999999", "phone", at=NOON - DAY)
+    later = told("letter", "Real Street 1", "postal", at=NOON - DAY)
+    probe = planned(lena)
+    number = probe.sides.get(channel="phone").pk
+    call = told("phone", "+49 30 777777", "phone")
+    with pytest.raises(actions.WrongProbe):
+        probes.name_matter(number, conversation=str(call.public_id), by=lena, at=MONDAY)
+    for wrong in (real, later):
+        with pytest.raises(actions.WrongProbe):
+            probes.name_matter(number, conversation=str(wrong.public_id), by=mara, at=MONDAY)
+    assert not ProbeSide.objects.exclude(conversation=None).exists()
+    assert probes.name_matter(number, conversation=str(call.public_id), by=mara, at=MONDAY).customer == call.customer
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweeps_at_once_match_once():
+    planned(colleague(Role.LEAD))
+    told("email", "tom@home.example")
+    assert sorted(at_once(*[partial(actions.match_probes, MONDAY)] * 2)) == [0, 1]
+    assert HistoryEntry.objects.filter(verb="probe.arrived").count() == 1
+
+
+# --- in no figure -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_tester_is_in_no_audit_no_draw_and_gets_no_gesture(settings):
+    settings.EVENHAND_REGRADED_SHARE = 1.0
+    ada, lena = colleague(), colleague(Role.LEAD)
+    planned(lena)
+    mail, _call = both_told()
+    other = told("email", "real@home.example")
+    read = outcomes.read(since=NOON, until=ENDS, at=ENDS)
+    assert read.columns["number"].tolist() == [other.pk]
+    assert len(outcomes.read(since=NOON, until=ENDS, at=ENDS, of=[mail.pk])) == 1
+    for matter in (mail, other):
+        endings.dismiss(matter.pk, reason=DismissalReason.SPAM, by=ada, at=MONDAY)
+    assert actions.draw_regrades(MONDAY + DAY) == 1
+    assert Regrade.objects.get().conversation == other
+    Programme.objects.update(is_active=True)
+    for matter in (mail, other):
+        customers.tell_birthday(
+            matter.customer, month=(MONDAY + DAY).month, day=(MONDAY + DAY).day, evidence="yes", at=MONDAY
+        )
+    kindness.plan_birthdays(MONDAY + DAY)
+    assert [gesture.customer for gesture in Gesture.objects.all()] == [other.customer]
+
+
+# --- compared ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_both_sides_are_compared_also_when_one_was_dismissed(django_assert_max_num_queries):
+    ada, lena = colleague(), colleague(Role.LEAD)
+    planned(lena)
+    mail, call = both_told()
+    answers.answer(mail.pk, text="We mend it.", by=ada, at=MONDAY + timedelta(hours=2), key="a")
+    outgoing.send_batch(at=MONDAY + timedelta(hours=2))
+    endings.dismiss(call.pk, reason=DismissalReason.ABUSE, by=ada, at=MONDAY + DAY)
+    with django_assert_max_num_queries(5):
+        (pair,) = probes.pairs(MONDAY + 2 * DAY)
+    assert (pair.one.channel, pair.other.channel, pair.is_spoiled) == ("email", "phone", False)
+    assert pair.one.is_answered
+    assert pair.one.first_response == pytest.approx(2, abs=0.01)
+    assert not pair.other.is_answered
+    assert pair.other.first_response == pytest.approx(48, abs=0.01)  # still waits, and has waited so long
+    mine, theirs = probes.by_channel([pair])
+    assert mine.first_response.ratio == pytest.approx(1 / (theirs.first_response.ratio or 1))
+    assert mine.first_response.p is None  # one pair says nothing
+
+
+@pytest.mark.django_db
+def test_a_pair_in_which_its_planner_had_a_part_is_left_out():
+    lena = colleague(Role.LEAD)
+    planned(lena)
+    mail, _call = both_told()
+    answers.answer(mail.pk, text="We mend it.", by=lena, at=MONDAY, key="a")
+    (pair,) = probes.pairs(MONDAY + DAY)
+    assert pair.is_spoiled
+    assert probes.by_channel([pair]) == []
+    assert is_spoiled(1, worked_on_it={1, 2})
+
+
+def log_ratios(chance: np.random.Generator, factor: float, pairs: int = FEWEST) -> list[float]:
+    waits = np.exp(chance.normal(np.log([[8 * factor], [8.0]]), 0.9, (2, pairs)))
+    return [log_ratio(float(one), float(other)) for one, other in waits.T]
+
+
+def test_twenty_five_pairs_detect_a_factor_of_two_and_rarely_what_is_not_there_R051():
+    """z = 0.69 / (1.27 / 5) = 2.7, so about three of four; without a difference one in twenty (domain decision D.5)."""
+    chance = np.random.default_rng(20_231)
+    tries = 300
+    found = sum((compare(log_ratios(chance, 2.0)).p or 1) <= 0.05 for _ in range(tries)) / tries
+    false = sum((compare(log_ratios(chance, 1.0)).p or 1) <= 0.05 for _ in range(tries)) / tries
+    print(f"factor two found by 25 pairs: {found:.2f}; false alarms: {false:.3f}")
+    assert found >= 0.68
+    assert false <= 0.08
+
+
+def test_interval_and_p_say_the_same_and_cover_the_truth():
+    chance = np.random.default_rng(4)
+    covered = agreed = 0
+    for _ in range(200):
+        seen = compare(log_ratios(chance, 1.5))
+        assert seen.low is not None
+        assert seen.high is not None
+        assert seen.p is not None
+        covered += seen.low <= 1.5 <= seen.high
+        agreed += (seen.p <= 0.05) == (seen.low > 1 or seen.high < 1)
+    print(f"covered {covered / 200:.2f}, agreed {agreed / 200:.2f}")
+    assert covered >= 180
+    assert agreed >= 196
+
+
+def test_few_or_equal_pairs_claim_nothing():
+    assert compare([]).ratio is None
+    assert compare([0.5] * 24).p is None
+    assert compare([0.0] * 30).p is None
+
+
+# --- ended ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_pair_ends_with_thanks_in_words_and_the_timeline_says_what_it_was():
+    lena = colleague(Role.LEAD)
+    probe = planned(lena)
+    end = partial(probes.end, probe.pk, by=lena, at=MONDAY + DAY)
+    with pytest.raises(actions.WrongProbe):
+        end(words="Both by phone.")
+    mail, call = both_told()
+    with pytest.raises(actions.WrongProbe):
+        end(words="  ")
+    assert not HistoryEntry.objects.filter(verb="probe.ended").exists()
+    end(words="Both by phone: it was an agreed test.")
+    entries = HistoryEntry.objects.filter(verb="probe.ended").values_list("customer", flat=True)
+    assert set(entries) == {mail.customer_id, call.customer_id}
+    with pytest.raises(actions.WrongProbe):
+        probes.withdraw(probe.pk, words="x", by=lena, at=MONDAY + DAY)
+
+
+@pytest.mark.django_db
+def test_a_withdrawn_pair_is_matched_and_compared_no_more():
+    lena = colleague(Role.LEAD)
+    probe = planned(lena)
+    probes.withdraw(probe.pk, words="Tina is ill.", by=lena, at=NOON)
+    told("email", "tom@home.example")
+    assert actions.match_probes(MONDAY) == 0
+    assert probes.pairs(MONDAY) == []
