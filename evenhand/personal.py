@@ -290,6 +290,8 @@ IMPERSONAL: dict[str, str] = {
     "crm.Gate": "why nothing new begins",
     "crm.Household": "a number; who belongs to it stands elsewhere",
     "recovery.ParityAudit": "sums by channel",
+    "recovery.WatchDay": "sums by channel and day",
+    "recovery.Teaching": "sums by month",
     "crm.ServiceCalendar": "when we are open",
     "crm.CalendarDay": "when we are open",
     "crm.WebForm": "forms of ours",

@@ -90,6 +90,8 @@ from recovery.actions.second_persons import approve_held, refuse_held
 from recovery.actions.shadow import (
     channel_swap_shadow,
 )
+from recovery.actions.teaching import in_words, newest_teaching, what_we_teach
+from recovery.actions.watching import add_day, parity_sequential, series
 
 __all__ = [
     "REPLAYED_AT_ONCE",
@@ -122,6 +124,7 @@ __all__ = [
     "WrongReview",
     "WrongStatus",
     "WrongVersionState",
+    "add_day",
     "answer_finding",
     "approve",
     "approve_exception",
@@ -143,16 +146,19 @@ __all__ = [
     "follow_owner",
     "go_quiet",
     "grant",
+    "in_words",
     "judge",
     "left_to_give",
     "logger",
     "look_now",
     "matters_behind",
     "move_rule",
+    "newest_teaching",
     "note_gap",
     "open_case",
     "own",
     "parity_nightly",
+    "parity_sequential",
     "propose_exception",
     "put_rule",
     "ref_of",
@@ -165,8 +171,10 @@ __all__ = [
     "resolve",
     "same_incident",
     "sample_of_settled",
+    "series",
     "take_review",
     "triage",
     "what_if",
+    "what_we_teach",
     "work_batch",
 ]

@@ -66,7 +66,7 @@ def _zone() -> ZoneInfo:
 def _look(*, since: datetime, until: datetime, at: datetime, night: Any, by: User | None) -> ParityAudit:
     matters = outcomes.read(since=since, until=until, at=at)
     compared, dismissals = compare(matters)
-    lines = [*_overall(compared), *_overall(dismissals)]
+    lines = [*_overall(compared), *_overall(dismissals), *_went_public(compared)]
     counted = {level: sum(line.verdict == level for line in lines) for level in ("red", "amber", "green", "grey")}
     with transaction.atomic():
         made = ParityAudit.objects.create(
@@ -113,6 +113,13 @@ def _overall(audit: Audit | None) -> list[Any]:
     return list(audit.overall) if audit is not None else []
 
 
+def _went_public(audit: Audit | None) -> list[Any]:
+    """Whether whoever goes public is served sooner: a comparison like the others, and a finding where it is credibly so (R061)."""
+    from recovery.parity import public
+
+    return [public.as_contrast(audit.went_public)] if audit is not None and audit.went_public is not None else []
+
+
 def _report(audit: Audit | None) -> dict[str, Any] | None:
     from recovery.parity import report
 
@@ -136,6 +143,11 @@ def _follow(made: ParityAudit, lines: Iterable[Any], *, at: datetime) -> None:
             found.state, found.ended_by = FindingState.VERIFIED, made
             found.save(update_fields=["state", "ended_by"])
             _record(found, "parity.finding_gone", by=None, at=at, detail={"audit": str(made.public_id)})
+    keep_gate(at=at)
+
+
+def keep_gate(*, at: datetime) -> None:
+    """Keep new programmes of kindness from beginning while a finding stands, and no longer (R071)."""
     standing = ParityFinding.objects.exclude(state=FindingState.VERIFIED).count()
     if standing:
         gates.close(
@@ -202,4 +214,4 @@ def matters_behind(metric: str, channel: str, *, since: datetime, until: datetim
     from recovery.parity import own
 
     matters = outcomes.read(since=since, until=until, at=at)
-    return own.behind(matters, metric, channel)[:LISTED]
+    return own.behind(matters, metric, channel, public=public_channels())[:LISTED]

@@ -20,6 +20,7 @@ from recovery.models.reviews import CaseReview
 from recovery.models.shadow import (
     QueueDay,
 )
+from recovery.models.watch import Teaching, WatchDay
 
 __all__ = [
     "LIVE",
@@ -40,5 +41,7 @@ __all__ = [
     "PolicyVersionQuerySet",
     "QueueDay",
     "Settlement",
+    "Teaching",
     "TreatmentException",
+    "WatchDay",
 ]
