@@ -239,6 +239,18 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:40 UTC: see which rules deny or err too often, and ask once a quarter that people look again",
         offset=timedelta(hours=4, minutes=40),
     ),
+    "parity_sequential": Duty(
+        "recovery.tasks.parity_sequential",
+        timedelta(days=1),
+        "every night at 04:40 UTC: add yesterday to the evidence of how channels are treated, and ring where it is enough",
+        offset=timedelta(hours=4, minutes=40),
+    ),
+    "what_we_teach": Duty(
+        "recovery.tasks.what_we_teach",
+        timedelta(days=1),
+        "every night at 04:50 UTC, and done once a month: see whether answering late teaches customers to speak publicly",
+        offset=timedelta(hours=4, minutes=50),
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

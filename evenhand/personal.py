@@ -316,6 +316,8 @@ IMPERSONAL: dict[str, str] = {
     "recovery.ParityCertificate": "sums by channel",
     "recovery.Disclosure": "whether certificates stand in public",
     "recovery.ResponseTimes": "sums by channel",
+    "recovery.WatchDay": "sums by channel and day",
+    "recovery.Teaching": "sums by month",
     "crm.ServiceCalendar": "when we are open",
     "crm.CalendarDay": "when we are open",
     "crm.WebForm": "forms of ours",

@@ -59,6 +59,18 @@ def ask_for_rule_reviews() -> None:
 
 
 @shared_task
+def parity_sequential() -> None:
+    """Add the days that are over to the evidence of how channels are treated."""
+    duties.once_per_slot("parity_sequential", actions.parity_sequential, at=timezone.now())
+
+
+@shared_task
+def what_we_teach() -> None:
+    """Once a month: see whether answering late in private teaches customers to speak publicly."""
+    duties.once_per_slot("what_we_teach", actions.what_we_teach, at=timezone.now())
+
+
+@shared_task
 def refresh_ledger() -> None:
     """Sum the last weeks of the special-treatment ledger again."""
     duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

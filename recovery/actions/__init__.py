@@ -99,6 +99,8 @@ from recovery.actions.second_persons import approve_held, refuse_held
 from recovery.actions.shadow import (
     channel_swap_shadow,
 )
+from recovery.actions.teaching import in_words, newest_teaching, what_we_teach
+from recovery.actions.watching import add_day, parity_sequential, series
 
 __all__ = [
     "REPLAYED_AT_ONCE",
@@ -139,6 +141,7 @@ __all__ = [
     "WrongReview",
     "WrongStatus",
     "WrongVersionState",
+    "add_day",
     "answer_finding",
     "approve",
     "approve_exception",
@@ -165,6 +168,7 @@ __all__ = [
     "follow_owner",
     "go_quiet",
     "grant",
+    "in_words",
     "judge",
     "left_to_give",
     "logger",
@@ -174,10 +178,12 @@ __all__ = [
     "measure_response_times",
     "measured",
     "move_rule",
+    "newest_teaching",
     "note_gap",
     "open_case",
     "own",
     "parity_nightly",
+    "parity_sequential",
     "propose_exception",
     "put_rule",
     "ref_of",
@@ -190,9 +196,11 @@ __all__ = [
     "resolve",
     "same_incident",
     "sample_of_settled",
+    "series",
     "take_review",
     "top_up",
     "triage",
     "what_if",
+    "what_we_teach",
     "work_batch",
 ]

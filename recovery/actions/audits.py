@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -17,8 +16,8 @@ from crm import history
 from crm.actions import alerts, gates
 from crm.actions.promises import WordsMissing
 from crm.channels import PUBLIC
-from crm.models import Closing, User
-from crm.policy import AlertKind, HowClosed
+from crm.models import User
+from crm.policy import AlertKind
 from recovery.actions import outcomes, regrading
 from recovery.models import ParityAudit, ParityFinding
 from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingState, LaterLook, is_favoured, is_gone
@@ -67,7 +66,7 @@ def _zone() -> ZoneInfo:
 def _look(*, since: datetime, until: datetime, at: datetime, night: Any, by: User | None) -> ParityAudit:
     matters = outcomes.read(since=since, until=until, at=at)
     compared, dismissals = compare(matters)
-    lines = [*_overall(compared), *_overall(dismissals)]
+    lines = [*_overall(compared), *_overall(dismissals), *_went_public(compared)]
     counted = {level: sum(line.verdict == level for line in lines) for level in ("red", "amber", "green", "grey")}
     with transaction.atomic():
         made = ParityAudit.objects.create(
@@ -127,6 +126,13 @@ def _of_gradings(at: datetime) -> list[Any]:
     return [line.contrast for line in regrading.by_channel(at - regrading.WINDOW, at)]
 
 
+def _went_public(audit: Audit | None) -> list[Any]:
+    """Whether whoever goes public is served sooner: a comparison like the others, and a finding where it is credibly so (R061)."""
+    from recovery.parity import public
+
+    return [public.as_contrast(audit.went_public)] if audit is not None and audit.went_public is not None else []
+
+
 def _report(audit: Audit | None) -> dict[str, Any] | None:
     from recovery.parity import report
 
@@ -150,6 +156,11 @@ def _follow(made: ParityAudit, lines: Iterable[Any], *, since: datetime, at: dat
             found.state, found.ended_by = FindingState.VERIFIED, made
             found.save(update_fields=["state", "ended_by"])
             _record(found, "parity.finding_gone", by=None, at=at, detail={"audit": str(made.public_id)})
+    keep_gate(at=at)
+
+
+def keep_gate(*, at: datetime) -> None:
+    """Keep new programmes of kindness from beginning while a finding stands, and no longer (R071)."""
     standing = ParityFinding.objects.exclude(state=FindingState.VERIFIED).count()
     if standing:
         gates.close(
@@ -215,23 +226,7 @@ def matters_behind(metric: str, channel: str, *, since: datetime, until: datetim
     """
     from recovery.parity import own, regrades
 
-    if metric == own.DISMISSED:
-        return _dismissed(channel, since=since, until=until, at=at)
     if metric in regrades.METRICS:
         return regrading.behind(metric, channel, until=at)[:LISTED]
     matters = outcomes.read(since=since, until=until, at=at)
-    return own.behind(matters, metric, channel)[:LISTED]
-
-
-def _dismissed(channel: str, *, since: datetime, until: datetime, at: datetime) -> list[int]:
-    """Matters of a channel that stood dismissed or judged to need no answer; the newest first."""
-    ended = Closing.objects.filter(
-        Q(reopened_at=None) | Q(reopened_at__gt=at),
-        how__in=[HowClosed.DISMISSED, HowClosed.NO_ANSWER],
-        at__lte=at,
-        conversation__channel=channel,
-        conversation__imported=False,
-        conversation__spoke_at__gte=since,
-        conversation__spoke_at__lt=until,
-    )
-    return list(ended.order_by("-conversation_id").values_list("conversation_id", flat=True)[:LISTED])
+    return own.behind(matters, metric, channel, public=public_channels())[:LISTED]

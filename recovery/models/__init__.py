@@ -25,6 +25,7 @@ from recovery.models.rule_reviews import RuleReview
 from recovery.models.shadow import (
     QueueDay,
 )
+from recovery.models.watch import Teaching, WatchDay
 
 __all__ = [
     "LIVE",
@@ -59,5 +60,7 @@ __all__ = [
     "ResponseTimes",
     "RuleReview",
     "Settlement",
+    "Teaching",
     "TreatmentException",
+    "WatchDay",
 ]

@@ -11,7 +11,7 @@ from django.db.models import F, Func, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.ids import uuid7
-from recovery.policy import FindingState
+from recovery.policy import FindingOrigin, FindingState
 
 DISMISSED = "dismissed"
 """The one metric that is compared by itself: its lines stand among `dismissals`."""
@@ -91,10 +91,16 @@ class ParityFinding(models.Model):
     value = models.FloatField(_("size"))  # of the newest look that found it
     low = models.FloatField(null=True)
     high = models.FloatField(null=True)
-    found_by = models.ForeignKey(ParityAudit, models.PROTECT, related_name="+", db_index=False)
+    found_by = models.ForeignKey(
+        ParityAudit, models.PROTECT, related_name="+", db_index=False
+    )  # of an alarm: the newest look when it rang, whose window shows the very matters
     seen_by = models.ForeignKey(
         ParityAudit, models.PROTECT, related_name="+", db_index=False
     )  # the newest that found it
+    origin = models.CharField(
+        _("found how"), max_length=8, choices=FindingOrigin, default=FindingOrigin.LOOK, editable=False
+    )
+    rang_on = models.DateField(_("rang last"), null=True, editable=False)  # the newest night after which it rang
     opened_at = models.DateTimeField(_("found"))
     state = models.CharField(_("state"), max_length=12, choices=FindingState, default=FindingState.OPEN, editable=False)
     words = models.TextField(_("in words"), blank=True)  # why, or what is done about it
@@ -119,6 +125,9 @@ class ParityFinding(models.Model):
                 condition=Q(state__in=[FindingState.OPEN, FindingState.VERIFIED])
                 | (~Q(words="") & Q(said_by__isnull=False, said_at__isnull=False)),
                 name="parity_finding_said_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(origin=FindingOrigin.LOOK) | Q(rang_on__isnull=False), name="parity_finding_alarm_rang"
             ),
         ]
         indexes = [models.Index(fields=["-id"], name="parity_finding_newest")]

@@ -24,6 +24,7 @@ from recovery.parity.columns import Times
 from recovery.parity.dates import NOTHING
 from recovery.parity.maps import RESPONSE_COVERAGE
 from recovery.parity.metrics import TIME_TO_RESOLUTION
+from recovery.parity.public import WENT_PUBLIC
 from recovery.parity.reading import Cases, Loaded
 
 Whole = npt.NDArray[np.int64]
@@ -192,18 +193,21 @@ def besides_of(matters: Matters) -> Cases:
     )  # fmt: skip
 
 
-def behind(matters: Matters, metric: str, channel: str) -> list[int]:
+def behind(matters: Matters, metric: str, channel: str, *, public: frozenset[str] = frozenset()) -> list[int]:
     """Numbers of the matters of a channel to look at for one metric, the gravest first.
 
     A yes/no outcome: those that went the worse way, the newest first. A time: the longest, those without an end before them. A
     remedy: those that got less than was owed, the largest lack first. Hand-offs: the most. A kindness that did not leave: its
-    customer's first matter. Raises KeyError for a metric that the audit does not have.
+    customer's first matter. Going public (`went_public`): private matters whose customer wrote on one of the `public` channels
+    while they were open; first those settled soonest after that. Raises KeyError for a metric that the audit does not have.
     """
     if metric in (DISMISSED, GESTURE_SENT):
         told, is_worse = (matters.dismissed, "is") if metric == DISMISSED else (matters.gestures, "sent")
         worse = (told["channel"] == matters.channels.index(channel)) & (told[is_worse] == (metric == DISMISSED))
         return [int(each) for each in told["number"][worse][::-1]]
     columns = matters.columns
+    if metric == WENT_PUBLIC:
+        return _went_public(matters, public)
     ours = columns["channel"] == matters.channels.index(channel)
     if metric in FLAGS or metric == RESPONSE_COVERAGE:
         worse = _worse(columns, metric)
@@ -219,6 +223,22 @@ def behind(matters: Matters, metric: str, channel: str) -> list[int]:
     expects = ours & ((end != UNKNOWN) | (columns["answer_due_at"] != UNKNOWN))
     order = np.lexsort((-waited[expects], end[expects] != UNKNOWN))
     return [int(each) for each in columns["number"][expects][order]]
+
+
+def _went_public(matters: Matters, public: frozenset[str]) -> list[int]:
+    columns = matters.columns
+    is_public = np.isin(np.array(matters.channels), list(public))[columns["channel"]]
+    posts: dict[int, list[int]] = {}
+    for customer, spoke in zip(columns["customer"][is_public], columns["spoke_at"][is_public], strict=True):
+        posts.setdefault(int(customer), []).append(int(spoke))
+    found = []
+    for place in np.flatnonzero(~is_public):
+        spoke, settled = int(columns["spoke_at"][place]), int(columns["settled_at"][place])
+        end = settled if settled != UNKNOWN else int(matters.at.timestamp())
+        after = [at for at in posts.get(int(columns["customer"][place]), []) if spoke < at < end]
+        if after:
+            found.append((settled == UNKNOWN, end - min(after), int(columns["number"][place])))
+    return [number for _open, _within, number in sorted(found)]
 
 
 def _worse(columns: Mapping[str, Whole], metric: str) -> npt.NDArray[np.bool_]:

@@ -21,12 +21,14 @@ import numpy as np
 
 from recovery.parity import kernel, verdicts
 from recovery.parity.columns import HOUR, Flags
+from recovery.parity.contrasts import Contrast
 from recovery.parity.customers import WINDOW_DAYS
 from recovery.parity.dates import DAY, NOTHING
 from recovery.parity.effects import Z90, Z95, Estimate, Result
 from recovery.parity.kernel import Floats, Ints
 from recovery.parity.reading import Cases
 
+WENT_PUBLIC, PUBLIC, PRIVATE = "went_public", "public", "private"
 DETECTABLE = 1.25  # the ratio that enough resolutions would show four times of five
 FARTHEST = 12.0  # log of a hazard ratio
 STEPS = 60
@@ -127,6 +129,18 @@ def went_public(cases: Cases) -> WentPublic | None:
         whole=whole,
         months=tuple(rest),
     )
+
+
+def as_contrast(found: WentPublic) -> Contrast:
+    """The whole uplift as one comparison among those of an audit: cases once their customer had gone public against before."""
+    whole = found.whole
+    ratio = replace(whole.ratio, kind="hazard_ratio")
+    return Contrast(
+        metric=WENT_PUBLIC, channel=PUBLIC, versus=PRIVATE, stratum=None, n=whole.went_public,
+        n_versus=whole.cases - whole.went_public, comparable=whole.went_public, fewest=whole.resolved_after,
+        tested=replace(whole.tested, effects=(ratio,)), p_holm=whole.p_holm, verdict=whole.verdict,
+        n_needed=whole.resolutions_needed,
+    )  # fmt: skip
 
 
 def _posts(cases: Cases, public: Ints, private: Ints) -> tuple[Flags, Floats]:

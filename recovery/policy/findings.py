@@ -17,6 +17,31 @@ class FindingState(TextChoices):
     VERIFIED = "verified", _("verified: gone")
 
 
+class FindingOrigin(TextChoices):
+    """What opened a finding. A look compares a window of 28 days by itself; an alarm adds up all nights, and so rings for less, or
+    sooner. What people do about it, and what ends it, is the same.
+    """
+
+    LOOK = "look", _("found by a look")
+    ALARM = "alarm", _("rang between looks")
+
+
+class Rang(TextChoices):
+    """How a channel rang at night."""
+
+    EVER = "ever", _("treated differently, adding up all nights")
+    CHANGE = "change", _("has become worse in the last weeks")
+
+
+class Taught(TextChoices):
+    """What our treatment of a first private matter did to where the next one was told (R076)."""
+
+    PUBLIC = "public", _("answering late teaches people to speak publicly")
+    PRIVATE = "private", _("who was answered late spoke publicly less often")
+    NOTHING = "nothing", _("answering late makes no difference to where people speak")
+    UNKNOWN = "unknown", _("too few to say")
+
+
 FINDING_NEXT: dict[FindingState, frozenset[FindingState]] = {
     FindingState.OPEN: frozenset(
         {FindingState.EXPLAINED, FindingState.CORRECTING, FindingState.DISPUTED, FindingState.VERIFIED}
@@ -74,6 +99,7 @@ EQUAL = {
     "part_ratio": 1.0,
     "amount_ratio": 1.0,
     "count_ratio": 1.0,
+    "hazard_ratio": 1.0,
 }
 """The value of each kind of effect where no side is treated better."""
 OF_WAITS = frozenset({"time_ratio", "probability"})
@@ -82,8 +108,8 @@ OF_WAITS = frozenset({"time_ratio", "probability"})
 def is_favoured(metric: str, *, effect: str, value: float) -> bool:
     """Say whether a channel got the better treatment by one comparison with the others.
 
-    effect: time_ratio, part_ratio, amount_ratio, count_ratio (1 is equal), probability (of waiting longer; one half is equal) or
-    risk_difference (0 is equal). Raises KeyError for another effect.
+    effect: time_ratio, part_ratio, amount_ratio, count_ratio (1 is equal), hazard_ratio (how much sooner what is wanted comes; 1 is
+    equal), probability (of waiting longer; one half is equal) or risk_difference (0 is equal). Raises KeyError for another effect.
     """
     less = value < EQUAL[effect]
-    return less if effect in OF_WAITS or metric in UNWANTED else not less
+    return less if effect in OF_WAITS or (metric in UNWANTED and effect != "hazard_ratio") else not less

@@ -57,12 +57,9 @@ from crm.policy.lives import LifeEventKind, LifeSource, Precision, Purpose, When
 from crm.policy.representation import Authority, Scope
 from loyalty.models import Gesture, Programme
 from recovery import actions
-from recovery.actions import certificates
+from recovery.actions import certificates, probes
 from recovery.actions.reviews import ask_for_review
-from recovery.models import Correction, ParityFinding
-from recovery.actions import probes
-from recovery.actions.reviews import ask_for_review
-from recovery.models import ParityFinding, Regrade
+from recovery.models import Correction, ParityFinding, Regrade
 from recovery.policy import ComplaintType, Facts
 from tests.conftest import NOON
 from tests.crm.channels.provided import EXAMPLES, account_of
