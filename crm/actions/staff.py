@@ -49,6 +49,7 @@ _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = (
     "recovery.view_queueday", "recovery.view_parityaudit", "recovery.view_parityfinding", "recovery.run_parityaudit",
 )  # fmt: skip
+_ASKS = ("crm.view_asking", "crm.view_surveyanswer")
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
@@ -60,11 +61,12 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.manage_channelaccount", "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls",
         "crm.import_reviews", "crm.manage_listeningplace", "crm.manage_customfield", "crm.view_private_lifeevent",
         "crm.decide_bereavement", "recovery.answer_parityfinding", "crm.import_customers", "crm.export_customers",
+        *_ASKS, "crm.run_asking",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
         *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:],
-        *_AUDITS, *_GESTURES, "crm.view_erasure", "crm.view_retentionrule",
+        *_AUDITS, *_GESTURES, *_ASKS, "crm.view_erasure", "crm.view_retentionrule",
     ),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, *_DATA, "crm.set_retention", "crm.view_user",

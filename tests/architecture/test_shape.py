@@ -94,7 +94,7 @@ def test_the_facts_of_recovery_are_pinned_R048_R075():
 def test_the_facts_that_stop_a_message_are_pinned():
     assert [field.name for field in dataclasses.fields(crm_policy.StopFacts)] == [
         "kind", "customer_status", "has_outreach_hold", "has_consent", "goes_to_representative", "may_be_told",
-        "has_objection",
+        "has_objection", "has_open_matter", "had_kindness_lately",
     ]  # fmt: skip
 
 
