@@ -14,7 +14,7 @@ from django.urls import path
 from django.utils import timezone, translation
 from django.views.decorators.csrf import csrf_exempt
 
-from crm.actions import asking, letters
+from crm.actions import letters, survey
 from crm.language import tags
 from crm.models import Ask
 from crm.policy.asking import ITEMS
@@ -27,11 +27,11 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD, POST"})
     at = timezone.now()
     try:
-        ask = asking.opened(token, at=at)
+        ask = survey.opened(token, at=at)
         if request.method != "POST":
             return _page(request, ask, is_answered=hasattr(ask, "answer"))
         given = {item: _choice(request.POST.get(item, "")) for item in ITEMS}
-        asking.answer(
+        survey.answer(
             token,
             given if request.POST.get("press") != "skip" else {},
             words=request.POST.get("words", ""),
@@ -39,9 +39,9 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
             language=_language(request, ask),
             at=at,
         )
-    except asking.UnknownLink as unknown:
+    except survey.UnknownLink as unknown:
         raise Http404 from unknown
-    except (asking.UnusableAnswer, ValueError):
+    except (survey.UnusableAnswer, ValueError):
         return _page(request, ask, refused=True, status=400)
     return _page(request, ask, is_answered=True)
 
@@ -58,10 +58,10 @@ def stop(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD, POST"})
     at = timezone.now()
     try:
-        ask = asking.opened(token, at=at, act="stop")
+        ask = survey.opened(token, at=at, act="stop")
         if request.method == "POST":
-            asking.stop(token, at=at)
-    except asking.UnknownLink as unknown:
+            survey.stop(token, at=at)
+    except survey.UnknownLink as unknown:
         raise Http404 from unknown
     return _shown(request, ask, "crm/asked_stop.html", {"stopped": request.method == "POST"})
 
@@ -71,14 +71,14 @@ def _page(
 ) -> HttpResponse:
     asked = [
         {"name": item, "words": words, "answers": range(1, ITEMS[item] + 1), "chosen": request.POST.get(item, "")}
-        for item, words in asking.questions(_language(request, ask)).items()
+        for item, words in survey.questions(_language(request, ask)).items()
     ]
     context = {
         "questions": asked,
         "words": request.POST.get("words", ""),
         "is_answered": is_answered,
         "refused": refused,
-        "longest": asking.LONGEST_WORDS,
+        "longest": survey.LONGEST_WORDS,
         "shop": settings.EVENHAND_MAIL_NAME,
     }
     return _shown(request, ask, "crm/asked.html", context, status=status)

@@ -9,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.utils import translation
@@ -30,17 +28,15 @@ from crm.actions import (
     answers,
     belongings,
     consent,
-    identity,
-    intake,
     kindness,
     lease,
     letters,
     outgoing,
     preferences,
-    suppression,
+    survey,
     ways,
 )
-from crm.channels import PUBLIC, Channel, Message
+from crm.channels import PUBLIC, Channel
 from crm.language.asks import not_to_be_said
 from crm.models import (
     Ask,
@@ -53,16 +49,13 @@ from crm.models import (
     HistoryEntry,
     Interaction,
     OutgoingMessage,
-    SurveyAnswer,
     User,
 )
 from crm.models.people import ContactKind
 from crm.policy import Direction, HowClosed, MessageKind, OutgoingState
 from crm.policy.asking import (
-    ANSWERED_WITHIN,
     ASKED_AFTER,
     ASKED_BEFORE,
-    ITEMS,
     LAST_DAY,
     MEDIA,
     NOT_AGAIN_FOR,
@@ -72,22 +65,17 @@ from crm.policy.asking import (
     AskingKind,
     AskOutcome,
     commitment,
-    is_bad,
     is_drawn,
     leaves_at,
     reason_not_to_ask,
 )
 from crm.policy.consent import Medium
-from crm.policy.suppression import SuppressionReason, SuppressionScope
 
 logger = logging.getLogger(__name__)
 
 DRAWN_AT_ONCE: Final = 200
 LONGEST_TEXT: Final = 600
-LONGEST_WORDS: Final = 4_000
 HEARD_LATELY: Final = 5
-SURVEY_SOURCE: Final = "survey"
-STOPPED: Final = "On the page of a question: no more of these."
 
 
 class UnusableAsking(ValueError):
@@ -100,18 +88,6 @@ class AlreadyAsking(Exception):
     """The same is being asked already, or not any more."""
 
     code = "already_asking"
-
-
-class UnknownLink(Exception):
-    """A link that we did not write, or that has had its time."""
-
-    code = "unknown_link"
-
-
-class UnusableAnswer(ValueError):
-    """An answer outside its scale."""
-
-    code = "unusable_answer"
 
 
 # --- beginning and ending -----------------------------------------------------------------------------------------------
@@ -317,7 +293,7 @@ def _draw(asking: Asking, number: int, *, is_last: bool, at: datetime) -> None:
         transaction.set_rollback(True)
         return
     if drawn.message is not None:
-        history.record(customer, f"{asking.kind}.asked", ref=ask_ref(drawn), by=None, at=at)
+        history.record(customer, f"{asking.kind}.asked", ref=survey.ref_of(drawn), by=None, at=at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,8 +355,8 @@ def _facts(asking: Asking, customer: Customer, route: _Route | None, *, at: date
 
 
 def _write(asking: Asking, ask: Ask, customer: Customer, route: _Route, *, at: datetime) -> OutgoingMessage:
-    stop, page = stop_link(ask), preferences.link(customer.pk, route.point.pk, at=at)
-    link = asking.link if asking.kind == AskingKind.REVIEW else answer_link(ask)
+    stop, page = survey.stop_link(ask), preferences.link(customer.pk, route.point.pk, at=at)
+    link = asking.link if asking.kind == AskingKind.REVIEW else survey.answer_link(ask)
     language = letters.language_for(customer.language)
     own = asking.texts.get(language, "")
     written = letters.render(
@@ -433,142 +409,12 @@ def _in_short(language: str, *, link: str, stop: str) -> str:
         )
 
 
-# --- their answer -------------------------------------------------------------------------------------------------------
-
-
-@cache
-def _signer(key: str, act: str) -> signing.Signer:
-    return signing.Signer(key=key, salt=f"crm.asking.{act}")
-
-
-def answer_link(ask: Ask) -> str:
-    """The page on which this one question is answered; it opens nothing else."""
-    return f"{settings.PUBLIC_URL}/asked/{_signer(settings.SECRET_KEY, 'answer').sign(ask.public_id.hex)}/"
-
-
-def stop_link(ask: Ask) -> str:
-    """The page on which they say that they want no more of these."""
-    return f"{settings.PUBLIC_URL}/asked/stop/{_signer(settings.SECRET_KEY, 'stop').sign(ask.public_id.hex)}/"
-
-
-def opened(token: str, *, at: datetime, act: str = "answer") -> Ask:
-    """The ask that a link belongs to, with its matter. act: "answer" or "stop". Changes nothing. Raises UnknownLink.
-
-    An answer can be given for 60 days; whoever was forgotten or has died is asked nothing any more.
-    """
-    try:
-        public_id = uuid.UUID(_signer(settings.SECRET_KEY, act).unsign(token))
-    except (signing.BadSignature, ValueError) as unknown:
-        raise UnknownLink from unknown
-    asked = Ask.objects.select_related("conversation__customer", "message", "answer")
-    found = asked.filter(public_id=public_id, message__isnull=False).first()
-    if found is None or found.conversation.customer.status not in ("active", "closed"):
-        raise UnknownLink
-    if act == "answer" and (found.kind != AskingKind.SURVEY or at - found.at > ANSWERED_WITHIN):
-        raise UnknownLink
-    return found
-
-
-@transaction.atomic
-def answer(
-    token: str,
-    given: Mapping[str, int | None],
-    *,
-    words: str = "",
-    wants_answer: bool = False,
-    language: str,
-    at: datetime,
-) -> tuple[SurveyAnswer, bool]:
-    """Keep what a customer answers; the first answer counts. given: of ITEMS, None for what they skip.
-
-    An answer that is bad, or that asks for one, goes to its matter as their words: it opens again, with its owner and a promise.
-    Returns the answer that stands and whether it is this one. Raises UnknownLink, UnusableAnswer; then nothing has changed.
-    """
-    ask = opened(token, at=at)
-    if any(value is not None and not 1 <= value <= ITEMS[item] for item, value in given.items()):
-        raise UnusableAnswer(_("Please choose one of the answers, or skip the question."))
-    Ask.objects.select_for_update().get(pk=ask.pk)
-    standing = SurveyAnswer.objects.filter(ask=ask).first()
-    if standing is not None:
-        return standing, False
-    kept = SurveyAnswer.objects.create(
-        ask=ask,
-        **{item: given.get(item) for item in ITEMS},
-        words=words.replace("\x00", "").strip()[:LONGEST_WORDS],
-        wants_answer=wants_answer,
-        language=language,
-        at=at,
-    )
-    detail = {"bad": is_bad(kept.given), "wants_answer": wants_answer}
-    customer = ask.conversation.customer
-    history.record(customer, "survey.answered", ref=ask_ref(ask), by=None, at=at, origin="customer", detail=detail)
-    if is_bad(kept.given) or wants_answer:
-        _take_up(ask, kept, at=at)
-    return kept, True
-
-
-def _take_up(ask: Ask, kept: SurveyAnswer, *, at: datetime) -> None:
-    """Let the matter wait for its owner again, the answer being what the customer said; one of long ago goes on in a new one."""
-    matter, address = ask.conversation, ask.message.address if ask.message else ""
-    language = letters.language_for(kept.language)
-    asked = questions(language)
-    said = [f"{asked[item]} {value} / {ITEMS[item]}" for item, value in kept.given.items() if value]
-    with translation.override(language):
-        subject = _("Answer to our questions")
-    heard = Message(
-        channel=Channel.WEB_FORM,
-        source=SURVEY_SOURCE,
-        external_id=str(ask.public_id),
-        sender_kind="email" if ask.message and ask.message.channel == Channel.EMAIL else "phone",
-        sender_address=address,
-        subject=subject,
-        text="\n\n".join(filter(None, [kept.words, "\n".join(said)])) or subject,
-        language=kept.language,
-    )
-    speaker = identity.Speaker(matter.customer, None, False, matter.owner_id, None, matter.customer.region)
-    intake.receive(heard, at=at, origin=SURVEY_SOURCE, conversation=matter, speaker=speaker)
-
-
-def questions(language: str) -> dict[str, str]:
-    """What is asked, in a language that we write in, in its order."""
-    with translation.override(language):
-        return {
-            "csat": _("How satisfied are you with how it went, all in all?"),
-            "outcome": _("Was what came of it fair?"),
-            "process": _("Was the way there fair, without long waits and detours?"),
-            "manner": _("Did we treat you politely, and did we explain ourselves?"),
-            "effort": _("Did we make it easy for you?"),
-        }
-
-
-@transaction.atomic
-def stop(token: str, *, at: datetime) -> str:
-    """Ask this customer no more questions of the kind, and let none reach the address. Twice is the same as once.
-
-    Returns the kind. Raises UnknownLink.
-    """
-    ask = opened(token, at=at, act="stop")
-    customer, message = ask.conversation.customer, ask.message
-    consent.withdraw(customer, PURPOSE_OF[ask.kind], evidence=STOPPED, at=at)
-    kinds = {Channel.EMAIL: ContactKind.EMAIL}
-    if ask.kind == AskingKind.SURVEY and message is not None:
-        kind = kinds.get(Channel(message.channel), ContactKind.PHONE)
-        reason = SuppressionReason.UNSUBSCRIBE
-        suppression.suppress(kind, message.address, scope=SuppressionScope.SURVEY, reason=reason, at=at)
-    return ask.kind
-
-
 # --- looking at it ------------------------------------------------------------------------------------------------------
 
 
 def ref_of(asking: Asking) -> str:
     """What history entries call an asking."""
     return f"asking:{asking.public_id}"
-
-
-def ask_ref(ask: Ask) -> str:
-    """What history entries call one settled matter in an asking."""
-    return f"ask:{ask.public_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,14 @@ METRICS: dict[str, Any] = {
     "went_quiet": gettext_lazy("ended because the customer went quiet"),
     "exception_approved": gettext_lazy("exception approved, where one was asked for"),
     "dismissed": gettext_lazy("ended without an answer"),
+    "survey_answered": gettext_lazy("answered our questions"),
+    "csat": gettext_lazy("satisfied, they say"),
+    "fair_outcome": gettext_lazy("the outcome was fair, they say"),
+    "fair_process": gettext_lazy("the way there was fair, they say"),
+    "fair_manner": gettext_lazy("we treated them well, they say"),
+    "effort": gettext_lazy("we made it easy, they say"),
 }
+GRADED: frozenset[str] = frozenset({"csat", "fair_outcome", "fair_process", "fair_manner", "effort"})
 MEANS: dict[str, Any] = {
     "response_coverage": gettext_lazy(
         "Of matters whose promised first answer was due: the share that a person answered."
@@ -64,6 +71,22 @@ MEANS: dict[str, Any] = {
     "went_quiet": gettext_lazy("Of ended matters: the share that ended because the customer no longer answered."),
     "exception_approved": gettext_lazy("Of exceptions asked for: the share that a second person approved."),
     "dismissed": gettext_lazy("Spam, duplicates, abuse, not for us, or a post that needs no answer."),
+    "survey_answered": gettext_lazy(
+        "Of matters whose customer was asked how it was: the share that answered. The grades say nothing of the others."
+    ),
+    "csat": gettext_lazy(
+        "Satisfied with how it went, 1 to 5: the chance of the worse grade in a pair of like matters."
+    ),
+    "fair_outcome": gettext_lazy(
+        "What came of it was fair, 1 to 5: the chance of the worse grade in a pair of like matters."
+    ),
+    "fair_process": gettext_lazy(
+        "The way there was fair, 1 to 5: the chance of the worse grade in a pair of like matters."
+    ),
+    "fair_manner": gettext_lazy(
+        "We were polite and explained ourselves, 1 to 5: the chance of the worse grade in a pair."
+    ),
+    "effort": gettext_lazy("We made it easy, 1 to 7: the chance of the worse grade in a pair of like matters."),
 }
 TONES = {"red": "late", "amber": "soon", "green": "good", "grey": ""}
 SAYS: dict[str, Any] = {
@@ -155,7 +178,7 @@ def _line(line: dict[str, Any]) -> dict[str, Any]:
         "on": _channel(line["channel"]),
         "says": SAYS[line["verdict"]],
         "tone": TONES[line["verdict"]],
-        "size": _size(line["effect"], line["estimate"]),
+        "size": _size(line["metric"], line["effect"], line["estimate"]),
         "interval": _interval(line),
     }
 
@@ -164,11 +187,13 @@ def _channel(name: str) -> str:
     return str(Channel(name).label) if name in Channel.values else name
 
 
-def _size(effect: str, value: float | None) -> str:
+def _size(metric: str, effect: str, value: float | None) -> str:
     if value is None:
         return "–"
     if effect == "time_ratio":
         return f"× {value:.2f}"
+    if metric in GRADED:
+        return _("worse in %(share)s of pairs") % {"share": f"{value:.0%}"}
     if effect == "probability":
         return _("longer in %(share)s of pairs") % {"share": f"{value:.0%}"}
     return _("%(points)s points") % {"points": f"{value * 100:+.1f}"}
@@ -190,7 +215,7 @@ def _finding(found: ParityFinding) -> dict[str, Any]:
         "means": MEANS.get(found.metric, ""),
         "on": _channel(found.channel),
         "against": _("all other channels") if found.versus == "others" else _channel(found.versus),
-        "size": _size(found.effect, found.value),
+        "size": _size(found.metric, found.effect, found.value),
         "interval": _interval({"effect": found.effect, "low": found.low, "high": found.high}),
     }
 

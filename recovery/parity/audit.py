@@ -155,7 +155,7 @@ class _Engine:
             every = (d[:, others] + q[:, others]).sum(axis=2).max(axis=1)  # per stratum, of the largest other channel
             largest = int(max((float(d[both, each].sum() + q[both, each].sum()) for each in others), default=0))
             line = _contrast(metric, self.cases.channels[code], versus, None, sizes, both, largest)
-            tested = effects.times(cells, width=metric.width) if metric.is_time else effects.binary(cells)
+            tested = _tested(metric, cells)
             overlap = np.where(both, sizes.prod(axis=1) / np.maximum(sizes.sum(axis=1), 1), 0.0)
             floor = float((floors * overlap).sum() / overlap.sum()) if overlap.sum() else verdicts.LEAST_GAP_HOURS
             gap = effects.mean_gap(cells, metric.mids) if metric.is_time else None
@@ -180,7 +180,7 @@ class _Engine:
                     np.ones(1, dtype=bool),
                     largest_crude,
                 ),
-                tested=effects.times(pooled, width=metric.width) if metric.is_time else effects.binary(pooled),
+                tested=_tested(metric, pooled),
                 log_rank=_line(mixed_rank),
                 gap_hours=effects.mean_gap(pooled, metric.mids) if metric.is_time else None,
                 floor_hours=floor,
@@ -204,6 +204,8 @@ class _Engine:
         single = [Pair(part.d[at : at + 1], part.q[at : at + 1]) for at in range(len(used))]
         if metric.is_time:
             tests = effects.times_by_stratum(part, width=metric.width, wanted=enough)
+        elif metric.is_graded:
+            tests = [effects.graded(each) for each in effects.times_by_stratum(part, width=None, wanted=enough)]
         else:
             tests = [effects.binary(each) for each in single]
         found = []
@@ -239,6 +241,12 @@ class _Engine:
         for code, values in zip(codes, np.split(promised[known][order], starts[1:]), strict=True):
             floors[code] = max(verdicts.LEAST_GAP_HOURS, verdicts.LEAST_GAP_OF_PROMISE * float(np.median(values)))
         return floors
+
+
+def _tested(metric: Metric, cells: Pair) -> Result:
+    if metric.is_time:
+        return effects.times(cells, width=metric.width)
+    return effects.grades(cells) if metric.is_graded else effects.binary(cells)
 
 
 _UNTESTED = Result(effects=(Estimate(kind="probability"),), p=None, z=None, test=None)
@@ -324,7 +332,11 @@ def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, c
 
 
 def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats) -> float | None:
-    """The share of yes, or the median time, that a channel would have with the given mix of strata."""
+    """The share of yes, the mean grade (1 the worst) or the median time that a channel would have with the given mix of strata."""
+    if metric.is_graded:
+        sums = np.bincount(stratum[own], weights=(metric.bins - metric.place[own]).astype(float), minlength=len(mix))
+        every = np.bincount(stratum[own], minlength=len(mix))
+        return float((sums[used] / every[used] * mix[used]).sum())
     if not metric.is_time:
         yes = np.bincount(stratum[own & (metric.place == 0)], minlength=len(mix))
         every = np.bincount(stratum[own], minlength=len(mix))

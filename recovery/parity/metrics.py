@@ -1,4 +1,4 @@
-"""What is compared: yes/no answers and waiting times, put into bins that span the file."""
+"""What is compared: yes/no answers, grades, and waiting times, put into bins that span the file."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ SHORTEST_HOURS = 1 / 60
 class Metric:
     """One thing compared. valid: rows with an answer; place, event: bin and "was seen" per valid row.
 
+    is_graded: the bins are grades, the best first, so that a later bin is the worse one, as with times.
     mids: hours that stand for each bin (times), empty for shares; width: of a bin on the log scale, None where not
     logarithmic.
     """
@@ -35,6 +36,7 @@ class Metric:
     width: float | None = None
     values: Floats = field(default_factory=lambda: np.empty(0))  # times of the valid rows, in `unit`
     unit: str = "hours"
+    is_graded: bool = False
 
     @property
     def is_time(self) -> bool:
@@ -52,6 +54,8 @@ def of(cases: Cases, strata: int) -> Iterator[Metric]:
         known = ~np.isnan(outcome.values)
         if outcome.kind == "bool" and known.any():
             yield _share(outcome.name, known, outcome.values == 1)
+        elif outcome.kind == "ordinal" and known.any():
+            yield _grade(outcome.name, known, outcome.values, len(outcome.labels))
         elif outcome.kind == "duration" and known.any():
             waits = outcome.values if outcome.waited is None else outcome.waited
             yield _time(outcome.name, waits, known, bins=bins, whole_days=outcome.by_day, unit=outcome.unit)
@@ -62,6 +66,15 @@ def _share(name: str, valid: Flags, yes: Flags) -> Metric:
     return Metric(
         name=name, valid=valid, place=answers, event=np.ones(len(answers), dtype=bool), bins=2, mids=np.empty(0)
     )
+
+
+def _grade(name: str, valid: Flags, places: Floats, grades: int) -> Metric:
+    """places: from the worst grade on. A few bins, as van Elteren's test takes them; nothing is censored."""
+    worse = (grades - 1 - places[valid]).astype(np.int64)
+    return Metric(
+        name=name, valid=valid, place=worse, event=np.ones(len(worse), dtype=bool), bins=grades, mids=np.empty(0),
+        values=worse.astype(float), unit="grade", is_graded=True,
+    )  # fmt: skip
 
 
 def _time(name: str, values: Floats, event: Flags, *, bins: int, whole_days: bool, unit: str = "hours") -> Metric:

@@ -313,11 +313,11 @@ def _outcomes(made: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _standardised(audit: Audit) -> list[dict[str, Any]]:
-    times = {each.name: each.unit for each in audit.metrics if each.is_time}
+    units = {each.name: each.unit for each in audit.metrics if each.is_time or each.is_graded}
     return [
         {
             "metric": words(metric),
-            "unit": times.get(metric, "share"),
+            "unit": units.get(metric, "share"),
             "strata": audit.shared_strata[metric],
             "values": [{"channel": channel, "value": value} for channel, value in line.items() if value is not None],
         }

@@ -423,7 +423,8 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled", "CaseTakenOn",
+    "AccountKnown", "AccountTaken", "AlreadyAsking", "AlreadyHeard", "AlreadyJudged", "AlreadyReported",
+    "AlreadySettled", "CaseTakenOn",
     "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden",
     "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
     "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
@@ -431,7 +432,8 @@ NOT_AT_THE_API = {
     "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo", "NotUploadable",
     "NotWritable", "NoteMissing", "NothingOpen", "NothingToDecide", "OneByOne", "OpensToAccount", "PlaceKnown",
     "Restricted", "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether",
-    "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority",
+    "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAnswer",
+    "UnusableAsking", "UnusableAuthority",
     "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableRule", "UnusableSignature",
     "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongRating", "WrongReason", "_Fenced", "_LetGo",
 }  # fmt: skip

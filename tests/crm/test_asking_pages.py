@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from crm.actions import asking, consent
+from crm.actions import consent, survey
 from crm.models import Ask, Conversation, Customer, SurveyAnswer
 from crm.policy import ConversationState
 from tests.crm.actions.test_asking import begun, sent, settled, token
@@ -24,7 +24,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 
 def page(ask: Ask) -> str:
-    return f"/asked/{token(asking.answer_link(ask))}/"
+    return f"/asked/{token(survey.answer_link(ask))}/"
 
 
 def post(ask: Ask, **fields: Any) -> Any:
@@ -82,7 +82,7 @@ def test_the_page_speaks_the_customer_s_language_and_the_one_they_choose(ask: As
 
 
 def test_no_more_questions_takes_a_press_of_theirs_or_of_their_mail_program_W03(ask: Ask):
-    address = f"/asked/stop/{token(asking.stop_link(ask))}/"
+    address = f"/asked/stop/{token(survey.stop_link(ask))}/"
     customer = Customer.objects.get()
     assert Client().get(address).status_code == 200
     assert consent.counting(customer.pk)["survey", "email"].allows

@@ -17,7 +17,7 @@ from recovery.parity import Unusable
 READY = Path(__file__).parent
 ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status", "customer")
 TIMES = ("opened", "closed", "promised")
-KINDS = ("bool", "category", "duration")
+KINDS = ("bool", "category", "duration", "ordinal")
 NULLS = ("NA", "N/A", "NULL", "null", "None", "nan")
 RESPONSE_PROMISED = "response_promised"
 RESERVED = ("promise_kept", "time_to_resolution", RESPONSE_PROMISED)
@@ -41,14 +41,15 @@ SHAPES = {list: "list", str: "text"}
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One more thing to compare: a yes/no answer, a category, or a duration between two columns."""
+    """One more thing to compare: a yes/no answer, a grade, a category, or a duration between two columns."""
 
     name: str
-    kind: Literal["bool", "category", "duration"]
+    kind: Literal["bool", "category", "duration", "ordinal"]
     column: str = ""
     names: tuple[str, ...] = ()  # of the column, where there are several; the first is `column`
     true: frozenset[str] = frozenset()
     false: frozenset[str] = frozenset()  # empty: every other known value
+    order: tuple[str, ...] = ()  # grades, from the worst to the best
     start: str = ""  # `from`
     end: str = ""  # `to`
     unit: Literal["hours", "days"] = "hours"
@@ -198,7 +199,7 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
     name, kind = raw.get("name"), raw.get("kind")
     if not isinstance(name, str) or not name:
         raise Unusable("An [[outcome]] of the map has no name.")
-    known = {"name", "kind", "column", "true", "false", "from", "to", "unit"}
+    known = {"name", "kind", "column", "true", "false", "order", "from", "to", "unit"}
     if set(raw) - known:
         raise Unusable(f"The map's outcome {name} has {sorted(set(raw) - known)[0]}, which has no meaning here.")
     if kind not in KINDS:
@@ -213,9 +214,13 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
         raise Unusable(f"The map's outcome {name} needs a column.")
     if kind == "bool" and not raw.get("true"):
         raise Unusable(f"The map's yes/no outcome {name} needs true = [“…”], the values that mean yes.")
+    order = tuple(str(each).casefold() for each in raw.get("order", []))
+    if kind == "ordinal" and len(set(order)) < max(len(order), 2):
+        raise Unusable(f"The map's grade {name} needs order = [“…”, “…”], its values from the worst to the best.")
     return Outcome(
         name=name,
         kind=kind,
+        order=order,
         column=_names(raw["column"], f"column for {name}")[0],
         names=_names(raw["column"], f"column for {name}"),
         true=frozenset(str(each).casefold() for each in raw.get("true", [])),

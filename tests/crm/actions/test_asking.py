@@ -19,6 +19,7 @@ from crm.actions import (
     outgoing,
     persons,
     suppression,
+    survey,
 )
 from crm.channels import Channel
 from crm.models import (
@@ -86,8 +87,8 @@ def token(link: str) -> str:
 
 def said(ask: Ask, at: datetime = ASKED + DAY, **given: Any) -> SurveyAnswer:
     words, wants = given.pop("words", ""), given.pop("wants_answer", False)
-    link = token(asking.answer_link(ask))
-    return asking.answer(link, given, words=words, wants_answer=wants, language="en", at=at)[0]
+    link = token(survey.answer_link(ask))
+    return survey.answer(link, given, words=words, wants_answer=wants, language="en", at=at)[0]
 
 
 # --- who is asked -------------------------------------------------------------------------------------------------------
@@ -100,8 +101,8 @@ def test_whoever_allowed_it_is_asked_a_day_after_their_matter_was_settled_R068()
     ask = sent(conversation)
     assert (ask.outcome, ask.message.kind, ask.message.purpose) == ("asked", MessageKind.ASK, "survey")
     assert ask.message.state == OutgoingState.ACCEPTED
-    assert asking.answer_link(ask) in ask.message.text
-    assert asking.stop_link(ask) in ask.message.text
+    assert survey.answer_link(ask) in ask.message.text
+    assert survey.stop_link(ask) in ask.message.text
     assert outgoing.has_one_click(ask.message.headers)
     assert ask.message.conversation_id is None  # it is no answer in the matter
     assert HistoryEntry.objects.filter(verb="survey.asked", customer=conversation.customer).count() == 1
@@ -449,7 +450,7 @@ def test_a_late_bad_answer_goes_on_in_a_new_matter_X18():
 def test_an_answer_outside_its_scale_is_refused(given: dict[str, int]):
     begun()
     ask = sent(settled())
-    with pytest.raises(asking.UnusableAnswer):
+    with pytest.raises(survey.UnusableAnswer):
         said(ask, **given)
     assert not SurveyAnswer.objects.exists()
 
@@ -463,12 +464,12 @@ def test_a_link_opens_one_question_for_sixty_days_and_nothing_else_W11():
     review = ask_of(conversation, "review")
     for link, at in (
         ("x", ASKED),
-        (token(asking.stop_link(ask)), ASKED),
-        (token(asking.answer_link(review)), ASKED),
-        (token(asking.answer_link(ask)), ASKED + 61 * DAY),
+        (token(survey.stop_link(ask)), ASKED),
+        (token(survey.answer_link(review)), ASKED),
+        (token(survey.answer_link(ask)), ASKED + 61 * DAY),
     ):
-        with pytest.raises(asking.UnknownLink):
-            asking.opened(link, at=at)
+        with pytest.raises(survey.UnknownLink):
+            survey.opened(link, at=at)
 
 
 def test_no_more_questions_is_one_press_twice_the_same_and_touches_nothing_else_X10():
@@ -476,8 +477,8 @@ def test_no_more_questions_is_one_press_twice_the_same_and_touches_nothing_else_
     conversation = settled()
     customer = conversation.customer
     allows(customer, "birthday")
-    link = token(asking.stop_link(sent(conversation)))
-    assert [asking.stop(link, at=ASKED), asking.stop(link, at=ASKED)] == ["survey", "survey"]
+    link = token(survey.stop_link(sent(conversation)))
+    assert [survey.stop(link, at=ASKED), survey.stop(link, at=ASKED)] == ["survey", "survey"]
     said_now = consent.counting(customer.pk)
     assert not said_now["survey", "email"].allows
     assert said_now["birthday", "email"].allows
