@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from crm.actions import (
     accounts,
+    asking,
     bereavement,
     calendars,
     call_backs,
@@ -231,3 +232,9 @@ def remove_by_rule() -> None:
 def remove_packages() -> None:
     """Remove copies of people's data that are a week old."""
     duties.once_per_slot("remove_packages", packages.remove_old, at=timezone.now())
+
+
+@shared_task
+def ask_settled() -> None:
+    """Draw what was settled, and ask those who are drawn."""
+    duties.once_per_slot("ask_settled", asking.ask_settled, at=timezone.now())

@@ -152,6 +152,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Gestures"), "redeem", "loyalty_gesture_changelist", "loyalty.view_gesture", ()),
                 (_("Programmes"), "volunteer_activism", "programmes", "loyalty.view_programme", ()),
+                (_("Asking customers"), "forum", "asking", "crm.view_asking", ("asking",)),
                 (_("Permissions given"), "how_to_reg", "crm_consent_changelist", "crm.view_consent", ()),
             ],
         ),

@@ -179,6 +179,11 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:10 UTC: see where the relationship with every customer stands",
         offset=timedelta(hours=4, minutes=10),
     ),
+    "ask_settled": Duty(
+        "crm.tasks.ask_settled",
+        timedelta(hours=1),
+        "every hour: draw the matters that were settled a day ago, and ask those who are drawn, where that is switched on",
+    ),
     "plan_birthdays": Duty(
         "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"
     ),
@@ -304,6 +309,10 @@ DUTIES: dict[str, Duty] = {
         offset=timedelta(hours=3, minutes=20),
     ),
 }
+
+SETTLED_BY = ("recovery.actions.settled.matters",)
+"""What counts as settled beside closed conversations, for `ask_settled`: each is called with since and until and gives a query of
+the keys of conversations."""
 
 RUNG_AT_LEAST = timedelta(seconds=60)
 """A duty is rung at least this often; its slot is claimed once, so a run that died is made up for in the next minute."""

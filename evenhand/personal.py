@@ -75,6 +75,10 @@ PERSONAL: dict[str, Table] = {
     "crm.Representative": Table(
         whose=("principal", "person"), by_address=("address",), words=("name", "address", "evidence", "ended_because")
     ),
+    "crm.SurveyAnswer": Table(
+        whose=("ask__conversation__customer",), empties={"words": ""}, keeps={"language": "a group, not a person"}
+    ),
+    "crm.Ask": Table(whose=_MATTER, keeps={"reason": _CODE}),
     "crm.Reversal": Table(whose=("change__customer",), words=("by_hand", "proof")),
     "crm.ServiceChange": Table(
         whose=("customer",),
@@ -309,6 +313,7 @@ IMPERSONAL: dict[str, str] = {
     "crm.SearchDue": "numbers",
     "crm.SearchMark": "numbers",
     "crm.CustomField": "names of fields of ours",
+    "crm.Asking": "rules of ours: who is asked, where, in which words",
     "crm.Gate": "why nothing new begins",
     "crm.QueueCredit": "minutes by channel",
     "crm.Household": "a number; who belongs to it stands elsewhere",

@@ -8,9 +8,9 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from crm import asking_pages, preference_pages, service_pages
 from crm import hooks as crm_hooks
 from crm import pages as crm_pages
-from crm import preference_pages, service_pages
 from crm.api import urls as crm_api
 from evenhand import health
 from loyalty import pages as loyalty_pages
@@ -34,6 +34,7 @@ urlpatterns = [
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     *crm_pages.urlpatterns,
     *service_pages.urlpatterns,
+    *asking_pages.urlpatterns,
     *preference_pages.urlpatterns,
     *loyalty_pages.urlpatterns,
     *recovery_pages.urlpatterns,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -22,8 +22,9 @@ from django.db.models.functions import Concat
 from django.db.models.lookups import Exact
 
 from crm.actions import consent, lease, outcomes, suppression
-from crm.models import Consent, Customer, Hold, OutgoingMessage, Suppression
-from crm.policy import ATTEMPTS_BEFORE_PARKING, MessageKind, StopFacts, reason_to_stop
+from crm.models import Consent, Conversation, Customer, Hold, OutgoingMessage, Suppression
+from crm.policy import ATTEMPTS_BEFORE_PARKING, ConversationState, MessageKind, StopFacts, reason_to_stop
+from crm.policy.asking import NOTHING_ASKED_AFTER_A_KINDNESS
 from crm.policy.suppression import scopes_that_stop
 from crm.together import Repeated, prepared
 
@@ -58,18 +59,39 @@ _still: Repeated[Customer] = Repeated(
 
 
 def facts(message: OutgoingMessage, *, at: datetime) -> StopFacts:
-    """What is known now of whoever a message of kindness would reach; one statement."""
-    medium = consent.MEDIUM_OF.get(message.channel, "")
+    """What is known now of whoever a message that needs a yes would reach; one statement, and one more for a question."""
+    kind, medium = MessageKind(message.kind), consent.MEDIUM_OF.get(message.channel, "")
+    return known_of(
+        message.customer_id, kind=kind, purpose=message.purpose, medium=medium, address=message.address, at=at
+    )
+
+
+def known_of(customer: int, *, kind: MessageKind, purpose: str, medium: str, address: str, at: datetime) -> StopFacts:
+    """The same of a message that is not written yet, to an address of theirs over a medium."""
     told = {
-        "customer": message.customer_id,
-        "purpose": message.purpose,
+        "customer": customer,
+        "purpose": purpose,
         "medium": str(medium),
-        "keys": suppression.keys_reached(medium, message.address),
-        "scopes": _scopes(message.purpose, medium),
+        "keys": suppression.keys_reached(medium, address),
+        "scopes": _scopes(purpose, medium),
         "at": at,
     }
     status, held, proof, objects = _still.rows(**told)[0]
-    return _as_facts(status, held, proof, objects=objects)
+    found = _as_facts(status, held, proof, objects=objects)
+    return _asked_about(found, customer, at=at) if kind == MessageKind.ASK else found
+
+
+def _asked_about(found: StopFacts, customer: int, *, at: datetime) -> StopFacts:
+    """With what a question waits for besides: something that waits for us, and anything kind that reached them lately (R171)."""
+    lately = OutgoingMessage.objects.filter(
+        customer=customer, kind=MessageKind.GESTURE, accepted_at__gt=at - NOTHING_ASKED_AFTER_A_KINDNESS
+    )
+    waiting = Conversation.objects.filter(customer=customer, state=ConversationState.OPEN)
+    known = Customer.objects.filter(pk=customer).order_by("pk").values_list(Exists(waiting), Exists(lately))
+    has_open_matter, had_kindness_lately = known[0]
+    return replace(
+        found, kind=MessageKind.ASK, has_open_matter=has_open_matter, had_kindness_lately=had_kindness_lately
+    )
 
 
 def _scopes(purpose: str, medium: str) -> list[str]:

@@ -24,7 +24,7 @@ from crm.models import User
 SEVERAL_LINES: Final = frozenset({"text"})
 """Words that may hold line ends; of every other one a line end is a space (M27)."""
 MAY_BE_EMPTY: Final = frozenset(
-    {"answer_by", "changed_from", "cost", "is_owner", "name", "owed", "owner", "signature", "subject"}
+    {"answer_by", "changed_from", "cost", "is_owner", "name", "owed", "own", "owner", "signature", "subject"}
 )
 """What a letter can do without; each template says what it writes instead."""
 SMALL_NAMES: Final = frozenset({"it", "pl"})

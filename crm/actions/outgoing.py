@@ -33,11 +33,13 @@ from crm.models import (
 )
 from crm.policy import (
     ATTEMPTS_BEFORE_PARKING,
+    NEEDS_A_YES,
     OUTGOING_NEXT,
     SENDING_GIVEN_UP_AFTER,
     MessageKind,
     OutgoingState,
     StopFacts,
+    after_being_stopped,
     has_one_click,
     reason_to_stop,
 )
@@ -123,7 +125,7 @@ def written(
 
     Raises NoWayOut for a kindness that cannot be stopped with one click.
     """
-    if draft.kind == MessageKind.GESTURE and not has_one_click(draft.headers):
+    if draft.kind in NEEDS_A_YES and not has_one_click(draft.headers):
         raise NoWayOut(_("Whoever gets this must be able to stop it with one click."))
     return new(
         OutgoingMessage,
@@ -224,6 +226,10 @@ def release(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
 def cancel(message_id: int, *, by: User, at: datetime) -> OutgoingMessage:
     """Stop a message that has not left. Raises OutgoingMessage.DoesNotExist, WrongState; then nothing has changed."""
     message = OutgoingMessage.objects.select_for_update().get(pk=message_id)
+    if message.kind == MessageKind.ASK:
+        raise WrongState(
+            _("Nobody chooses who is asked, so no single question is stopped. The whole asking can be switched off.")
+        )
     if OutgoingState.CANCELLED not in OUTGOING_NEXT[OutgoingState(message.state)]:
         raise WrongState(
             _("A message that is “%(state)s” cannot be stopped any more.") % {"state": message.get_state_display()}
@@ -316,7 +322,7 @@ def _hand_over(
         )
         lines[line] = opened.__enter__()
     outbound = _outbound(message, reply_to=reply_to)
-    asked_again = together or message.kind == MessageKind.GESTURE
+    asked_again = together or message.kind in NEEDS_A_YES
     still = {"still": partial(cards.may_leave, message, at=at)} if asked_again else {}
     handed = lines[line].send(outbound, **still)
     if handed.outcome == Outcome.KEPT:
@@ -380,6 +386,7 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         if owned is None:
             return False
         reason = reason_to_stop(_stop_facts(message, status, at=at))
+        state = after_being_stopped(MessageKind(message.kind)) if reason else OutgoingState.HELD
         if (message.channel in PUBLIC) != message.is_public:
             reason = reason or "other_visibility"
         if message.account_id is not None:
@@ -387,12 +394,10 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         elif message.channel not in SENDERS:
             reason = "no_provider"
         if reason:
-            outcomes.mine(message, OutgoingState.HANDING).update(
-                state=OutgoingState.HELD, reason=reason, lease_until=None
-            )
+            outcomes.mine(message, OutgoingState.HANDING).update(state=state, reason=reason, lease_until=None)
             history.record(
                 message.customer,
-                "message.held",
+                f"message.{state.value}",
                 ref=outcomes.ref_of(message),
                 by=None,
                 at=at,
@@ -417,7 +422,7 @@ for each other. The lease starts anew, since those before it in the batch may ha
 
 def _stop_facts(message: OutgoingMessage, status: str, *, at: datetime) -> StopFacts:
     """What may stop this message, read after its customer was locked; status: theirs."""
-    if message.kind != MessageKind.GESTURE:
+    if message.kind not in NEEDS_A_YES:
         facts = StopFacts(MessageKind(message.kind), status, has_outreach_hold=False, has_consent=True)
         number, matter = message.representative_id, message.conversation_id
         if number is None:

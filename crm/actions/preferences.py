@@ -20,7 +20,7 @@ from crm.actions import belongings, consent, identity, letters, outgoing, suppre
 from crm.actions.questions import UnknownLink
 from crm.models import Consent, ContactPoint, Customer, OutgoingMessage
 from crm.models.people import ContactKind, CustomerStatus
-from crm.policy import MessageKind, OutgoingState
+from crm.policy import NEEDS_A_YES, MessageKind, OutgoingState
 from crm.policy.consent import CHEERFUL, LINKS_A_DAY, PAUSES, PREFERENCES_OPEN_FOR, WORDS, WORDS_VERSION
 from crm.policy.suppression import SuppressionReason, SuppressionScope
 
@@ -154,7 +154,7 @@ def _sent(opened: Opened) -> list[Sent]:
     said = list(Consent.objects.decisive().filter(customer__in=records).select_related("proof").order_by("-at", "-id"))
     return [
         Sent(at, MessageKind(kind), subject, purpose, _reason(said, purpose, channel, at))
-        if kind == MessageKind.GESTURE
+        if kind in NEEDS_A_YES
         else Sent(at, MessageKind(kind), "", "", None)
         for at, kind, subject, purpose, channel in messages
         if at is not None

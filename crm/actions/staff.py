@@ -51,6 +51,7 @@ _AUDITS = (
     "recovery.view_paritycertificate",
     "recovery.view_correction",
 )  # fmt: skip
+_ASKS = ("crm.view_asking", "crm.view_surveyanswer")
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
 _GESTURES = ("loyalty.view_gesture", "loyalty.view_programme")
 
@@ -66,11 +67,13 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.decide_bereavement", "recovery.answer_parityfinding", "recovery.agree_correction",
         "crm.import_customers", "crm.export_customers",
         "recovery.plan_parityprobe",
+        *_ASKS, "crm.run_asking",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
         *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:],
         *_AUDITS, *_GESTURES, "recovery.grade_again", "recovery.plan_parityprobe", "crm.view_erasure", "crm.view_retentionrule",
+        *_AUDITS, *_GESTURES, *_ASKS, "crm.view_erasure", "crm.view_retentionrule",
     ),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, *_DATA, "crm.set_retention", "crm.view_user",

@@ -17,7 +17,7 @@ from crm.actions import identity
 from crm.models import ConsentProof, ContactPoint, Customer, Suppression
 from crm.models.people import ContactKind
 from crm.policy.consent import Medium
-from crm.policy.suppression import ENDED_BY_A_YES, SuppressionReason, SuppressionScope, scopes_that_stop
+from crm.policy.suppression import ENDED_BY_A_YES, SuppressionReason, SuppressionScope, scopes_ended_by_yes
 
 FAMILIES: dict[str, str] = {ContactKind.EMAIL: "email", ContactKind.POSTAL: "post"}
 """What is one kind of address here; numbers and names at providers are another one, since one and the same may be either."""
@@ -95,7 +95,7 @@ def suppress(
 def ended_by_yes(proof: ConsentProof, points: Iterable[ContactPoint], *, at: datetime) -> int:
     """End what stops a purpose at these addresses, because their owner said yes to it again. Returns how many ended."""
     keys = [key for point in points for key in keys_of(point.kind, point.address)]
-    scopes = scopes_that_stop(proof.purpose, proof.medium)
+    scopes = scopes_ended_by_yes(proof.purpose, proof.medium)
     return _lift(keys, scopes, ENDED_BY_A_YES, proof=proof, at=at)
 
 

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods
 from crm.actions import (
     adverse,
     answers,
+    asking,
     belongings,
     bereavement,
     calendars,
@@ -85,6 +86,8 @@ REFUSALS: tuple[type[Exception], ...] = (
     UnusableCalendar,
     calendars.NoSuchRegion,
     calendars.StartsTooSoon,
+    asking.AlreadyAsking,
+    asking.UnusableAsking,
     adverse.Involved,
     adverse.NeedsSecondPerson,
     adverse.WrongStep,

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from crm.admin import (
     adverse,
     alerts,
+    asking,
     bereavements,
     capture,
     channel_accounts,
@@ -90,6 +91,7 @@ urlpatterns: list[URLPattern] = [
     *persons.urlpatterns,
     *custom_fields.urlpatterns,
     *service_changes.urlpatterns,
+    *asking.urlpatterns,
     *stages.urlpatterns,
     *lives.urlpatterns,
     *bereavements.urlpatterns,

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('crm', '0029_public_drafts'),
+        ("crm", "0029_public_drafts"),
     ]
 
     operations = [

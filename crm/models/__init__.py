@@ -3,6 +3,7 @@
 from crm.models.accounts import AddressChange, SecondProof
 from crm.models.adverse import AdverseAct
 from crm.models.alerts import Alert
+from crm.models.asking import Ask, Asking, SurveyAnswer
 from crm.models.bereavements import Bereavement
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
@@ -48,6 +49,8 @@ __all__ = [
     "Alert",
     "AnswerDraft",
     "AnswerElsewhere",
+    "Ask",
+    "Asking",
     "Attachment",
     "AwaitedFile",
     "Bereavement",
@@ -135,6 +138,7 @@ __all__ = [
     "Source",
     "SourceGap",
     "Suppression",
+    "SurveyAnswer",
     "User",
     "WebForm",
     "WorkItem",

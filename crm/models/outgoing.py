@@ -84,7 +84,8 @@ class OutgoingMessage(models.Model):
                 name="outgoing_stopped_has_reason",
             ),
             models.CheckConstraint(
-                condition=~Q(kind=MessageKind.GESTURE) | ~Q(purpose=""), name="outgoing_gesture_has_purpose"
+                condition=~Q(kind__in=[MessageKind.ASK, MessageKind.GESTURE]) | ~Q(purpose=""),
+                name="outgoing_with_a_yes_has_purpose",
             ),
             # Whoever gets words about their matter knows who wrote them and whom a reply reaches (R134).
             models.CheckConstraint(

@@ -17,6 +17,7 @@ class Purpose(TextChoices):
     SURPRISE = "surprise", _("Small surprises")
     NEWS = "news", _("News and offers")
     SURVEY = "survey", _("Questions about our service")
+    REVIEW = "review", _("Being asked for a public review")
     PUBLIC_MENTION = "public_mention", _("Being mentioned in public")
     COCREATE = "cocreate", _("Trying out new things")
     RESEARCH = "research", _("Research")
@@ -30,7 +31,7 @@ class Medium(TextChoices):
     PUBLIC = "public", _("in public")
 
 
-WORDS_VERSION: Final = "2026-11"
+WORDS_VERSION: Final = "2026-11-28"
 """Which wording of WORDS this is. Whoever changes a word there changes this, so that a proof says what was read."""
 
 WORDS: Final[Mapping[tuple[str, str], object]] = {
@@ -45,7 +46,11 @@ WORDS: Final[Mapping[tuple[str, str], object]] = {
     (Purpose.NEWS, Medium.TEXT): _("Yes, you may send me news and offers by text message."),
     (Purpose.NEWS, Medium.POST): _("Yes, you may send me news and offers by post."),
     (Purpose.SURVEY, Medium.EMAIL): _("Yes, you may ask me by e-mail now and then how satisfied I am."),
+    (Purpose.SURVEY, Medium.TEXT): _("Yes, you may ask me by text message now and then how satisfied I am."),
     (Purpose.SURVEY, Medium.CALL): _("Yes, you may call me now and then to ask how satisfied I am."),
+    (Purpose.REVIEW, Medium.EMAIL): _(
+        "Yes, you may ask me by e-mail now and then to say in public what I think of you, whatever that is."
+    ),
     (Purpose.PUBLIC_MENTION, Medium.PUBLIC): _(
         "Yes, you may mention in public what I told you, after asking me each time about the exact words."
     ),

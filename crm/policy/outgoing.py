@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,11 @@ class MessageKind(TextChoices):
     SERVICE = "service", _("service")
     NOTICE = "notice", _("notice")  # written by the product itself: that a message arrived, that a file was refused
     GESTURE = "gesture", _("gesture")
+    ASK = "ask", _("question to them")
+
+
+NEEDS_A_YES: Final = frozenset({MessageKind.GESTURE, MessageKind.ASK})
+"""What leaves only with the recipient's own yes to its purpose, and can be stopped with one click."""
 
 
 class OutgoingState(TextChoices):
@@ -62,6 +68,14 @@ def after_unknown_outcome(*, has_value: bool) -> OutgoingState:
     return OutgoingState.HELD if has_value else OutgoingState.READY
 
 
+def after_being_stopped(kind: MessageKind) -> OutgoingState:
+    """Say what becomes of a message that may not leave when its moment comes.
+
+    What was written by somebody waits for a person. A question does not: nobody may choose which of them leaves after all (R150).
+    """
+    return OutgoingState.CANCELLED if kind == MessageKind.ASK else OutgoingState.HELD
+
+
 def has_one_click(headers: Mapping[str, str]) -> bool:
     """Say whether a message can be stopped by one click in the recipient's mail program (RFC 8058 section 3.1)."""
     names = {name.lower(): value for name, value in headers.items()}
@@ -71,7 +85,10 @@ def has_one_click(headers: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StopFacts:
-    """What is known about a recipient in the moment a message would leave; has_objection: their address wants none of it."""
+    """What is known about a recipient in the moment a message would leave; has_objection: their address wants none of it.
+
+    Asked of questions alone: has_open_matter, something of theirs waits for us; had_kindness_lately, within 14 days (R171).
+    """
 
     kind: MessageKind
     customer_status: str
@@ -80,6 +97,8 @@ class StopFacts:
     goes_to_representative: bool = False
     may_be_told: bool = False
     has_objection: bool = False
+    has_open_matter: bool = False
+    had_kindness_lately: bool = False
 
 
 def reason_to_stop(facts: StopFacts) -> str:
@@ -87,6 +106,7 @@ def reason_to_stop(facts: StopFacts) -> str:
 
     Service answers are owed and always leave, except to somebody who has died or was erased; kindness needs consent and
     waits while a matter is open (R168, X17, promise Q1 of loyalty); what was said against an address beats any consent (P10).
+    A question waits for the same, for whatever else we owe an answer to, and for two weeks after anything kind (R171).
     Whoever acts for the customer gets an answer as long as they may be told; after a death that is the executor (R089).
     """
     if facts.goes_to_representative and not facts.may_be_told:
@@ -95,7 +115,7 @@ def reason_to_stop(facts: StopFacts) -> str:
         return ""
     if facts.customer_status in ("deceased", "erased"):
         return f"customer_{facts.customer_status}"
-    if facts.kind != MessageKind.GESTURE:
+    if facts.kind not in NEEDS_A_YES:
         return ""
     if facts.has_outreach_hold:
         return "outreach_on_hold"
@@ -103,4 +123,8 @@ def reason_to_stop(facts: StopFacts) -> str:
         return "suppressed"
     if not facts.has_consent:
         return "no_consent"
+    if facts.has_open_matter:
+        return "open_matter"
+    if facts.had_kindness_lately:
+        return "kindness_lately"
     return ""

@@ -39,21 +39,25 @@ ENDED_BY_A_YES: Final = frozenset(
 )
 """What a new yes of the customer ends. A pause ends when they end it; a list is corrected where it is kept."""
 
-_STOPPED_BY: Final[Mapping[str, SuppressionScope]] = {
-    Purpose.BIRTHDAY: SuppressionScope.CHEERFUL,
-    Purpose.SURPRISE: SuppressionScope.CHEERFUL,
-    Purpose.NEWS: SuppressionScope.MARKETING,
-    Purpose.SURVEY: SuppressionScope.SURVEY,
-    Purpose.COCREATE: SuppressionScope.SURVEY,
-    Purpose.RESEARCH: SuppressionScope.SURVEY,
+_STOPPED_BY: Final[Mapping[str, tuple[SuppressionScope, ...]]] = {
+    Purpose.BIRTHDAY: (SuppressionScope.CHEERFUL,),
+    Purpose.SURPRISE: (SuppressionScope.CHEERFUL,),
+    Purpose.NEWS: (SuppressionScope.MARKETING,),
+    Purpose.SURVEY: (SuppressionScope.SURVEY,),
+    Purpose.REVIEW: (SuppressionScope.SURVEY, SuppressionScope.MARKETING),  # a question that advertises us
+    Purpose.COCREATE: (SuppressionScope.SURVEY,),
+    Purpose.RESEARCH: (SuppressionScope.SURVEY,),
 }
+"""The first of each is its own."""
 
 
 def scopes_that_stop(purpose: str, medium: str) -> tuple[SuppressionScope, ...]:
     """Name the suppressions that stop a message of a purpose over a medium, whatever its recipient allowed."""
-    scopes = [SuppressionScope.ALL_BUT_OWED]
-    if purpose in _STOPPED_BY:
-        scopes.append(_STOPPED_BY[purpose])
-    if medium == Medium.CALL:
-        scopes.append(SuppressionScope.CALLS)
-    return tuple(scopes)
+    calls = (SuppressionScope.CALLS,) if medium == Medium.CALL else ()
+    return (SuppressionScope.ALL_BUT_OWED, *_STOPPED_BY.get(purpose, ()), *calls)
+
+
+def scopes_ended_by_yes(purpose: str, medium: str) -> tuple[SuppressionScope, ...]:
+    """Name the suppressions that a new yes to a purpose ends: its own, and no other purpose's."""
+    others = _STOPPED_BY.get(purpose, ())[1:]
+    return tuple(scope for scope in scopes_that_stop(purpose, medium) if scope not in others)

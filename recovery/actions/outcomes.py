@@ -158,6 +158,12 @@ _SAYS: dict[str, str] = {
         " + (ascii(substr(d.currency, 2)) - 65) * 26 + ascii(substr(d.currency, 3)) - 65 ELSE -1 END"
     ),
     "hand_offs": "coalesce(h.accepted, 0)",
+    "survey_answered": _flag("q.asked_at IS NOT NULL", "q.answered_at IS NOT NULL"),
+    "csat": "coalesce(q.csat, -1)",
+    "fair_outcome": "coalesce(q.outcome, -1)",
+    "fair_process": "coalesce(q.process, -1)",
+    "fair_manner": "coalesce(q.manner, -1)",
+    "effort": "coalesce(q.effort, -1)",
     "no_answer_needed": "CASE WHEN e.how IN ('dismissed', 'no_answer') THEN 1 ELSE 0 END",
 }
 """What each column says of a matter, in SQL over the tables below."""
@@ -219,6 +225,12 @@ LEFT JOIN (
   SELECT case_id, count(*) AS decided, count(*) FILTER (WHERE state = 'approved') AS approved
   FROM recovery_treatmentexception WHERE decided_at <= %(at)s GROUP BY case_id
 ) x ON x.case_id = r.id
+LEFT JOIN (
+  SELECT a.conversation_id, o.accepted_at AS asked_at, s.at AS answered_at, s.csat, s.outcome, s.process, s.manner, s.effort
+  FROM crm_ask a JOIN crm_outgoingmessage o ON o.id = a.message_id AND o.accepted_at <= %(at)s
+  LEFT JOIN crm_surveyanswer s ON s.ask_id = a.id AND s.at <= %(at)s
+  WHERE a.kind = 'survey' AND a.conversation_id IN (SELECT id FROM m)
+) q ON q.conversation_id = m.id
 ORDER BY m.id
 """
 

@@ -57,7 +57,14 @@ METRICS: dict[str, Any] = {
     "hand_offs": gettext_lazy("how often passed on"),
     "gesture_sent": gettext_lazy("kindness sent as planned"),
     "dismissed": gettext_lazy("ended without an answer"),
+    "survey_answered": gettext_lazy("answered our questions"),
+    "csat": gettext_lazy("satisfied, they say"),
+    "fair_outcome": gettext_lazy("the outcome was fair, they say"),
+    "fair_process": gettext_lazy("the way there was fair, they say"),
+    "fair_manner": gettext_lazy("we treated them well, they say"),
+    "effort": gettext_lazy("we made it easy, they say"),
 }
+GRADED: frozenset[str] = frozenset({"csat", "fair_outcome", "fair_process", "fair_manner", "effort"})
 MEANS: dict[str, Any] = {
     "response_coverage": gettext_lazy(
         "Of matters whose promised first answer was due: the share that a person answered."
@@ -90,6 +97,22 @@ MEANS: dict[str, Any] = {
         "Of kindnesses that were to leave: the share that did, by the channel on which the customer first came to us."
     ),
     "dismissed": gettext_lazy("Spam, duplicates, abuse, not for us, or a post that needs no answer."),
+    "survey_answered": gettext_lazy(
+        "Of matters whose customer was asked how it was: the share that answered. The grades say nothing of the others."
+    ),
+    "csat": gettext_lazy(
+        "Satisfied with how it went, 1 to 5: the chance of the worse grade in a pair of like matters."
+    ),
+    "fair_outcome": gettext_lazy(
+        "What came of it was fair, 1 to 5: the chance of the worse grade in a pair of like matters."
+    ),
+    "fair_process": gettext_lazy(
+        "The way there was fair, 1 to 5: the chance of the worse grade in a pair of like matters."
+    ),
+    "fair_manner": gettext_lazy(
+        "We were polite and explained ourselves, 1 to 5: the chance of the worse grade in a pair."
+    ),
+    "effort": gettext_lazy("We made it easy, 1 to 7: the chance of the worse grade in a pair of like matters."),
 }
 TONES = {"red": "late", "amber": "soon", "green": "good", "grey": ""}
 SAYS: dict[str, Any] = {
@@ -223,7 +246,7 @@ def _chosen(audit: ParityAudit, metric: str, first: Mapping[tuple[str, str], Map
                 **line_shown(line),
                 "is_few": line["n"] < FEWEST,
                 "plot": drawn["rows"][line["channel"]] if line["n"] >= FEWEST else None,
-                "crude": _size(before["effect"], before["estimate"]) if before else "–",
+                "crude": _size(before["metric"], before["effect"], before["estimate"]) if before else "–",
                 "mix": MIXES.get(mixed, ""),
             }
         )
@@ -255,7 +278,7 @@ def _trend(metric: str) -> dict[str, Any] | None:
             for point in one["points"]:
                 point |= {
                     "mark": MARKS[point["verdict"]],
-                    "size": _size(point["line"]["effect"], point["line"]["estimate"]),
+                    "size": _size(point["line"]["metric"], point["line"]["effect"], point["line"]["estimate"]),
                 }
     return made
 
@@ -294,7 +317,7 @@ def line_shown(line: Mapping[str, Any]) -> dict[str, Any]:
         "short": SHORT[line["verdict"]],
         "mark": MARKS[line["verdict"]],
         "tone": TONES[line["verdict"]],
-        "size": _size(line["effect"], line["estimate"]),
+        "size": _size(line["metric"], line["effect"], line["estimate"]),
         "interval": _interval(line),
     }
 
@@ -303,11 +326,13 @@ def channel_name(name: str) -> str:
     return str(Channel(name).label) if name in Channel.values else name
 
 
-def _size(effect: str, value: float | None) -> str:
+def _size(metric: str, effect: str, value: float | None) -> str:
     if value is None:
         return "–"
     if effect.endswith("_ratio"):
         return f"× {value:.2f}"
+    if metric in GRADED:
+        return _("worse in %(share)s of pairs") % {"share": f"{value:.0%}"}
     if effect == "probability":
         return _("longer in %(share)s of pairs") % {"share": f"{value:.0%}"}
     return _("%(points)s points") % {"points": f"{value * 100:+.1f}"}
@@ -339,7 +364,7 @@ def _finding(found: ParityFinding) -> dict[str, Any]:
         "means": MEANS.get(found.metric, ""),
         "on": channel_name(found.channel),
         "against": _("all other channels") if found.versus == "others" else channel_name(found.versus),
-        "size": _size(found.effect, found.value),
+        "size": _size(found.metric, found.effect, found.value),
         "interval": _interval({"effect": found.effect, "low": found.low, "high": found.high}),
     }
 

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('crm', '0029_public_drafts'),
-        ('recovery', '0011_parity_audits'),
+        ("recovery", "0013_watch"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0011_parity_audits'),
+        ("recovery", "0015_regrading_and_probes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

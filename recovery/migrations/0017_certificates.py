@@ -24,7 +24,7 @@ DROP TRIGGER response_times_append_only ON recovery_responsetimes;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0011_parity_audits'),
+        ("recovery", "0016_corrections"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0011_parity_audits'),
+        ("recovery", "0017_certificates"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -18,8 +18,8 @@ USUAL = 95  # percentile of the answered waits: a case that is older should have
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """One outcome, case by case: yes/no as 1 and 0, a category as its code, a duration in its unit; NaN or -1 is
-    unknown.
+    """One outcome, case by case: yes/no as 1 and 0, a category as its code, a grade as its place from the worst on, a
+    duration in its unit; NaN or -1 is unknown.
 
     waited: a duration that may be still running, in the same unit: until it ended or until the snapshot. promised: hours from
     the opening until it was to end. currency: code of an amount's currency; only amounts in one currency are compared.
@@ -43,16 +43,18 @@ def answer_of(outcome: maps.Outcome, value: str, labels: dict[str, int]) -> int:
     if outcome.kind == "category":
         return labels.setdefault(value, len(labels))
     folded = value.casefold()
+    if outcome.kind == "ordinal":
+        return outcome.order.index(folded) if folded in outcome.order else UNKNOWN
     if folded in outcome.true:
         return 1
     return 0 if not outcome.false or folded in outcome.false else UNKNOWN
 
 
 def counted(outcome: maps.Outcome, codes: array[int], labels: dict[str, int], keep: Flags) -> Answers:
-    """A yes/no answer or a category of the rows to keep."""
+    """A yes/no answer, a grade or a category of the rows to keep."""
     values = np.array(codes, dtype=np.float64)[keep]
     values[values < 0] = np.nan
-    return Answers(name=outcome.name, kind=outcome.kind, values=values, labels=tuple(labels))
+    return Answers(name=outcome.name, kind=outcome.kind, values=values, labels=outcome.order or tuple(labels))
 
 
 def number_of(value: str) -> float:

@@ -255,6 +255,8 @@ class _Engine:
         single = [Pair(part.d[at : at + 1], part.q[at : at + 1]) for at in range(len(used))]
         if metric.is_time:
             tests = effects.times_by_stratum(part, width=metric.width, wanted=enough)
+        elif metric.is_graded:
+            tests = [effects.graded(each) for each in effects.times_by_stratum(part, width=None, wanted=enough)]
         else:
             tests = [
                 _tested(metric, each, None if moments is None else moments[:, [code]])
@@ -297,6 +299,8 @@ def _overall(metric: Metric, made: _Cells, code: int, others: list[int], channel
 def _tested(metric: Metric, cells: Pair, moments: Floats | None) -> Result:
     if metric.is_time:
         return effects.times(cells, width=metric.width)
+    if metric.is_graded:
+        return effects.grades(cells)
     if moments is not None:
         n, total, squares = moments
         return effects.numbers(
@@ -406,7 +410,13 @@ def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, c
 
 
 def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats) -> float | None:
-    """The share of yes, the mean number, or the median time, that a channel would have with the given mix of strata."""
+    """The share of yes, the mean number or grade (1 the worst), or the median time, that a channel would have with the given mix
+    of strata.
+    """
+    if metric.is_graded:
+        sums = np.bincount(stratum[own], weights=(metric.bins - metric.place[own]).astype(float), minlength=len(mix))
+        every = np.bincount(stratum[own], minlength=len(mix))
+        return float((sums[used] / every[used] * mix[used]).sum())
     if metric.number:
         total = np.bincount(stratum[own], metric.values[own], minlength=len(mix))
         count = np.bincount(stratum[own], minlength=len(mix))

@@ -186,6 +186,8 @@ def _compared(
             promised = promised[~np.isnan(promised)]
             if len(promised):
                 floor = max(floor, verdicts.LEAST_GAP_OF_PROMISE * float(np.median(promised)))
+    elif metric.is_graded:
+        tested = effects.graded(linear("probability", _longer(metric, own, other), sides.order, sides.customer, at=0.5))
     else:
         yes = (metric.place == 0).astype(float)
         tested = linear("risk_difference", yes[own] - yes[other], sides.order, sides.customer)

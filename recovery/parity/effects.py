@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,8 @@ class Estimate:
     """One effect: the value, its 95 % and 90 % intervals; None where it is not reached or not defined.
 
     kind: odds_ratio, risk_difference (channel minus versus, -1 to 1), time_ratio (channel / versus),
-    probability (that a case of the channel waits longer than a like one of the other side, ties half),
-    part_ratio, amount_ratio, count_ratio (of means: channel / versus).
+    probability (that a case of the channel waits longer than a like one of the other side, ties half; where `graded`, that it
+    got the worse grade), part_ratio, amount_ratio, count_ratio (of means: channel / versus).
     """
 
     kind: str
@@ -37,6 +37,7 @@ class Estimate:
     high: float | None = None
     low90: float | None = None
     high90: float | None = None
+    graded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +299,19 @@ def times(pair: Pair, *, width: float | None) -> Result:
         pair, np.array([[0.0], [-critical], [critical], [-critical * Z90 / Z95], [critical * Z90 / Z95]]), group, 1
     )
     return Result(effects=(_time_ratio(solved[:, 0], width), longer), p=p, z=z, test=test)
+
+
+def grades(pair: Pair) -> Result:
+    """Compare grades in all strata together: van Elteren's test and the chance of the worse grade.
+
+    pair: one bin for each grade, the best first, nothing censored.
+    """
+    return graded(times(pair, width=None))
+
+
+def graded(result: Result) -> Result:
+    """The same result, told of grades instead of waits."""
+    return replace(result, effects=tuple(replace(each, graded=True) for each in result.effects))
 
 
 def times_by_stratum(pair: Pair, *, width: float | None, wanted: npt.NDArray[np.bool_]) -> list[Result]:

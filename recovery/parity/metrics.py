@@ -27,6 +27,7 @@ AMOUNTS = 72  # bins of an amount: nothing, then on a log scale
 class Metric:
     """One thing compared. valid: rows with an answer; place, event: bin and "was seen" per valid row.
 
+    is_graded: the bins are grades, the best first, so that a later bin is the worse one, as with times.
     mids: hours that stand for each bin (times), empty for the rest; width: of a bin on the log scale, None where not
     logarithmic. number: ratio, amount or count where it is one. promised: hours allowed, NaN where not known. apart: codes
     that are only compared among themselves.
@@ -44,6 +45,7 @@ class Metric:
     number: str = ""
     promised: Floats | None = None
     apart: Ints | None = None
+    is_graded: bool = False
 
     @property
     def is_time(self) -> bool:
@@ -64,6 +66,8 @@ def of(cases: Cases, strata: int) -> Iterator[Metric]:
         known = ~np.isnan(outcome.values)
         if outcome.kind == "bool" and known.any():
             yield _share(outcome.name, known, outcome.values == 1)
+        elif outcome.kind == "ordinal" and known.any():
+            yield _grade(outcome.name, known, outcome.values, len(outcome.labels))
         elif outcome.kind == "duration" and known.any():
             waits = outcome.values if outcome.waited is None else outcome.waited
             yield _time(
@@ -113,6 +117,15 @@ def _logarithmic(values: Floats) -> Ints:
         low, high = float(logs.min()), max(float(logs.max()), float(logs.min()) + 1e-6)
         place[some] = 1 + np.minimum((logs - low) / (high - low) * (AMOUNTS - 1), AMOUNTS - 2).astype(np.int64)
     return place
+
+
+def _grade(name: str, valid: Flags, places: Floats, grades: int) -> Metric:
+    """places: from the worst grade on. A few bins, as van Elteren's test takes them; nothing is censored."""
+    worse = (grades - 1 - places[valid]).astype(np.int64)
+    return Metric(
+        name=name, valid=valid, place=worse, event=np.ones(len(worse), dtype=bool), bins=grades, mids=np.empty(0),
+        values=worse.astype(float), unit="grade", is_graded=True,
+    )  # fmt: skip
 
 
 def _time(

@@ -45,6 +45,16 @@ FLAGS: Final = {
     "promises_kept": "every promise that came due was kept, but the confirmation, which only talk brings",
 }
 """Yes/no outcomes, in the order of their columns, and what yes means."""
+ANSWERED: Final = "survey_answered"
+"""Yes/no as well, of matters whose customer was asked how it was: how many answered."""
+GRADES: Final = {
+    "csat": (5, "satisfied, 1 to 5"),
+    "fair_outcome": (5, "what came of it was fair, 1 to 5"),
+    "fair_process": (5, "the way there was fair, 1 to 5"),
+    "fair_manner": (5, "we treated them well, 1 to 5"),
+    "effort": (7, "we made it easy, 1 to 7"),
+}
+"""What customers answered when they were asked: the highest grade, and what it means; 1 is the worst (R068)."""
 UNWANTED: Final = frozenset({"came_back", "handed_over", "went_quiet"})
 """Yes/no outcomes of which yes is the worse."""
 NUMBERS: Final = ("remedy_owed", "remedy_given", "remedy_currency", "hand_offs")
@@ -52,10 +62,15 @@ NUMBERS: Final = ("remedy_owed", "remedy_given", "remedy_currency", "hand_offs")
 DISMISSED: Final = "dismissed"
 GESTURE_SENT: Final = "gesture_sent"
 CODES: Final = ("number", "customer", "channel", "type", "severity", "language")
-COLUMNS: Final = (*CODES, *TIMES, *FLAGS, *NUMBERS)
+COLUMNS: Final = (*CODES, *TIMES, *FLAGS, ANSWERED, *NUMBERS, *GRADES)
 """The columns that the database gives, all whole numbers; times in seconds since 1970 UTC."""
 NO_ANSWER_NEEDED: Final = "no_answer_needed"
 """The column, beside these, that says which matters were dismissed or judged to need no answer; nothing else is asked of them."""
+
+
+def _grades(name: str) -> list[str]:
+    return [str(grade) for grade in range(1, GRADES[name][0] + 1)]
+
 
 PLAN: Final = maps.parse(
     {
@@ -71,10 +86,14 @@ PLAN: Final = maps.parse(
         "outcome": [
             {"name": "first_response", "kind": "duration", "from": "spoke_at", "to": "answered_at", "unit": "hours"},
             {"name": "ingest_lag", "kind": "duration", "from": "spoke_at", "to": "reached_us_at", "unit": "hours"},
-            *({"name": name, "kind": "bool", "column": name, "true": ["yes"], "false": ["no"]} for name in FLAGS),
+            *(
+                {"name": name, "kind": "bool", "column": name, "true": ["yes"], "false": ["no"]}
+                for name in (*FLAGS, ANSWERED)
+            ),
             {"name": "remedy_part", "kind": "ratio", "column": "remedy_given", "of": "remedy_owed"},
             {"name": "remedy_amount", "kind": "amount", "column": "remedy_given", "currency": "remedy_currency"},
             {"name": "hand_offs", "kind": "count", "column": "hand_offs"},
+            *({"name": name, "kind": "ordinal", "column": name, "order": _grades(name)} for name in GRADES),
         ],
         "options": {"timezone": "UTC", "response": "first_response", "response_promised": "answer_due_at"},
     }
@@ -150,8 +169,11 @@ def cases_of(matters: Matters, *, public: frozenset[str] = frozenset()) -> Cases
         times={header.index(name): _times(name, header.index(name), matters.columns[name]) for name in TIMES},
         customers={},
         customer=_array("i", np.unique(matters.columns["customer"], return_inverse=True)[1]),
-        answers={name: _array("i", matters.columns[name]) for name in FLAGS},
-        labels={name: {} for name in FLAGS},
+        answers={
+            **{name: _array("i", matters.columns[name]) for name in (*FLAGS, ANSWERED)},
+            **{name: _array("i", _places(matters.columns[name])) for name in GRADES},
+        },
+        labels={name: {} for name in (*FLAGS, ANSWERED, *GRADES)},
         language=_array("i", matters.columns["language"] - UNKNOWN),
         numbers={name: _number(matters.columns[name]) for name in ("remedy_given", "remedy_owed", "hand_offs")},
         currencies={"remedy_currency": _array("i", _as_they_come(matters.columns["remedy_currency"])[1])},
@@ -196,10 +218,11 @@ def besides_of(matters: Matters) -> Cases:
 def behind(matters: Matters, metric: str, channel: str, *, public: frozenset[str] = frozenset()) -> list[int]:
     """Numbers of the matters of a channel to look at for one metric, the gravest first.
 
-    A yes/no outcome: those that went the worse way, the newest first. A time: the longest, those without an end before them. A
-    remedy: those that got less than was owed, the largest lack first. Hand-offs: the most. A kindness that did not leave: its
-    customer's first matter. Going public (`went_public`): private matters whose customer wrote on one of the `public` channels
-    while they were open; first those settled soonest after that. Raises KeyError for a metric that the audit does not have.
+    A yes/no outcome: those that went the worse way, the newest first; a grade: those that got one of the two worst. A time: the
+    longest, those without an end before them. A remedy: those that got less than was owed, the largest lack first. Hand-offs: the
+    most. A kindness that did not leave: its customer's first matter. Going public (`went_public`): private matters whose customer
+    wrote on one of the `public` channels while they were open; first those settled soonest after that. Raises KeyError for a metric
+    that the audit does not have.
     """
     if metric in (DISMISSED, GESTURE_SENT):
         told, is_worse = (matters.dismissed, "is") if metric == DISMISSED else (matters.gestures, "sent")
@@ -209,7 +232,7 @@ def behind(matters: Matters, metric: str, channel: str, *, public: frozenset[str
     if metric == WENT_PUBLIC:
         return _went_public(matters, public)
     ours = columns["channel"] == matters.channels.index(channel)
-    if metric in FLAGS or metric == RESPONSE_COVERAGE:
+    if metric in FLAGS or metric in GRADES or metric in (RESPONSE_COVERAGE, ANSWERED):
         worse = _worse(columns, metric)
         return [int(each) for each in columns["number"][ours & worse][::-1]]
     if metric in LACKS:
@@ -244,6 +267,8 @@ def _went_public(matters: Matters, public: frozenset[str]) -> list[int]:
 def _worse(columns: Mapping[str, Whole], metric: str) -> npt.NDArray[np.bool_]:
     if metric == RESPONSE_COVERAGE:
         return np.asarray((columns["answered_at"] == UNKNOWN) & (columns["answered_as_promised"] == 0))
+    if metric in GRADES:
+        return np.asarray((columns[metric] == 1) | (columns[metric] == 2))
     return np.asarray(columns[metric] == (1 if metric in UNWANTED else 0))
 
 
@@ -259,6 +284,11 @@ LACKS: Final[Mapping[str, Callable[[Mapping[str, Whole]], npt.NDArray[Any]]]] = 
     "hand_offs": lambda columns: columns["hand_offs"],
 }
 """Of what is a number: how much there is to look at in each matter."""
+
+
+def _places(grades: Whole) -> Whole:
+    """Grades as their places from the worst on."""
+    return np.where(grades == UNKNOWN, UNKNOWN, grades - 1)
 
 
 def _there(public: frozenset[str], matters: Matters) -> frozenset[str]:
@@ -326,11 +356,14 @@ def _line(matters: Matters, place: int, kind: str, customer: int) -> Iterator[st
     for name in TIMES:
         seconds = int(matters.columns[name][place])
         yield "" if seconds == UNKNOWN else _written(seconds)
-    for name in FLAGS:
+    for name in (*FLAGS, ANSWERED):
         yield {1: "yes", 0: "no", UNKNOWN: ""}[int(matters.columns[name][place])]
     for name in NUMBERS:
         value = int(matters.columns[name][place])
         yield "" if value == UNKNOWN else currency_of(value) if name == "remedy_currency" else str(value)
+    for name in GRADES:
+        grade = int(matters.columns[name][place])
+        yield "" if grade == UNKNOWN else str(grade)
 
 
 def currency_of(code: int) -> str:
@@ -352,6 +385,9 @@ def as_map(matters: Matters, *, public: frozenset[str] = frozenset()) -> str:
         elif each.kind in maps.NUMBERS:
             parts = (("column", each.column), ("of", each.of), ("currency", each.currency))
             lines += [f'{name} = "{column}"' for name, column in parts if column]
+        elif each.kind == "ordinal":
+            grades = ", ".join(f'"{grade}"' for grade in each.order)
+            lines += [f'column = "{each.column}"', f"order = [{grades}]"]
         else:
             lines += [f'column = "{each.column}"', 'true = ["yes"]', 'false = ["no"]']
     listed = ", ".join(f'"{name}"' for name in sorted(_there(public, matters)))

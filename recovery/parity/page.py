@@ -339,12 +339,12 @@ def _outcomes(made: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _standardised(audit: Audit) -> list[dict[str, Any]]:
-    times = {each.name: each.unit for each in audit.metrics if each.is_time}
-    times |= {each.name: "mean" for each in audit.metrics if each.number}
+    units = {each.name: each.unit for each in audit.metrics if each.is_time or each.is_graded}
+    units |= {each.name: "mean" for each in audit.metrics if each.number}
     return [
         {
             "metric": words(metric),
-            "unit": times.get(metric, "share"),
+            "unit": units.get(metric, "share"),
             "strata": audit.shared_strata[metric],
             "values": [{"channel": channel, "value": value} for channel, value in line.items() if value is not None],
         }

@@ -157,7 +157,7 @@ def _outcome(answers: Answers, values: Floats) -> dict[str, Any]:
     if answers.kind == "bool":
         yes = int((values == 1).sum())
         return {"kind": "bool", "n": len(values), "true": yes, "share": yes / len(values) if len(values) else None}
-    if answers.kind == "category":
+    if answers.kind in ("category", "ordinal"):
         counts = np.bincount(values.astype(int), minlength=len(answers.labels))
         return {
             "kind": "category",

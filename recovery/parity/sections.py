@@ -55,7 +55,7 @@ def _inside(contrast: Contrast) -> str:
     if effect.kind == "time_ratio":
         what = f"is {value:.2f} times as long on {contrast.channel} as {against}"
     elif effect.kind == "probability":
-        side, share = longer(value)
+        side, share = longer(value, graded=effect.graded)
         what = f"is {side} on {contrast.channel} than {against} in {share} of pairs, where half would be equal"
     else:
         more = "more" if value > 0 else "less"

@@ -23,7 +23,7 @@ SAYS = {
 KINDS = {
     "risk_difference": "difference of shares, in percentage points",
     "time_ratio": "times as long as the other side",
-    "probability": "chance of waiting longer than a like case of the other side",
+    "probability": "chance of waiting longer, or of the worse grade, than a like case of the other side",
     "odds_ratio": "odds ratio",
     "part_ratio": "part got of what was owed, times that of the other side",
     "amount_ratio": "mean amount, times that of the other side",
@@ -43,14 +43,18 @@ def effect_text(effect: Estimate, value: float | None = None) -> str:
     if effect.kind == "risk_difference":
         return f"{_points(value)} points"
     if effect.kind == "probability":
-        side, share = longer(value)
+        side, share = longer(value, graded=effect.graded)
         return f"{share} {side}"
     return f"× {value:.2f}"
 
 
-def longer(chance: float) -> tuple[str, str]:
-    """The chance of waiting longer, told from the side that it falls on: ("longer", "60%") or ("shorter", "60%")."""
-    return ("longer", f"{chance:.0%}") if chance >= 0.5 else ("shorter", f"{1 - chance:.0%}")
+def longer(chance: float, *, graded: bool = False) -> tuple[str, str]:
+    """The chance of waiting longer, told from the side that it falls on: ("longer", "60%") or ("shorter", "60%").
+
+    graded: of the worse grade; then "worse" or "better".
+    """
+    more, less = ("worse", "better") if graded else ("longer", "shorter")
+    return (more, f"{chance:.0%}") if chance >= 0.5 else (less, f"{1 - chance:.0%}")
 
 
 def _points(share: float) -> str:
@@ -92,7 +96,7 @@ def claim(contrast: Contrast) -> str:
     elif effect.kind.endswith("_ratio"):
         what = f"{words(contrast.metric)} is in the mean {value:.2f} times that for {against}"
     elif effect.kind == "probability":
-        side, share = longer(value)
+        side, share = longer(value, graded=effect.graded)
         what = f"{words(contrast.metric)} is {side} in {share} of pairs with {against}, where half would be equal"
     else:
         more = "more" if value > 0 else "less"

@@ -94,7 +94,7 @@ def test_the_facts_of_recovery_are_pinned_R048_R075():
 def test_the_facts_that_stop_a_message_are_pinned():
     assert [field.name for field in dataclasses.fields(crm_policy.StopFacts)] == [
         "kind", "customer_status", "has_outreach_hold", "has_consent", "goes_to_representative", "may_be_told",
-        "has_objection",
+        "has_objection", "has_open_matter", "had_kindness_lately",
     ]  # fmt: skip
 
 
@@ -423,19 +423,20 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled",
-    "CaseTakenOn", "CorrectionStands", "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown",
-    "FileInfected", "GateClosed", "Hidden", "HouseInUse", "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName",
-    "NoSuchPause", "NoSuchRegion", "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable",
-    "NoteMissing", "NotEnded", "NotErasable", "NotGiven", "NotGoingOn", "NothingOpen", "NothingOwed",
+    "AccountKnown", "AccountTaken", "AlreadyAsking", "AlreadyHeard", "AlreadyJudged", "AlreadyReported",
+    "AlreadySettled", "CaseTakenOn", "CorrectionStands", "EventNotReadable", "EvidenceMissing", "FeedKnown",
+    "FieldKnown", "FileInfected", "GateClosed", "Hidden", "HouseInUse", "JournalBroken", "LeaseLost", "MailboxKnown",
+    "NeedsAName", "NoSuchPause", "NoSuchRegion", "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment",
+    "NotAskable", "NoteMissing", "NotEnded", "NotErasable", "NotGiven", "NotGoingOn", "NothingOpen", "NothingOwed",
     "NothingToDecide", "NothingToGrade", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed",
     "NotPartable", "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo",
     "NotUploadable", "NotWritable", "NoWayOut", "OneByOne", "OpensToAccount", "PlaceKnown", "Restricted",
     "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether", "TheirsToKeep",
-    "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority",
-    "UnusableCredit", "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableProbe",
-    "UnusableRule", "UnusableSignature", "WordsMissing", "WordsNeeded", "WrongCorrectionState", "WrongFindingState",
-    "WrongProbe", "WrongRating", "WrongReason", "WrongRegrade", "_Fenced", "_LetGo",
+    "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAnswer",
+    "UnusableAsking", "UnusableAuthority", "UnusableCredit", "UnusableFeed", "UnusableForm", "UnusableMailbox",
+    "UnusablePlace", "UnusableProbe", "UnusableRule", "UnusableSignature", "WordsMissing", "WordsNeeded",
+    "WrongCorrectionState", "WrongFindingState", "WrongProbe", "WrongRating", "WrongReason", "WrongRegrade",
+    "_Fenced", "_LetGo",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 

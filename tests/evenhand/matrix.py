@@ -22,6 +22,7 @@ from crm.actions import (
     accounts,
     adverse,
     answers,
+    asking,
     capture,
     custom_fields,
     customers,
@@ -41,14 +42,17 @@ from crm.actions import (
 )
 from crm.channels import Channel, Part
 from crm.models import (
+    Ask,
     Call,
     ContactPoint,
+    Conversation,
     Customer,
     CustomerFile,
     ImportFinding,
     Mailbox,
     OutgoingMessage,
     RawItem,
+    SurveyAnswer,
     User,
 )
 from crm.models.people import CustomerStatus
@@ -94,6 +98,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "finding": ("recovery.view_parityfinding",),
     "correction": ("recovery.view_correction",),
     "probe": ("recovery.plan_parityprobe",),
+    "survey": ("crm.view_surveyanswer",),
     "other": ("crm.view_customer", "crm.view_conversation", "crm.view_user"),
 }
 """Kind of thing -> the rights of which a colleague needs one to read it. A customer reads of their own: OWN."""
@@ -184,7 +189,10 @@ def made() -> World:
     _told(customer, boss, at=now)
     _tests(boss, at=now)
     world = World(owner, app_user(name="Sam Stranger", email="sam@else.example"))
-    gesture, mail = Gesture.objects.get(key=mark("gesture")), OutgoingMessage.objects.filter(customer=customer)[0]
+    gesture, mail = (
+        Gesture.objects.get(key=mark("gesture")),
+        OutgoingMessage.objects.filter(customer=customer).order_by("pk")[0],
+    )
     world.ids = list(_ids(world.stranger))
     world.numbers = sorted({str(one.pk) for one in (matter, customer, owner, case, gesture, mail)})
     return world
@@ -202,6 +210,14 @@ def _told(customer: Customer, boss: User, *, at: datetime) -> None:
         customer.pk, authority=Authority.CONSENTED, scope=Scope.EVERYTHING, source=LifeSource.CUSTOMER, evidence="seen",
         by=boss, at=at, name=mark("acts"), address="acts@home.example",
     )  # fmt: skip
+    asked = asking.begin(asking.Plan(kind="survey", share=100), by=boss, at=at)
+    matter = Conversation.objects.filter(customer=customer).order_by("pk")[0]
+    question = OutgoingMessage.objects.create(
+        key="question", kind="ask", purpose="survey", channel="email", address="x@home.example", customer=customer, subject="x",
+        text="x", created_at=at, send_after=at, state="accepted", accepted_at=at,
+    )  # fmt: skip
+    ask = Ask.objects.create(asking=asked, kind="survey", conversation=matter, outcome="asked", message=question, at=at)
+    SurveyAnswer.objects.create(ask=ask, csat=4, words=mark("survey"), language="en", at=at)
     upload = CustomerFile.objects.create(file_name=mark("upload"), size=1, by=boss, uploaded_at=at, state="tried")
     ImportFinding.objects.create(upload=upload, kind="rejected", line=2, code="x", content=mark("row"))
     look = actions.look_now(by=boss, at=at + timedelta(minutes=1))

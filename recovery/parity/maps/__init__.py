@@ -17,7 +17,7 @@ from recovery.parity import Unusable
 READY = Path(__file__).parent
 ROLES = ("id", "channel", "opened", "closed", "promised", "type", "status", "customer", "language")
 TIMES = ("opened", "closed", "promised")
-KINDS = ("bool", "category", "duration", "ratio", "amount", "count")
+KINDS = ("bool", "category", "duration", "ordinal", "ratio", "amount", "count")
 NUMBERS = ("ratio", "amount", "count")
 NULLS = ("NA", "N/A", "NULL", "null", "None", "nan")
 RESPONSE_PROMISED = "response_promised"
@@ -42,17 +42,18 @@ SHAPES = {list: "list", str: "text"}
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One more thing to compare: a yes/no answer, a category, a duration between two columns, or a number.
+    """One more thing to compare: a yes/no answer, a grade, a category, a duration between two columns, or a number.
 
     A ratio is a column in parts of another one, at most 1; an amount may have a currency beside it; a count is whole.
     """
 
     name: str
-    kind: Literal["bool", "category", "duration", "ratio", "amount", "count"]
+    kind: Literal["bool", "category", "duration", "ordinal", "ratio", "amount", "count"]
     column: str = ""
     names: tuple[str, ...] = ()  # of the column, where there are several; the first is `column`
     true: frozenset[str] = frozenset()
     false: frozenset[str] = frozenset()  # empty: every other known value
+    order: tuple[str, ...] = ()  # grades, from the worst to the best
     start: str = ""  # `from`
     end: str = ""  # `to`
     unit: Literal["hours", "days"] = "hours"
@@ -204,7 +205,7 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
     name, kind = raw.get("name"), raw.get("kind")
     if not isinstance(name, str) or not name:
         raise Unusable("An [[outcome]] of the map has no name.")
-    known = {"name", "kind", "column", "true", "false", "from", "to", "unit", "of", "currency"}
+    known = {"name", "kind", "column", "true", "false", "order", "from", "to", "unit", "of", "currency"}
     if set(raw) - known:
         raise Unusable(f"The map's outcome {name} has {sorted(set(raw) - known)[0]}, which has no meaning here.")
     if kind not in KINDS:
@@ -224,9 +225,13 @@ def _outcome(raw: dict[str, Any]) -> Outcome:
             raise Unusable(f"The map's outcome {name} has {key}, which only kind {allowed} has.")
     if kind == "bool" and not raw.get("true"):
         raise Unusable(f"The map's yes/no outcome {name} needs true = [“…”], the values that mean yes.")
+    order = tuple(str(each).casefold() for each in raw.get("order", []))
+    if kind == "ordinal" and len(set(order)) < max(len(order), 2):
+        raise Unusable(f"The map's grade {name} needs order = [“…”, “…”], its values from the worst to the best.")
     return Outcome(
         name=name,
         kind=kind,
+        order=order,
         column=_names(raw["column"], f"column for {name}")[0],
         names=_names(raw["column"], f"column for {name}"),
         true=frozenset(str(each).casefold() for each in raw.get("true", [])),

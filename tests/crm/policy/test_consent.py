@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.networks import PROOF, network_of
-from crm.policy import MessageKind, StopFacts, reason_to_stop
+from crm.policy import NEEDS_A_YES, MessageKind, StopFacts, reason_to_stop
 from crm.policy.consent import WORDS, Medium, Purpose
 from crm.policy.ledger import ConsentState, strictest
 from crm.policy.suppression import SuppressionScope, scopes_that_stop
@@ -35,14 +35,14 @@ def test_what_wants_nothing_but_what_is_owed_gets_nothing_else(purpose: str, med
     scopes = scopes_that_stop(purpose, medium)
     assert SuppressionScope.ALL_BUT_OWED in scopes
     assert (SuppressionScope.CALLS in scopes) == (medium == "call")
-    assert (SuppressionScope.MARKETING in scopes) == (purpose == "news")
+    assert (SuppressionScope.MARKETING in scopes) == (purpose in ("news", "review"))
     assert (SuppressionScope.CHEERFUL in scopes) == (purpose in ("birthday", "surprise"))
 
 
 @pytest.mark.parametrize("kind", MessageKind)
 def test_an_objection_beats_a_yes_and_never_stops_what_is_owed_X10_P10(kind: MessageKind):
     facts = StopFacts(kind, "active", has_outreach_hold=False, has_consent=True, has_objection=True)
-    assert reason_to_stop(facts) == ("suppressed" if kind == MessageKind.GESTURE else "")
+    assert reason_to_stop(facts) == ("suppressed" if kind in NEEDS_A_YES else "")
 
 
 @pytest.mark.parametrize(

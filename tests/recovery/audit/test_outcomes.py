@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
-from crm.actions import endings, intake
+from crm.actions import asking, endings, intake
 from crm.channels import Channel
-from crm.models import Closing, Conversation, HandOff, Promise
+from crm.models import Ask, Closing, Conversation, HandOff, OutgoingMessage, Promise, SurveyAnswer
 from crm.policy import DismissalReason, HandOffReason, HandOffState
 from recovery import actions
 from recovery.actions import outcomes
@@ -186,9 +186,41 @@ def many(count: int = 600) -> None:
     )  # fmt: skip
 
 
+def asked_of_many(count: int = 300) -> None:
+    """Questions to the customers of such matters; who called is less content."""
+    dice = random.Random(8)
+    asked = asking.begin(asking.Plan(kind="survey", share=100), by=colleague(), at=NOON)
+    for place, matter in enumerate(Conversation.objects.order_by("-pk")[:count]):
+        sent = OutgoingMessage.objects.create(
+            key=f"q{place}", kind="ask", purpose="survey", channel="email", address="x@y.example", customer=matter.customer,
+            subject="x", text="x", created_at=NOON, send_after=NOON, state="accepted", accepted_at=NOON,
+        )  # fmt: skip
+        ask = Ask.objects.create(
+            asking=asked, kind="survey", conversation=matter, outcome="asked", message=sent, at=NOON
+        )
+        if dice.random() < 0.7:
+            csat = dice.choice([1, 2, 3] if matter.channel == "phone" else [3, 4, 5])
+            SurveyAnswer.objects.create(ask=ask, csat=csat, effort=dice.randint(1, 7), language="en", at=NOON)
+
+
+@pytest.mark.django_db
+def test_what_customers_answered_stands_with_their_matter_and_who_was_not_asked_is_unknown_R068():
+    many(40)
+    asked_of_many(40)
+    found = read()
+    answered = found.columns["survey_answered"]
+    assert (answered == own.UNKNOWN).sum() == 1  # the first matter, whose customer was not asked
+    assert (answered == 1).sum() + (answered == 0).sum() == 40
+    assert ((found.columns["csat"] != own.UNKNOWN) == (answered == 1)).all()
+    assert (found.columns["fair_manner"] == own.UNKNOWN).all()
+    low = own.behind(found, "csat", "phone")
+    assert set(found.columns["csat"][np.isin(found.columns["number"], low)]) <= {1, 2}
+
+
 @pytest.mark.django_db
 def test_the_audit_inside_says_what_the_parity_report_says_of_the_same_rows(tmp_path):
     many()
+    asked_of_many()
     found = read()
     public = frozenset({"social_public"})
     inside = auditing.audit(own.cases_of(found, public=public), by_stratum=True)
@@ -201,6 +233,7 @@ def test_the_audit_inside_says_what_the_parity_report_says_of_the_same_rows(tmp_
     )
     outside = json.loads((tmp_path / "o.json").read_text())
     assert {each["verdict"] for each in made["contrasts"]} >= {"red"}
+    assert {each["metric"] for each in made["contrasts"]} >= {"csat", "effort", "survey_answered"}
     differ(json.loads(json.dumps(made)), outside, "")
 
 
