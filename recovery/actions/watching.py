@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -22,6 +21,7 @@ from recovery.policy import FindingOrigin, FindingState, Rang, is_favoured
 if TYPE_CHECKING:
     from recovery.parity.effects import Estimate
     from recovery.parity.own import Matters
+    from recovery.parity.sequential import Ties
     from recovery.parity.watched import Measure, Watched
 
 FIRST_DAYS = 28
@@ -194,11 +194,9 @@ class _State:
         )  # fmt: skip
 
 
-def _of(ties: Any, codes: list[int]) -> Any:
+def _of(ties: Ties, codes: list[int]) -> Ties:
     """The same ties with the columns of these channels alone, in their order."""
-    from recovery.parity.sequential import Ties
-
-    return Ties(ties.d, ties.y, ties.own_d[:, codes], ties.own_y[:, codes])
+    return type(ties)(ties.d, ties.y, ties.own_d[:, codes], ties.own_y[:, codes])
 
 
 def _material(asked: Watched, matters: Matters, day: date, state: _State, channel: str, kind: Rang) -> Estimate | None:
@@ -241,14 +239,9 @@ def _follow(ring: _Ring, *, day: date, at: datetime) -> None:
             for name, value in size.items():
                 setattr(found, name, value)
         found.save(update_fields=["rang_on", "is_favoured", *size])
-    detail: Mapping[str, Any] = {
-        "metric": ring.metric,
-        "channel": ring.channel,
-        "rang": ring.kind.value,
-        "day": day.isoformat(),
-    }
-    alerts.write([alerts.told(AlertKind.PARITY_FOUND, key=f"{found.public_id}:{day}", at=at, detail=dict(detail))])
-    history.record(None, "parity.rang", ref=f"finding:{found.public_id}", by=None, at=at, detail=dict(detail))
+    detail = {"metric": ring.metric, "channel": ring.channel, "rang": ring.kind.value, "day": day.isoformat()}
+    alerts.write([alerts.told(AlertKind.PARITY_FOUND, key=f"{found.public_id}:{day}", at=at, detail=detail)])
+    history.record(None, "parity.rang", ref=f"finding:{found.public_id}", by=None, at=at, detail=detail)
 
 
 def series(metric: str, *, days: int) -> list[Line]:

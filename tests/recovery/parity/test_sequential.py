@@ -197,6 +197,28 @@ def test_looking_every_night_of_half_a_year_rings_for_nothing_in_one_shop_of_twe
     assert sum(each["changes"] for each in found) / played <= 25 / 52 + 0.2
 
 
+@pytest.mark.parametrize("bad", [0.03, 0.1])
+def test_shares_of_rare_wrongs_keep_the_word_too_and_a_plain_wrong_rings(bad):
+    def half_a_year(seed: int, *, worse: float = 1.0) -> tuple[bool, bool]:
+        random = np.random.default_rng(seed)
+        sums, log_r, ever, change = np.zeros((2, 6)), np.full((3, 6), -np.inf), False, False
+        for _week in range(26):
+            channel = random.choice(6, 420, p=list(world.CHANNELS.values()))
+            ended = random.random(420) < bad * np.where(channel == 3, worse, 1.0)
+            ties = sequential.shares(random.integers(0, 8, 420), channel, ended, channels=6)
+            found = ties.sums()
+            sums += found.u, found.v
+            log_r = sequential.further(log_r, ties, ratios=sequential.WORSE)
+            ever |= bool(sequential.averaged(sequential.log_e(*sums)) >= sequential.limit(1))
+            change |= bool(sequential.averaged(log_r)[3] >= sequential.change_limit(6))
+        return ever, change
+
+    alike = [half_a_year(seed) for seed in range(60)]
+    assert sum(ever for ever, _change in alike) <= 6
+    assert sum(change for _ever, change in alike) <= 12
+    assert sum(change for _ever, change in (half_a_year(seed, worse=3.0) for seed in range(10))) == 10
+
+
 @pytest.mark.parametrize(("channel", "size", "a_day", "found_in", "within"), [
     ("social", 2.0, 60, 0.9, 30), ("phone", 1.5, 250, 0.9, 21), ("letter", 2.0, 250, 0.9, 28), ("social", 1.5, 10, 0.2, 91),
 ])  # fmt: skip
