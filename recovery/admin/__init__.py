@@ -1,6 +1,7 @@
 """Recovery's pages in the admin."""
 
 from recovery.admin import (
+    audit_files,
     audits,
     cases,
     certificates,
@@ -19,6 +20,7 @@ from recovery.admin import (
 
 urlpatterns = [
     *audits.urlpatterns,
+    *audit_files.urlpatterns,
     *certificates.urlpatterns,
     *cases.urlpatterns,
     *given.urlpatterns,
