@@ -210,12 +210,17 @@ def _page(
         "takes_files": found is None or found.takes_files,
         "lost_files": bool(request.FILES) if form is not None else False,
         "is_framed": request.GET.get("frame") == "1",
-        "figures": import_string(settings.EVENHAND_CONTACT_FIGURES)() if found is None and status == 200 else None,
+        "figures": _figures(request) if found is None and status == 200 else None,
     }
     page = render(request, "crm/contact.html", context, status=status)
     if code:
         page["X-Refusal"] = code
     return page
+
+
+def _figures(request: HttpRequest) -> Any:
+    """How soon each channel answers, as the house's own page shows it; what measures that is named in the settings."""
+    return None if request.GET.get("frame") == "1" else import_string(settings.EVENHAND_CONTACT_FIGURES)()
 
 
 def _key(given: str, found: WebForm | None) -> str | None:

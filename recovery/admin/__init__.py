@@ -2,6 +2,7 @@
 
 from recovery.admin import (
     answered,
+    audit_files,
     audits,
     cases,
     certificates,
@@ -26,6 +27,7 @@ from recovery.admin import (
 urlpatterns = [
     *answered.urlpatterns,
     *audits.urlpatterns,
+    *audit_files.urlpatterns,
     *certificates.urlpatterns,
     *cases.urlpatterns,
     *corrections.urlpatterns,

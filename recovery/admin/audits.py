@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,12 +21,12 @@ from crm.admin import pages
 from crm.channels import Channel
 from crm.models import Conversation
 from recovery import actions
-from recovery.actions import audits, outcomes, response_times
+from recovery.actions import audits, response_times
+from recovery.admin.audit_files import CAN_SEE, look_of
 from recovery.admin.refusals import REFUSALS
 from recovery.models import ParityAudit, ParityCertificate, ParityFinding
 from recovery.policy import BY_PEOPLE, FindingState
 
-CAN_SEE = "recovery.view_parityaudit"
 CAN_LOOK = "recovery.run_parityaudit"
 CAN_ANSWER = "recovery.answer_parityfinding"
 PAGE_SIZE = 30
@@ -417,7 +415,7 @@ def behind(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """The very matters behind one verdict of a look, whether or not there is a finding of it."""
     from recovery.parity import stored
 
-    look = _audit(public_id)
+    look = look_of(public_id)
     first = stored.first_lines(_lines(look))
     if not first:
         raise Http404
@@ -452,84 +450,8 @@ def _answered(request: HttpRequest, found: ParityFinding, words: str) -> str:
     return refused
 
 
-def _audit(public_id: uuid.UUID) -> ParityAudit:
-    found = ParityAudit.objects.filter(public_id=public_id).first()
-    if found is None:
-        raise Http404
-    return found
-
-
-@pages.page(CAN_SEE, methods=["GET"])
-def whole(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """The whole report of a look, for reading and printing, made again from the same window as of the same moment."""
-    from recovery.parity import page, report
-
-    look = _audit(public_id)
-    compared, _dismissals = audits.compare(outcomes.read(since=look.since, until=look.until, at=look.at))
-    if compared is None:
-        raise Http404
-    made = report.of(compared, file=_("our own matters"), by_stratum=False, modified=0)
-    return HttpResponse(render_to_string("recovery/parity/report.html", page.context(compared, made)))
-
-
-@pages.page(CAN_SEE, methods=["GET"])
-def as_json(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """What a look stored, as JSON."""
-    look = _audit(public_id)
-    said = {
-        "since": look.since.isoformat(),
-        "until": look.until.isoformat(),
-        "at": look.at.isoformat(),
-        "content_hash": look.content_hash,
-        "report": look.report,
-        "dismissals": look.dismissals,
-    }
-    return as_file(said, f"equal-treatment-{look.at:%Y%m%d-%H%M}.json")
-
-
-@pages.page(CAN_SEE, methods=["GET"])
-def as_map(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """The map by which `parity_report` reads the rows of a look."""
-    from recovery.parity import own
-
-    look = _audit(public_id)
-    matters = outcomes.read(since=look.since, until=look.until, at=look.at)
-    return _file(own.as_map(matters, public=audits.public_channels()), "application/toml", _name(look.at, "toml"))
-
-
-@pages.page(CAN_SEE, methods=["GET"])
-def as_csv(request: HttpRequest, public_id: uuid.UUID) -> HttpResponseBase:
-    """The rows that a look compares, as CSV; no person is in them. `parity_report` says the same of them."""
-    from recovery.parity import own
-
-    look = _audit(public_id)
-    matters = outcomes.read(since=look.since, until=look.until, at=look.at)
-    answer = StreamingHttpResponse(own.csv_lines(matters), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{_name(look.at, "csv")}"'
-    return answer
-
-
-def _name(at: datetime, ending: str) -> str:
-    return f"equal-treatment-{at:%Y%m%d-%H%M}.{ending}"
-
-
-def as_file(said: Mapping[str, Any], name: str) -> HttpResponse:
-    """Hand out as a file of JSON."""
-    return _file(json.dumps(said, ensure_ascii=False, indent=1), "application/json", name)
-
-
-def _file(text: str, kind: str, name: str) -> HttpResponse:
-    answer = HttpResponse(text, content_type=f"{kind}; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
-
-
 urlpatterns: list[URLPattern] = [
     path("equal-treatment/", parity, name="parity"),
     path("equal-treatment/findings/<uuid:public_id>/", finding, name="parity_finding"),
     path("equal-treatment/<uuid:public_id>/matters/", behind, name="parity_behind"),
-    path("equal-treatment/<uuid:public_id>/report/", whole, name="parity_whole"),
-    path("equal-treatment/<uuid:public_id>/report.json", as_json, name="parity_json"),
-    path("equal-treatment/<uuid:public_id>/matters.csv", as_csv, name="parity_csv"),
-    path("equal-treatment/<uuid:public_id>/map.toml", as_map, name="parity_map"),
 ]

@@ -14,6 +14,7 @@ from crm.channels import Channel
 from crm.models import Conversation, Mailbox, Promise
 from crm.policy import MissReason, Role
 from recovery import actions
+from recovery import pages as recovery_pages
 from recovery.actions import response_times
 from recovery.models import ResponseTimes
 from tests.conftest import NOON
@@ -109,6 +110,7 @@ def test_a_form_on_another_site_shows_the_form_alone(client):
     many(100)
     measured()
     form = forms.add(forms.Draft("Shop", ("https://www.shop.example",)), by=colleague(Role.LEAD), at=NOON)
+    assert "How soon we answer" not in client.get(reverse("contact"), {"frame": "1"}).content.decode()
     assert "How soon we answer" not in client.get(reverse("form", args=[form.public_id])).content.decode()
 
 
@@ -124,6 +126,22 @@ def test_a_mailbox_that_is_switched_off_marks_the_channel_only_where_no_other_is
     assert response_times._doors()["email"] is False
     Mailbox.objects.create(address="b@s.example", host="m.example", username="b", is_active=True, created_at=NOON)
     assert response_times._doors()["email"] is True
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0.2, "1 min"),
+        (59.4, "59 min"),
+        (60, "1 h"),
+        (69.3, "1 h 9 min"),
+        (599, "9 h 59 min"),
+        (3175, "53 h"),
+        (None, ""),
+    ],
+)
+def test_times_are_told_in_hours_and_minutes_and_long_ones_in_hours_alone(minutes, said):
+    assert recovery_pages._time(minutes) == said
 
 
 # --- past the promise (R032) -------------------------------------------------------------------------------------------
