@@ -31,7 +31,7 @@ MEANING: dict[str, Any] = {
     Cause.CERTIFICATE: gettext_lazy("Too few people may take such matters. Certify more of them."),
     Cause.INGEST_LAG: gettext_lazy("The customer had spoken, but it had not reached us. Mend the way in, not the queue."),
     Cause.LIVE: gettext_lazy("Whoever is talking to us cannot be put back. If one channel always wins by this, look at it."),
-    Cause.CREDIT: gettext_lazy("A correction lifts a channel whose customers wait longer. Nobody was made late by it."),
+    Cause.CREDIT: gettext_lazy("A correction lifts a channel whose customers wait longer. It passes only who has time left."),
     Cause.REASON: gettext_lazy("A reason was chosen by a colleague. See whether one channel is chosen more often."),
 }  # fmt: skip
 TONES: dict[str, str] = {Cause.UNEXPLAINED: "late", Cause.OWNER_AWAY: "soon", Cause.CERTIFICATE: "soon"}
