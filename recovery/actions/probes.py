@@ -117,7 +117,8 @@ def match(at: datetime) -> int:
     for side in waiting.order_by("pk"):
         theirs = ContactPoint.objects.filter(kind=side.kind, address=side.address, unlinked_at=None).values("customer")
         matter = _may_be(side.probe).filter(customer__in=theirs).order_by("spoke_at", "pk").first()
-        found += matter is not None and _arrived(side.pk, matter, by=None, at=at)
+        # Not in the history: its time would tell colleagues which of the newest matters it is.
+        found += matter is not None and _arrived(side.pk, matter)
     return found
 
 
@@ -129,13 +130,12 @@ def _may_be(probe: ParityProbe) -> QuerySet[Conversation]:
 
 
 @transaction.atomic
-def _arrived(side_id: int, matter: Conversation, *, by: User | None, at: datetime) -> bool:
-    side = ProbeSide.objects.select_for_update(of=("self",)).select_related("probe").get(pk=side_id)
+def _arrived(side_id: int, matter: Conversation) -> bool:
+    side = ProbeSide.objects.select_for_update(of=("self",)).get(pk=side_id)
     if side.conversation_id is not None or ProbeSide.objects.filter(conversation=matter).exists():
         return False
     side.conversation, side.customer = matter, matter.customer
     side.save(update_fields=["conversation", "customer"])
-    _record(side.probe, "probe.arrived", by=by, at=at)
     return True
 
 
@@ -154,8 +154,9 @@ def name_matter(side_id: int, *, conversation: str, by: User, at: datetime) -> P
     if probe.state != ProbeState.PLANNED:
         raise WrongProbe(_("This pair has ended."))
     matter = _may_be(probe).filter(public_id=conversation).first()
-    if matter is None or not _arrived(side.pk, matter, by=by, at=at):
+    if matter is None or not _arrived(side.pk, matter):
         raise WrongProbe(_("That cannot be this side: it is not of somebody new, came before, or is one already."))
+    _record(probe, "probe.named", by=by, at=at)
     side.refresh_from_db()
     return side
 
@@ -199,7 +200,7 @@ def _ended(probe: ParityProbe, state: ProbeState, words: str, *, by: User, at: d
     probe.save(update_fields=["state", "words", "ended_by", "ended_at"])
 
 
-def _record(probe: ParityProbe, verb: str, *, by: User | None, at: datetime) -> None:
+def _record(probe: ParityProbe, verb: str, *, by: User, at: datetime) -> None:
     # Without customer and matter: colleagues who answer may read the history, and may know that there are pairs, not which.
     history.record(None, verb, ref=f"probe:{probe.public_id}", by=by, at=at)
 

@@ -164,7 +164,7 @@ def _act(request: HttpRequest, found: Regrade, shown: dict[str, forms.Form], *, 
     """Make the one call that the pressed button stands for; gives what was done and what stands in the way."""
     does = request.POST.get("do", "")
     wanted = {"grade": ["facts", "judging", "guessing"], "judge": ["judging", "guessing"], "leave": ["leaving"]}
-    wanted["score"] = [name for name in ("manner", "guessing") if name in shown]
+    wanted["score"] = ["manner", *(["guessing"] if "guessing" in shown else [])]
     names = wanted.get(does, [])
     if not names or not all(name in shown for name in names):
         return "", _("Please use one of the buttons.")

@@ -433,7 +433,8 @@ NOT_AT_THE_API = {
     "Restricted", "RoleStands", "SameMatter", "SenderFloods", "StageStands", "StartsTooSoon", "StayTogether",
     "TheirsToKeep", "ToldElsewhere", "TooEarly", "TooLateToPart", "UnknownLink", "UnusableAccount", "UnusableAuthority",
     "UnusableFeed", "UnusableForm", "UnusableMailbox", "UnusablePlace", "UnusableProbe", "UnusableRule", "UnusableSignature",
-    "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongProbe", "WrongRegrade", "WrongRating", "WrongReason", "_Fenced", "_LetGo",
+    "WordsMissing", "WordsNeeded", "WrongFindingState", "WrongProbe", "WrongRating", "WrongReason",
+    "WrongRegrade", "_Fenced", "_LetGo",
 }  # fmt: skip
 """Refusals of actions that no address of the API calls."""
 
@@ -450,7 +451,8 @@ NOT_AT_THE_API = {
         ("EVENHAND_MAIL_PROVIDER_SETTINGS", "{"), ("EVENHAND_MAIL_PROVIDER_SETTINGS", "[]"),
         ("EVENHAND_MAIL_PROVIDER_SETTINGS", '{"DEBUG_API_REQUESTS": true}'), ("EVENHAND_MAIL_WEBHOOK_SECRET", "short:secret"),
         ("EVENHAND_MAIL_WEBHOOK_SECRET", "a" * 40), ("EVENHAND_TRUSTED_PROXIES", "many"), ("EVENHAND_SUPPRESSION_KEY", "short"),
-        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_REGRADED_SHARE", "0.5"), ("EVENHAND_REGRADED_SHARE", "some"), ("EVENHAND_KEEP_REACH", "perhaps"),
+        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_KEEP_REACH", "perhaps"),
+        ("EVENHAND_REGRADED_SHARE", "0.5"), ("EVENHAND_REGRADED_SHARE", "some"),
         ("EVENHAND_OUTBOUND_HOSTS", "chat.intern"), ("EVENHAND_OUTBOUND_HOSTS", "https://chat.intern:8443"),
     ],
 )  # fmt: skip
