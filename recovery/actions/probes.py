@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -96,7 +98,7 @@ def plan(
         title=title.strip(), facts=facts.as_data(), consent=consent.strip(), begins_at=begins_at, ends_at=ends_at,
         planned_by=by, planned_at=at,
     )  # fmt: skip
-    chance = random.SystemRandom()
+    chance, zone = random.SystemRandom(), ZoneInfo(settings.EVENHAND_ZONE)
     for side, address in told:
         ProbeSide.objects.create(
             probe=probe,
@@ -104,7 +106,7 @@ def plan(
             kind=side.kind,
             address=address,
             text=side.text.strip(),
-            tell_at=policy.moment_within(begins_at, ends_at, chance=chance),
+            tell_at=policy.moment_within(begins_at, ends_at, zone=zone, chance=chance),
         )
     _record(probe, "probe.planned", by=by, at=at)
     return probe
