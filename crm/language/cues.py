@@ -160,6 +160,7 @@ _FACE: Final = re.compile(
     r"(?<!\w)[:;=8xX][-o^']?[)(\]\[DPp/\\|3*]+(?!\w)|<3+|\^_*\^|\b(?:lol|lmao|rofl|smh|omg|wtf|ffs|fml|imho|tbh|ikr|xoxo)\b",
     re.IGNORECASE,
 )
+_SHOUT: Final = re.compile(r"\b[^\W\d_a-z]{4,}\b")
 _LOUD: Final = re.compile(r"([!?])[!?\s]*[!?]")
 _DOTS: Final = re.compile(r"\.{2,}|(?:\.\s){2,}\.?")
 _EDGES: Final = re.compile(
@@ -241,7 +242,7 @@ def _calm(text: str) -> str:
     letters = [sign for sign in text if sign.isalpha() and sign.upper() != sign.lower()]
     if len(letters) >= 12 and sum(sign.isupper() for sign in letters) >= SHOUTED * len(letters):
         return text.lower()
-    return text
+    return _SHOUT.sub(lambda word: word[0].lower(), text)
 
 
 def _tidy(sentence: str) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -96,7 +98,7 @@ def plan(
         title=title.strip(), facts=facts.as_data(), consent=consent.strip(), begins_at=begins_at, ends_at=ends_at,
         planned_by=by, planned_at=at,
     )  # fmt: skip
-    chance = random.SystemRandom()
+    chance, zone = random.SystemRandom(), ZoneInfo(settings.EVENHAND_ZONE)
     for side, address in told:
         ProbeSide.objects.create(
             probe=probe,
@@ -104,7 +106,7 @@ def plan(
             kind=side.kind,
             address=address,
             text=side.text.strip(),
-            tell_at=policy.moment_within(begins_at, ends_at, chance=chance),
+            tell_at=policy.moment_within(begins_at, ends_at, zone=zone, chance=chance),
         )
     _record(probe, "probe.planned", by=by, at=at)
     return probe
@@ -117,7 +119,8 @@ def match(at: datetime) -> int:
     for side in waiting.order_by("pk"):
         theirs = ContactPoint.objects.filter(kind=side.kind, address=side.address, unlinked_at=None).values("customer")
         matter = _may_be(side.probe).filter(customer__in=theirs).order_by("spoke_at", "pk").first()
-        found += matter is not None and _arrived(side.pk, matter, by=None, at=at)
+        # Not in the history: its time would tell colleagues which of the newest matters it is.
+        found += matter is not None and _arrived(side.pk, matter)
     return found
 
 
@@ -129,13 +132,12 @@ def _may_be(probe: ParityProbe) -> QuerySet[Conversation]:
 
 
 @transaction.atomic
-def _arrived(side_id: int, matter: Conversation, *, by: User | None, at: datetime) -> bool:
-    side = ProbeSide.objects.select_for_update(of=("self",)).select_related("probe").get(pk=side_id)
+def _arrived(side_id: int, matter: Conversation) -> bool:
+    side = ProbeSide.objects.select_for_update(of=("self",)).get(pk=side_id)
     if side.conversation_id is not None or ProbeSide.objects.filter(conversation=matter).exists():
         return False
     side.conversation, side.customer = matter, matter.customer
     side.save(update_fields=["conversation", "customer"])
-    _record(side.probe, "probe.arrived", by=by, at=at)
     return True
 
 
@@ -154,8 +156,9 @@ def name_matter(side_id: int, *, conversation: str, by: User, at: datetime) -> P
     if probe.state != ProbeState.PLANNED:
         raise WrongProbe(_("This pair has ended."))
     matter = _may_be(probe).filter(public_id=conversation).first()
-    if matter is None or not _arrived(side.pk, matter, by=by, at=at):
+    if matter is None or not _arrived(side.pk, matter):
         raise WrongProbe(_("That cannot be this side: it is not of somebody new, came before, or is one already."))
+    _record(probe, "probe.named", by=by, at=at)
     side.refresh_from_db()
     return side
 
@@ -199,7 +202,7 @@ def _ended(probe: ParityProbe, state: ProbeState, words: str, *, by: User, at: d
     probe.save(update_fields=["state", "words", "ended_by", "ended_at"])
 
 
-def _record(probe: ParityProbe, verb: str, *, by: User | None, at: datetime) -> None:
+def _record(probe: ParityProbe, verb: str, *, by: User, at: datetime) -> None:
     # Without customer and matter: colleagues who answer may read the history, and may know that there are pairs, not which.
     history.record(None, verb, ref=f"probe:{probe.public_id}", by=by, at=at)
 

@@ -20,9 +20,8 @@ from crm.channels import Channel
 from recovery.actions import regrading
 from recovery.admin.cases import FactsForm
 from recovery.admin.refusals import REFUSALS
-from recovery.admin.reviews import JudgeForm
 from recovery.models import Regrade
-from recovery.policy import FEWEST_POINTS, MOST_POINTS, WEEKLY_TARGET, Manner, Outcome, RegradeKind, SkipReason
+from recovery.policy import FEWEST_POINTS, MERIT, MOST_POINTS, WEEKLY_TARGET, Manner, Outcome, RegradeKind, SkipReason
 
 CAN_GRADE = "recovery.grade_again"
 CAN_SEE = "recovery.view_parityaudit"
@@ -65,6 +64,16 @@ class GuessForm(forms.Form):
         help_text=gettext_lazy("A guess tells us whether the words still give it away. It is no test of you."),
         choices=[("", gettext_lazy("no idea")), *Channel.choices],
         required=False,
+    )
+
+
+class MeritForm(forms.Form):
+    """Nothing is chosen beforehand, so that nobody passes on what stands there."""
+
+    merit = forms.ChoiceField(
+        label=gettext_lazy("On what you read, who is right?"),
+        choices=[(one.value, one.label) for one in MERIT],
+        widget=forms.RadioSelect,
     )
 
 
@@ -134,7 +143,7 @@ def regrade(request: HttpRequest) -> HttpResponse:
     if is_graded:
         shown["manner"] = MannerForm()
     elif found.kind == RegradeKind.CASE:
-        shown |= {"facts": FactsForm(), "judging": JudgeForm()}
+        shown |= {"facts": FactsForm(), "judging": MeritForm()}
     else:
         shown["judging"] = DismissalForm()
     if not is_graded or found.kind == RegradeKind.ANSWERED:
@@ -150,7 +159,7 @@ def regrade(request: HttpRequest) -> HttpResponse:
     return pages.render(
         request,
         "admin/recovery/regrade.html",
-        str(RegradeKind(found.kind).label).capitalize(),
+        _("Grade again"),
         regrade=found,
         said=regrading.words_of(found, with_ours=is_graded),
         is_graded=is_graded,
@@ -164,7 +173,7 @@ def _act(request: HttpRequest, found: Regrade, shown: dict[str, forms.Form], *, 
     """Make the one call that the pressed button stands for; gives what was done and what stands in the way."""
     does = request.POST.get("do", "")
     wanted = {"grade": ["facts", "judging", "guessing"], "judge": ["judging", "guessing"], "leave": ["leaving"]}
-    wanted["score"] = [name for name in ("manner", "guessing") if name in shown]
+    wanted["score"] = ["manner", *(["guessing"] if "guessing" in shown else [])]
     names = wanted.get(does, [])
     if not names or not all(name in shown for name in names):
         return "", _("Please use one of the buttons.")

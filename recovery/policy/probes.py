@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
@@ -21,12 +21,19 @@ class ProbeState(TextChoices):
     WITHDRAWN = "withdrawn", _("withdrawn")
 
 
-def moment_within(begins_at: datetime, ends_at: datetime, *, chance: random.Random) -> datetime:
-    """A moment of a window, each whole minute as likely as any other. Raises ValueError for a window that has no length."""
+DAYTIME = (8, 20)
+"""Hours between which something is told, by the clock of the house: people tell it, and at night nobody picks up a phone."""
+
+
+def moment_within(begins_at: datetime, ends_at: datetime, *, zone: tzinfo, chance: random.Random) -> datetime:
+    """A moment of a window by day, each whole minute as likely as any other. Raises ValueError for a window shorter than a day."""
+    if ends_at - begins_at < SHORTEST_WINDOW:
+        raise ValueError("The window is shorter than a day.")
     minutes = int((ends_at - begins_at) / timedelta(minutes=1))
-    if minutes < 1:
-        raise ValueError("The window ends before it begins.")
-    return begins_at + timedelta(minutes=chance.randrange(minutes))
+    while True:
+        moment = begins_at + timedelta(minutes=chance.randrange(minutes))
+        if DAYTIME[0] <= moment.astimezone(zone).hour < DAYTIME[1]:
+            return moment
 
 
 def is_spoiled(planner: int, *, worked_on_it: Collection[int | None]) -> bool:

@@ -86,6 +86,7 @@ def test_their_own_names_and_ours_go_where_they_are_told():
 
 
 def test_how_loudly_it_was_said_is_not_told():
+    assert said("My guitar came back BROKEN, and I am in the UK.") == "My guitar came back broken, and I am in the UK."
     assert said("WHERE IS MY PARCEL???!!! THIS IS A JOKE") == "Where is my parcel? This is a joke"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -62,19 +63,28 @@ def both_told(*, at: datetime = MONDAY) -> tuple[Conversation, Conversation]:
 # --- planned ----------------------------------------------------------------------------------------------------------
 
 
-@given(st.integers(1, 10**6), st.integers(0, 2**32))
-def test_a_moment_lies_in_its_window(minutes, seed):
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@given(st.integers(24 * 60, 10**5), st.integers(0, 2**32))
+def test_a_moment_lies_in_its_window_and_by_day(minutes, seed):
     ends = NOON + timedelta(minutes=minutes)
-    assert NOON <= moment_within(NOON, ends, chance=random.Random(seed)) < ends
+    moment = moment_within(NOON, ends, zone=BERLIN, chance=random.Random(seed))
+    assert NOON <= moment < ends
+    assert 8 <= moment.astimezone(BERLIN).hour < 20
 
 
-def test_every_hour_of_a_window_is_as_likely():
+def test_every_hour_of_the_day_is_as_likely():
     chance = random.Random(1)
-    hours = np.bincount(
-        [int((moment_within(NOON, NOON + DAY, chance=chance) - NOON).total_seconds() // 3600) for _ in range(24_000)]
-    )
+    moments = [moment_within(NOON, NOON + 7 * DAY, zone=BERLIN, chance=chance) for _ in range(12_000)]
+    hours = np.bincount([moment.astimezone(BERLIN).hour - 8 for moment in moments], minlength=12)
     chi = float(((hours - 1000) ** 2 / 1000).sum())
-    assert chi < 50  # 99.9 % point on 23 degrees of freedom: 49.7
+    assert chi < 31.3  # the 99.9 % point on 11 degrees of freedom
+
+
+def test_a_window_shorter_than_a_day_is_none():
+    with pytest.raises(ValueError, match="shorter than a day"):
+        moment_within(NOON, NOON + timedelta(hours=23), zone=BERLIN, chance=random.Random(1))
 
 
 @pytest.mark.django_db
@@ -134,6 +144,7 @@ def test_what_testers_bring_in_is_matched_by_address_and_once():
     mail, call = both_told()
     assert dict(ProbeSide.objects.values_list("channel", "conversation")) == {"email": mail.pk, "phone": call.pk}
     assert actions.match_probes(MONDAY + DAY) == 0
+    assert not HistoryEntry.objects.filter(verb__startswith="probe", at__gt=NOON).exists()  # its time would tell which
 
 
 @pytest.mark.django_db
@@ -158,7 +169,7 @@ def test_two_sweeps_at_once_match_once():
     planned(colleague(Role.LEAD))
     told("email", "tom@home.example")
     assert sorted(at_once(*[partial(actions.match_probes, MONDAY)] * 2)) == [0, 1]
-    assert HistoryEntry.objects.filter(verb="probe.arrived").count() == 1
+    assert ProbeSide.objects.exclude(conversation=None).count() == 1
 
 
 # --- in no figure -----------------------------------------------------------------------------------------------------
