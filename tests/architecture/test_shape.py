@@ -455,8 +455,6 @@ NOT_AT_THE_API = {
         ("EVENHAND_MAIL_WEBHOOK_SECRET", "a" * 40), ("EVENHAND_TRUSTED_PROXIES", "many"), ("EVENHAND_SUPPRESSION_KEY", "short"),
         ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_REGRADED_SHARE", "0.5"), ("EVENHAND_REGRADED_SHARE", "some"),
         ("EVENHAND_KEEP_REACH", "perhaps"),
-        ("EVENHAND_RING_PATIENCE_SECONDS", "soon"), ("EVENHAND_KEEP_REACH", "perhaps"),
-        ("EVENHAND_REGRADED_SHARE", "0.5"), ("EVENHAND_REGRADED_SHARE", "some"),
         ("EVENHAND_OUTBOUND_HOSTS", "chat.intern"), ("EVENHAND_OUTBOUND_HOSTS", "https://chat.intern:8443"),
     ],
 )  # fmt: skip

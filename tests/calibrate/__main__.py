@@ -3,7 +3,8 @@
 Sections: equality (nobody is treated differently: is anything red?), margin (a gap exactly as large as the margin: is it
 called alike?), real (the channels of a real export dealt anew inside its types), power (a planted gap: is it found?),
 themselves (the same customer on two channels), public (does going public pay?), daily (nobody is treated differently, and somebody
-looks every night), slipped (a channel slows down: how soon does it ring?).
+looks every night), slipped (a channel slows down: how soon does it ring?), bursts (a channel's posts come on congested
+days), remedies (what was given of what was owed, amounts, hand-offs).
 The world is told in tests/calibrate/world.py. Every finished line is kept, so an interrupted run goes on where it stopped.
 """
 
@@ -23,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import recovery.parity
-from tests.calibrate import chart, daily, questions, tables, world
+from tests.calibrate import bursts, chart, daily, questions, remedies, tables, world
 from tests.calibrate.tables import Line, Lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,9 +62,21 @@ THEMSELVES: dict[str, tuple[float, float, bool]] = {
 }
 IN_PUBLIC = (1.0, 1.3, 1.6)
 CUSTOMERS = (120, 500)
+BURSTS = {"bursts": True, "even": False}
+IN_BURSTS = (("response", 1.25, "social"), ("resolution", 1.5, "social"))
+OWED = (200, 500, 2_000)
+OF_REMEDIES = (
+    ("part", 0.9, "social"),
+    ("part", 0.95, "social"),
+    ("halved", 0.25, "social"),
+    ("amount", 0.6, "social"),
+    ("hand_offs", 1.5, "social"),
+)
 Job = Callable[[int], Counter[str]]
 CHUNK = 10
-JUDGING = ("audit", "contrasts", "customers", "effects", "kernel", "metrics", "public", "sequential", "verdicts")
+JUDGING = (
+    "audit", "contrasts", "customers", "effects", "kernel", "metrics", "prognostic", "public", "sequential", "verdicts",
+)  # fmt: skip
 
 
 def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, Job, int]]:
@@ -107,6 +120,22 @@ def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, 
                 job = partial(daily.slipped, channel, size, a_day)
                 yield Line("slipped", a_day, "response", size, channel), job, 6_000_000
 
+    if "bursts" in sections:
+        for name, bunched in BURSTS.items():
+            for n in SIZES:
+                yield Line("bursts", n, channel=name), partial(bursts.under_equality, bunched, n), 5_000_000
+        for metric, size, channel in IN_BURSTS:
+            for n in SIZES:
+                job = partial(bursts.found_red, metric, channel, size, n)
+                yield Line("bursts", n, metric, size, channel), job, 5_500_000
+    if "remedies" in sections:
+        for n in OWED:
+            yield Line("remedies", n), partial(remedies.asked, "", "", 1.0, n), 6_000_000
+        for metric, size, channel in OF_REMEDIES:
+            for n in OWED:
+                job = partial(remedies.asked, channel, metric, size, n)
+                yield Line("remedies", n, metric, size, channel), job, 6_500_000
+
 
 def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, keep: Path, console: Console) -> Lines:
     """Play every line that is not kept yet, and keep it. Returns line -> (replications, what was counted)."""
@@ -140,10 +169,8 @@ def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, 
 def fingerprint() -> str:
     """Results of other code are not taken up again."""
     package = Path(recovery.parity.__file__).parent
-    files = [
-        *(package / f"{each}.py" for each in JUDGING),
-        *(Path(each.__file__) for each in (daily, questions, world)),
-    ]
+    played = (bursts, daily, questions, remedies, world)
+    files = [*(package / f"{each}.py" for each in JUDGING), *(Path(str(each.__file__)) for each in played)]
     return hashlib.sha256(b"\0".join(each.read_bytes() for each in sorted(files))).hexdigest()[:12]
 
 

@@ -11,9 +11,10 @@ from collections import Counter
 
 import numpy as np
 
-from recovery.parity import audit as auditing
+from recovery.parity import effects, kernel, metrics, prognostic, verdicts
 from recovery.parity.answers import Answers, Response
-from recovery.parity.metrics import TIME_TO_RESOLUTION
+from recovery.parity.kernel import Pair
+from recovery.parity.metrics import TIME_TO_RESOLUTION, Metric
 from recovery.parity.reading import Cases
 from tests.calibrate import world
 
@@ -64,23 +65,60 @@ def simulate(n: int, seed: int, *, bunched: bool, channel: str = "", metric: str
     )
 
 
+READINGS = ("load", "type", "crude")
+COMPARED = 48  # in the whole report
+
+
+def tested(cases: Cases, reading: str) -> dict[tuple[str, str], tuple[Pair, Metric, int]]:
+    """The cells of every time and channel against all others: among cases of like load, of one type, or all together."""
+    found = {}
+    for metric in metrics.of(cases, world.TYPES):
+        if metric.name not in TIMES:
+            continue
+        stratum = np.zeros(int(metric.valid.sum()), dtype=np.int64)
+        if reading == "type":
+            stratum = cases.type[metric.valid].astype(np.int64)
+        elif reading == "load" and (expected := prognostic.strata(cases, metric)) is not None:
+            stratum = expected
+        shape = (int(stratum.max()) + 1, len(cases.channels), metric.bins)
+        table = kernel.table(stratum, cases.channel[metric.valid].astype(np.int64), metric.place, metric.event, shape)
+        for code, name in enumerate(cases.channels):
+            sides = (np.stack([each[:, code], each.sum(axis=1) - each[:, code]], axis=1) for each in table)
+            pair = Pair(*sides).comparable()
+            found[metric.name, name] = pair, metric, int(pair.sizes().sum(axis=0).min())
+    return found
+
+
+def p_of(pair: Pair, fewest: int) -> float | None:
+    return effects.p_value(pair, is_time=True) if fewest >= verdicts.FEWEST else None
+
+
+def _matters(pair: Pair, metric: Metric) -> bool:
+    floor = verdicts.LEAST_GAP_HOURS
+    if metric.name == TIME_TO_RESOLUTION:
+        floor = max(floor, verdicts.LEAST_GAP_OF_PROMISE * world.PROMISED_HOURS)
+    effect = effects.times(pair, width=metric.width).effects[0]
+    return verdicts.beyond_trivial(effect, effects.mean_gap(pair, metric.mids), floor)
+
+
 def under_equality(bunched: bool, n: int, seed: int) -> Counter[str]:
-    """Is a time red though nobody is treated differently: by expected wait, inside kinds alone, all together?"""
-    made = auditing.audit(simulate(n, seed, bunched=bunched), strata_by=("type", "load"))
-    return Counter(
-        {
-            "red": any(each.verdict == "red" for each in made.overall if each.metric in TIMES),
-            "red by type": any(each.verdict == "red" for each in made.by_type if each.metric in TIMES),
-            "red crude": any(each.verdict == "red" for each in made.crude if each.metric in TIMES),
-        }
-    )
+    """Is a time red, or significant, on any channel though nobody is treated differently? After Holm over these times alone."""
+    cases = simulate(n, seed, bunched=bunched)
+    counted: Counter[str] = Counter()
+    for reading in READINGS:
+        made = tested(cases, reading)
+        corrected = verdicts.holm([p_of(pair, fewest) for pair, _, fewest in made.values()])
+        found = [each for each, p in zip(made.values(), corrected, strict=True) if p is not None and p <= 0.05]
+        counted[f"significant by {reading}"] = bool(found)
+        if reading == "load":
+            counted["red"] = any(_matters(pair, metric) for pair, metric, _ in found)
+    return counted
 
 
 def found_red(metric: str, channel: str, size: float, n: int, seed: int) -> Counter[str]:
-    """Is a gap that is there, on top of the bursts, found by expected wait?"""
+    """Is a gap that is there, on top of the bursts, found under like load? After Bonferroni over a whole report."""
     cases = simulate(n, seed, bunched=True, channel=channel, metric=metric, size=size)
-    made = auditing.audit(cases, strata_by=("type", "load"))
     name = TIME_TO_RESOLUTION if metric == "resolution" else metric
-    return Counter(
-        {"red": any(each.verdict == "red" for each in made.overall if (each.metric, each.channel) == (name, channel))}
-    )
+    pair, of, fewest = tested(cases, "load")[name, channel]
+    p = p_of(pair, fewest)
+    return Counter({"red": p is not None and p * COMPARED <= verdicts.RED_LEVEL and _matters(pair, of)})

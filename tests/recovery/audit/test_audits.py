@@ -167,6 +167,10 @@ def test_red_and_missing_comparisons_end_nothing_and_green_always_does(verdict, 
         ("remedy_in_full", "risk_difference", -0.1, False),
         ("came_back", "risk_difference", 0.1, False),
         ("dismissed", "risk_difference", -0.1, True),
+        ("remedy_part", "part_ratio", 0.9, False),
+        ("remedy_amount", "amount_ratio", 1.3, True),
+        ("hand_offs", "count_ratio", 1.5, False),
+        ("gesture_sent", "risk_difference", 0.1, True),
     ],
 )
 def test_which_side_was_treated_better(metric, effect, value, better):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,10 +16,12 @@ from django.core.management import call_command
 
 from crm.actions import asking, endings, intake
 from crm.channels import Channel
-from crm.models import Ask, Closing, Conversation, HandOff, OutgoingMessage, Promise, SurveyAnswer
+from crm.models import Ask, Closing, Conversation, Customer, HandOff, OutgoingMessage, Promise, SurveyAnswer
 from crm.policy import DismissalReason, HandOffReason, HandOffState
+from loyalty.models import Gesture, Programme
+from loyalty.policy import Occasion
 from recovery import actions
-from recovery.actions import outcomes
+from recovery.actions import audits, outcomes
 from recovery.models import Case
 from recovery.parity import audit as auditing
 from recovery.parity import own, report
@@ -112,6 +115,13 @@ def test_whether_somebody_got_all_that_was_owed(given, in_full):
     )
     found = read()
     assert only(found, "remedy_in_full") == in_full
+    assert only(found, "remedy_owed") == 100_00
+    assert only(found, "remedy_given") == round(float(given or 0) * 100)
+    assert own.currency_of(only(found, "remedy_currency")) == "EUR"
+    part = next(each for each in own.cases_of(found).outcomes if each.name == "remedy_part")
+    assert part.values.tolist() == [float(given or 0) / 100]
+    behind = [own.behind(found, name, "email") for name in ("remedy_part", "remedy_amount")]
+    assert behind == [[] if in_full else [matter.pk]] * 2
     assert only(found, "settled_at") == seconds(NOON + DAY)
     assert found.types[only(found, "type")] == ComplaintType.DAMAGED_ITEM
     assert found.severities[only(found, "severity")] == "high"
@@ -127,11 +137,82 @@ def test_passed_on_and_come_back_are_seen():
     Closing.objects.create(conversation=matter, how="closed", closed_by=ada, at=NOON + DAY, reopened_at=NOON + 2 * DAY)
     found = read()
     assert only(found, "handed_over") == 1
+    assert only(found, "hand_offs") == 1
+    assert own.behind(found, "hand_offs", "email") == [matter.pk]
     assert only(found, "came_back") == 1
     assert only(found, "settled_at") == own.UNKNOWN
     earlier = read(at=NOON + timedelta(hours=30))
     assert only(earlier, "came_back") == 0
     assert only(earlier, "settled_at") == seconds(NOON + DAY)
+
+
+@pytest.mark.django_db
+def test_every_promise_that_came_due_counts_but_the_confirmation_that_only_talk_brings():
+    matter = heard("phone")
+    first = Promise.objects.get(conversation=matter, kind="first_response")
+    other = Promise.objects.create(
+        conversation=matter, kind="personal", given_by="call:1", starts_at=NOON, due_at=NOON + 3 * DAY,
+        warn_at=NOON + 2 * DAY,
+    )  # fmt: skip
+    Promise.objects.filter(pk=first.pk).update(state="met", met_at=NOON + timedelta(minutes=30))
+    assert only(read(at=NOON + timedelta(minutes=5)), "promises_kept") == own.UNKNOWN
+    assert only(read(at=NOON + DAY), "promises_kept") == 1  # its confirmation is missing, which is told by itself
+    assert only(read(at=NOON + DAY), "confirmed_as_promised") == 0
+    assert only(read(), "promises_kept") == 0
+    Promise.objects.filter(pk=other.pk).update(state="met", met_at=NOON + DAY)
+    assert only(read(), "promises_kept") == 1
+
+
+@pytest.mark.django_db
+def test_the_customer_s_language_is_known_where_it_is_one_of_ours():
+    matter = heard()
+    for language, read_as in (("de-AT", "de"), ("", ""), ("tlh", "")):
+        Customer.objects.filter(pk=matter.customer_id).update(language=language)
+        found = read()
+        code = only(found, "language")
+        assert ("" if code == own.UNKNOWN else found.languages[code]) == read_as
+
+
+@pytest.mark.django_db
+def test_a_kindness_counts_for_the_channel_by_which_its_customer_first_came_R065():
+    matters = {channel: heard_of(channel) for channel in ("phone", "email")}
+    heard_again = heard("email", at=NOON + DAY)
+    Conversation.objects.filter(pk=heard_again.pk).update(customer=matters["phone"].customer)
+    programme = Programme.objects.get(occasion=Occasion.BIRTHDAY)
+    for key, channel, state in (("a", "phone", "dropped"), ("b", "email", "sent"), ("c", "email", "planned")):
+        Gesture.objects.create(
+            key=key, programme=programme, customer=matters[channel].customer, occasion_on=NOON.date(),
+            send_at=NOON + (30 if key == "c" else 2) * DAY, state=state, reason="no_address" if state == "dropped" else "",
+            sent_at=NOON + 2 * DAY if state == "sent" else None,
+        )  # fmt: skip
+    found = read()
+    assert [found.channels[code] for code in found.gestures["channel"]] == ["phone", "email"]
+    assert found.gestures["sent"].tolist() == [0, 1]
+    assert own.behind(found, "gesture_sent", "phone") == [matters["phone"].pk]
+    assert own.behind(found, "gesture_sent", "email") == []
+    cases = own.besides_of(found)
+    kindly = next(each for each in cases.outcomes if each.name == own.GESTURE_SENT)
+    assert int((~np.isnan(kindly.values)).sum()) == 2
+    assert "gesture · birthday" in cases.types
+    compared = audits.compare(found)[1]
+    assert compared is not None
+    assert {each.metric for each in compared.overall} == {own.DISMISSED, own.GESTURE_SENT}
+
+
+def heard_of(channel: str) -> Conversation:
+    """A matter of a customer of its own."""
+    matter = heard(channel)
+    if channel != "phone":
+        Conversation.objects.filter(pk=matter.pk).update(customer=Customer.objects.create(display_name="Bea"))
+        matter.refresh_from_db()
+    return matter
+
+
+@pytest.mark.django_db
+def test_the_dismissed_behind_a_finding_can_be_looked_at():
+    matter, ada = heard(), colleague()
+    endings.dismiss(matter.pk, reason=DismissalReason.SPAM, by=ada, at=NOON)
+    assert own.behind(read(), own.DISMISSED, "email") == [matter.pk]
 
 
 @pytest.mark.django_db
@@ -221,20 +302,44 @@ def test_what_customers_answered_stands_with_their_matter_and_who_was_not_asked_
 def test_the_audit_inside_says_what_the_parity_report_says_of_the_same_rows(tmp_path):
     many()
     asked_of_many()
-    found = read()
+    found = with_numbers(read())
     public = frozenset({"social_public"})
-    inside = auditing.audit(own.cases_of(found, public=public), by_stratum=True)
+    inside = auditing.audit(own.cases_of(found, public=public), strata_by=("type", "load"), by_stratum=True)
     made = report.of(inside, file="own.csv", by_stratum=True, modified=0)
     file, plan = tmp_path / "own.csv", tmp_path / "own.toml"
     file.write_text("".join(own.csv_lines(found)), newline="")
     plan.write_text(own.as_map(found, public=public))
     call_command(
-        "parity_report", str(file), map=str(plan), by_stratum=True, json=tmp_path / "o.json", stdout=io.StringIO()
+        "parity_report",
+        str(file),
+        map=str(plan),
+        strata="load",
+        by_stratum=True,
+        json=tmp_path / "o.json",
+        stdout=io.StringIO(),
     )
     outside = json.loads((tmp_path / "o.json").read_text())
     assert {each["verdict"] for each in made["contrasts"]} >= {"red"}
     assert {each["metric"] for each in made["contrasts"]} >= {"csat", "effort", "survey_answered"}
+    assert {each["metric"] for each in made["by_type"]} == {"first_response", "time_to_resolution"}
+    assert {each["effect"] for each in made["contrasts"]} >= {"part_ratio", "amount_ratio", "count_ratio"}
     differ(json.loads(json.dumps(made)), outside, "")
+
+
+def with_numbers(matters: own.Matters) -> own.Matters:
+    """The same matters with remedies in two currencies, hand-offs and languages, dealt by a fixed seed."""
+    dice, count = np.random.default_rng(3), len(matters)
+    owed = np.where(dice.random(count) < 0.7, dice.integers(1, 9, count) * 1000, own.UNKNOWN)
+    yen, euro = ((9 * 26 + 15) * 26 + 24, (4 * 26 + 20) * 26 + 17)
+    assert (own.currency_of(yen), own.currency_of(euro)) == ("JPY", "EUR")
+    columns = {
+        "remedy_owed": owed,
+        "remedy_given": np.where(owed > 0, owed * dice.choice([10, 10, 10, 7, 0], count) // 10, own.UNKNOWN),
+        "remedy_currency": np.where(owed > 0, dice.choice([yen, euro], count), own.UNKNOWN),
+        "hand_offs": dice.poisson(0.6, count),
+        "language": dice.integers(-1, len(matters.languages), count),
+    }
+    return replace(matters, columns={**matters.columns, **columns})
 
 
 def differ(one: object, other: object, where: str) -> None:
