@@ -32,12 +32,12 @@ _ANSWERS = (
     "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
     "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers", "crm.note_stage",
     "crm.record_service_change", "crm.ask_erasure", "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy",
-    "recovery.review_case", "recovery.link_cases",
+    "recovery.review_case", "recovery.link_cases", "crm.ask_removal",
 )  # fmt: skip
 _SECOND_PERSON = (
     "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "crm.release_public_answer",
     "recovery.approve_exception",
-    "recovery.decide_proposal",
+    "recovery.decide_proposal", "crm.agree_removal",
 )  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",

@@ -40,6 +40,7 @@ from crm.admin import (
     privacy,
     queue,
     reach,
+    removals,
     representatives,
     search,
     service_changes,
@@ -115,6 +116,7 @@ urlpatterns: list[URLPattern] = [
     *posts.urlpatterns,
     *coverage.urlpatterns,
     *reach.urlpatterns,
+    *removals.urlpatterns,
 ]
 
 

@@ -1,6 +1,7 @@
 """Recovery's pages in the admin."""
 
 from recovery.admin import (
+    afterwards,
     answered,
     audits,
     cases,
@@ -17,9 +18,11 @@ from recovery.admin import (
     reviews,
     rule_reviews,
     rules,
+    spread,
 )
 
 urlpatterns = [
+    *afterwards.urlpatterns,
     *answered.urlpatterns,
     *audits.urlpatterns,
     *cases.urlpatterns,
@@ -36,4 +39,5 @@ urlpatterns = [
     *queue.urlpatterns,
     *rule_reviews.urlpatterns,
     *rules.urlpatterns,
+    *spread.urlpatterns,
 ]
