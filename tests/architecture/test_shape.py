@@ -423,10 +423,11 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 
 NOT_AT_THE_API = {
-    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyReported", "AlreadySettled", "CaseTakenOn",
+    "AccountKnown", "AccountTaken", "AlreadyHeard", "AlreadyJudged", "AlreadyLookedAt", "AlreadyReported", "AlreadySettled",
+    "CaseTakenOn",
     "EventNotReadable", "EvidenceMissing", "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden",
     "JournalBroken", "LeaseLost", "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NoWayOut",
-    "NotAHousehold", "NotALanguage", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
+    "NotAHousehold", "NotALanguage", "NotALink", "NotAMember", "NotAMoment", "NotAskable", "NotEnded", "NotErasable", "NotGiven",
     "NotGoingOn", "NotJoinable", "NotKeptApart", "NotLinkable", "NotMergeable", "NotMissed", "NotPartable",
     "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack", "NotThen", "NotToUndo", "NotUploadable",
     "NotWritable", "NoteMissing", "NothingOpen", "NothingToDecide", "OneByOne", "OpensToAccount", "PlaceKnown",
