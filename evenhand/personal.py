@@ -109,6 +109,9 @@ PERSONAL: dict[str, Table] = {
     "crm.Correction": Table(whose=_SAID, empties={"earlier": GONE, "reason": GONE}),
     "crm.PublicPost": Table(whose=_SAID, keeps={"language": "a group, not a person", "account": "an account of ours"}),
     "crm.PostJudgement": Table(whose=("post__interaction__conversation__customer",), words=("words",)),
+    "crm.Removal": Table(
+        whose=("post__interaction__conversation__customer",), words=("words", "decided_because", "link")
+    ),
     "crm.Doubt": Table(whose=_SAID),
     "crm.DeliveryEvent": Table(
         whose=("message__customer",), empties={"reason": ""}, own=("external_id",), keeps={"source": "who told it"}

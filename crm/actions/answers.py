@@ -356,7 +356,7 @@ def say(
         by=by,
         at=at,
         origin=origin,
-        detail={"message": str(message.public_id), "channel": channel},
+        detail={"message": str(message.public_id), "channel": channel} | ({"corrects": True} if taken_back else {}),
     )
     rows: list[Model] = [interaction, message, entry, *beside]
     if taken_back:

@@ -7,17 +7,20 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, OuterRef, Q, Subquery, Sum
+from django.db.models.expressions import Combinable
 from django.utils.translation import gettext as _
 
 from crm import history
 from crm.actions import endings
 from crm.channels import profiles
 from crm.channels.profiles import Profile
-from crm.models import ContactPoint, Conversation, OwnerChange, Pull, Reach, ReachLook, User
+from crm.models import ContactPoint, Conversation, OwnerChange, PublicPost, Pull, Reach, ReachLook, User
 from crm.models.people import ContactKind
 from crm.policy import REACH_KEPT_FOR, OwnerChangeReason, RevealReason
 
+LEAST_IN_GROUP = 10
+"""Below so many different accounts a mean would tell of single ones."""
 _TOOK = (OwnerChangeReason.TAKEN, OwnerChangeReason.HANDED_OVER)
 
 
@@ -37,6 +40,21 @@ class Seen:
     avatar_url: str
     avatar: bytes
     told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far matters of one group that began in public may have spread.
+
+    matters: how many; posts: what was posted in them by anybody; known: how many of them began by an account whose reach is kept.
+    mean: how many follow such an account on average; None where there are too few accounts to say without telling of one.
+    """
+
+    group: str
+    matters: int
+    posts: int
+    known: int
+    mean: float | None
 
 
 @transaction.atomic
@@ -116,6 +134,44 @@ def is_taken(conversation: Conversation) -> bool:
         Pull.objects.filter(conversation=conversation, by=conversation.owner_id).exists()
         or OwnerChange.objects.filter(took, conversation=conversation).exists()
     )
+
+
+def spread_by(group: Combinable, *, at: datetime) -> list[Spread]:
+    """Say how far public criticism of the last 30 days may have spread, by group: to learn from, never to treat anybody by.
+
+    group: an expression over PublicPost that names the group of a post, "" or None for none. Sums over accounts alone: whoever
+    reads them cannot tell one account's reach. A group of fewer than LEAST_IN_GROUP known accounts tells no sum. One statement.
+    """
+    since = at - REACH_KEPT_FOR
+    told = Reach.objects.filter(contact_point=OuterRef("interaction__contact_point"), told_at__gt=since).order_by()
+    matter = PublicPost.objects.filter(conversation=OuterRef("conversation")).order_by().values("conversation")
+    rows = (
+        PublicPost.objects.filter(is_first=True, imported=False, spoke_at__gt=since, spoke_at__lte=at)
+        .annotate(
+            group=group,
+            told=Subquery(told.values("followers")[:1]),
+            said=Subquery(matter.annotate(n=Count("pk")).values("n")),
+        )
+        .values("group")
+        .order_by("group")
+        .annotate(
+            matters=Count("pk"),
+            posts=Sum("said"),
+            known=Count("told"),
+            accounts=Count("interaction__contact_point", filter=Q(told__isnull=False), distinct=True),
+            read_by=Sum("told"),
+        )
+    )
+    return [
+        Spread(
+            group=row["group"] or "",
+            matters=row["matters"],
+            posts=row["posts"] or 0,
+            known=row["known"],
+            mean=row["read_by"] / row["known"] if row["accounts"] >= LEAST_IN_GROUP else None,
+        )
+        for row in rows
+    ]
 
 
 @transaction.atomic

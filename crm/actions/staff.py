@@ -32,12 +32,11 @@ _ANSWERS = (
     "crm.answer_conversation", "crm.log_call", "crm.report_calls", "crm.prepare_adverse", "crm.judge_post",
     "crm.check_listeningplace", "crm.join_conversations", "crm.merge_customers", "crm.note_stage",
     "crm.record_service_change", "crm.ask_erasure", "recovery.open_case", "recovery.resolve_case", "recovery.give_remedy",
-    "recovery.review_case", "recovery.link_cases", "recovery.grade_again",
+    "recovery.review_case", "recovery.link_cases", "recovery.grade_again", "crm.ask_removal",
 )  # fmt: skip
 _SECOND_PERSON = (
     "crm.confirm_adverse", "crm.audit_dismissal", "crm.audit_judgement", "crm.release_public_answer",
-    "recovery.approve_exception",
-    "recovery.decide_proposal",
+    "recovery.approve_exception", "recovery.decide_proposal", "crm.agree_removal",
 )  # fmt: skip
 _LOOKS_AFTER_WORK = (
     "crm.release_outgoing", "crm.retry_work", "crm.view_workitem", "crm.view_dutyrun", "crm.view_rawitem",
@@ -48,8 +47,7 @@ _DATA = ("crm.export_customer", "crm.erase_customer", "crm.ask_erasure", "crm.vi
 _PLANS = ("crm.plan_people", "crm.add_servicecalendar")
 _AUDITS = (
     "recovery.view_queueday", "recovery.view_parityaudit", "recovery.view_parityfinding", "recovery.run_parityaudit",
-    "recovery.view_paritycertificate",
-    "recovery.view_correction",
+    "recovery.view_paritycertificate", "recovery.view_correction",
 )  # fmt: skip
 _ASKS = ("crm.view_asking", "crm.view_surveyanswer")
 _RULES = ("recovery.draft_policy", "recovery.approve_policy")
@@ -63,17 +61,14 @@ RIGHTS: dict[Role, tuple[str, ...]] = {
         "crm.manage_channelaccount", "crm.reveal_reach", "crm.manage_feed", "crm.manage_webform", "crm.import_calls",
         "crm.import_reviews", "crm.manage_listeningplace", "crm.manage_customfield", "crm.view_private_lifeevent",
         "crm.decide_bereavement", "recovery.answer_parityfinding", "crm.import_customers", "crm.export_customers",
-        "recovery.publish_paritycertificate",
-        "crm.decide_bereavement", "recovery.answer_parityfinding", "recovery.agree_correction",
-        "crm.import_customers", "crm.export_customers",
-        "recovery.plan_parityprobe",
-        *_ASKS, "crm.run_asking",
+        "recovery.publish_paritycertificate", "recovery.agree_correction", "recovery.plan_parityprobe", *_ASKS,
+        "crm.run_asking",
     ),
     Role.LOYALTY_MANAGER: (*_READS, *_GESTURES, "loyalty.change_programme"),
     Role.AUDITOR: (
         *_READS, *_GUARDS, "crm.audit_dismissal", "crm.audit_judgement", "crm.change_setaside", *_LOOKS_AFTER_WORK[2:],
-        *_AUDITS, *_GESTURES, "recovery.grade_again", "recovery.plan_parityprobe", "crm.view_erasure", "crm.view_retentionrule",
-        *_AUDITS, *_GESTURES, *_ASKS, "crm.view_erasure", "crm.view_retentionrule",
+        *_AUDITS, *_GESTURES, *_ASKS, "recovery.grade_again", "recovery.plan_parityprobe", "crm.view_erasure",
+        "crm.view_retentionrule",
     ),
     Role.ADMINISTRATOR: (
         *_READS, *_LOOKS_AFTER_WORK, *_PLANS, *_AUDITS, *_RULES, *_GESTURES, *_DATA, "crm.set_retention", "crm.view_user",

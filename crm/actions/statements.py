@@ -39,7 +39,8 @@ def owe(
 def compare(conversation: Conversation, *, text: str, correction: str, at: datetime) -> str:
     """Compare an answer with what was said before and what is owed. The conversation must be locked by the caller.
 
-    correction: why it is otherwise now, in words that stand in the answer itself; "" for an ordinary answer.
+    correction: why it is otherwise now; "" for an ordinary answer. Where the customer is worse off than we said, its words stand
+    in the answer itself; where they are better off, they are for the record.
     Returns the earlier sentence that a correction takes back, "" when nothing is taken back.
     Raises Contradicts: without such a reason, or when the answer goes below what is owed, which no reason allows.
     """
@@ -63,17 +64,31 @@ def compare(conversation: Conversation, *, text: str, correction: str, at: datet
         )
     if not found:
         return ""
+    worse = next((one for one in found if not one.is_better), None)
+    shown = worse or found[0]
     if not correction.strip():
-        raise Contradicts(
-            _("We told them before: “%(earlier)s” Now it says: “%(words)s” If that has changed, please send it as a correction"
-              " and tell them why.")
-            % {"earlier": found[0].earlier, "words": found[0].draft}
-        )  # fmt: skip
-    if _plain(correction) not in _plain(text):
+        raise Contradicts(_which_holds(shown))
+    if worse is not None and _plain(correction) not in _plain(text):
         raise Contradicts(
             _("Please put the reason for the change into the message too, in the same words, so that they read it.")
         )
-    return found[0].earlier
+    return shown.earlier
+
+
+def _which_holds(found: statements.Found) -> str:
+    """Ask which of two contradicting answers holds. What became better needs its reason on record alone."""
+    said = {"earlier": found.earlier, "words": found.draft}
+    if found.is_better:
+        asked = _(
+            "We told them before: “%(earlier)s” Now it says: “%(words)s” If this is what holds now, please send it as a "
+            "correction and write why."
+        )
+    else:
+        asked = _(
+            "We told them before: “%(earlier)s” Now it says: “%(words)s” If that has changed, please send it as a "
+            "correction and tell them why."
+        )
+    return asked % said
 
 
 def taken_back(interaction: Interaction, *, earlier: str, reason: str, by: User, at: datetime) -> Correction:

@@ -184,6 +184,7 @@ def side(request: HttpRequest, conversation: Conversation) -> str:
             "reasons": NoAnswerReason.choices,
             "may_judge": request.user.has_perm(CAN_JUDGE),
             "may_reveal": request.user.has_perm(CAN_REVEAL),
+            "may_ask_removal": request.user.has_perm("crm.ask_removal"),
         },
         request=request,
     )

@@ -41,6 +41,7 @@ from crm.admin import (
     privacy,
     queue,
     reach,
+    removals,
     representatives,
     search,
     service_changes,
@@ -117,6 +118,7 @@ urlpatterns: list[URLPattern] = [
     *posts.urlpatterns,
     *coverage.urlpatterns,
     *reach.urlpatterns,
+    *removals.urlpatterns,
 ]
 
 

@@ -30,6 +30,7 @@ from crm.models.posts import PostJudgement, PublicPost, Reach, ReachLook
 from crm.models.privacy import DataPackage, Erasure, ErasureEntry, Redeemed, RetentionProof, RetentionRule
 from crm.models.promises import Promise
 from crm.models.queue import HandOff, Helper, OwnerChange, Pull
+from crm.models.removals import Removal
 from crm.models.representatives import Placement, Representative
 from crm.models.rota import Absence, Certificate, RequiredSkill, Shift
 from crm.models.search import SearchDue, SearchedCustomer, SearchedMessage, SearchMark
@@ -120,6 +121,7 @@ __all__ = [
     "Redeemed",
     "RelationshipRole",
     "RelationshipStage",
+    "Removal",
     "ReplyToken",
     "Representative",
     "RequiredSkill",

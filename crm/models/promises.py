@@ -143,7 +143,9 @@ class Promise(models.Model):
             models.Index(
                 fields=["due_at", "id"],
                 name="promise_without_reason",
-                condition=Q(kind=PromiseKind.FIRST_RESPONSE, state__in=MISSED, explanation=""),
+                condition=Q(
+                    kind=PromiseKind.FIRST_RESPONSE, state__in=MISSED, explanation="", reason_asked_at__isnull=True
+                ),
             ),
         ]
 

@@ -32,7 +32,10 @@ class Owed(models.Model):
 
 
 class Correction(models.Model):
-    """One answer that takes back what an earlier one said; the customer read the reason in the same message."""
+    """One answer that is otherwise than an earlier one, and why: which of the two holds was said by a person (R082).
+
+    Where the customer is worse off than they were told, they read the reason in the same message.
+    """
 
     interaction = models.OneToOneField(Interaction, models.PROTECT, related_name="+")
     earlier = models.TextField(_("what was said before"))

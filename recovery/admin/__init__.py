@@ -1,6 +1,7 @@
 """Recovery's pages in the admin."""
 
 from recovery.admin import (
+    afterwards,
     answered,
     audit_files,
     audits,
@@ -22,9 +23,11 @@ from recovery.admin import (
     reviews,
     rule_reviews,
     rules,
+    spread,
 )
 
 urlpatterns = [
+    *afterwards.urlpatterns,
     *answered.urlpatterns,
     *audits.urlpatterns,
     *audit_files.urlpatterns,
@@ -46,4 +49,5 @@ urlpatterns = [
     *queue.urlpatterns,
     *rule_reviews.urlpatterns,
     *rules.urlpatterns,
+    *spread.urlpatterns,
 ]

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from crm.admin import pages
 from crm.channels import Channel
+from crm.policy import LineOfWork
 from recovery import actions
 from recovery.admin.refusals import REFUSALS
 from recovery.models import EmpowermentGap, HeldStep, LedgerWeek, PolicyProposal, TreatmentException
@@ -82,6 +83,12 @@ def ledger(request: HttpRequest) -> HttpResponse:
         .order_by("currency", "channel")
         .annotate(all=Sum("cases"), short=Sum("shorted"), owed=Sum("entitled"), given=Sum("delivered"))
     )
+    teams = (
+        LedgerWeek.objects.filter(week__gte=since.date())
+        .values("currency", "owner__line_of_work", "owner__is_vendor")
+        .order_by("currency", "owner__line_of_work", "owner__is_vendor")
+        .annotate(all=Sum("cases"), short=Sum("shorted"), owed=Sum("entitled"), given=Sum("delivered"))
+    )
     weeks = (
         LedgerWeek.objects.filter(week__gte=since.date())
         .values("week", "currency", "channel", "owner__display_name", "owner__email", "entitled", "delivered", "cases")
@@ -105,6 +112,7 @@ def ledger(request: HttpRequest) -> HttpResponse:
         "admin/recovery/ledger.html",
         _("Given and owed"),
         charts=_charts(sums),
+        teams=[{**row, "team": _team(row), "difference": row["given"] - row["owed"]} for row in teams],
         weeks=[
             {
                 **row,
@@ -135,6 +143,15 @@ def ledger(request: HttpRequest) -> HttpResponse:
         may_decide=request.user.has_perm(CAN_DECIDE),
         status=409 if refused else 200,
     )
+
+
+def _team(row: Mapping[str, object]) -> str:
+    """The team of the owners in a row: their line of work, in the house or at a vendor, as it stands now."""
+    line = row["owner__line_of_work"]
+    if line is None:
+        return _("nobody's")
+    label = str(LineOfWork(str(line)).label)
+    return _("%(team)s, at a vendor") % {"team": label} if row["owner__is_vendor"] else label
 
 
 def _held(step: HeldStep) -> dict[str, object]:

@@ -1,9 +1,10 @@
-"""Shares of cases and what can be said of them: how sure one month is, and whether the months rise (R058, R129)."""
+"""Shares of cases and what can be said of them: how sure one is, whether months rise, like compared with like (R058, R129)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 CONFIDENT = 1.959964
@@ -65,3 +66,60 @@ def trend(months: Sequence[tuple[int, int]]) -> Trend:
     if abs(score) < CONFIDENT:
         return Trend.UNCLEAR
     return Trend.RISING if score > 0 else Trend.FALLING
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """One group of like rows: hits of how many, where something happened (treated) and where it did not (others)."""
+
+    hits: int
+    of: int
+    other_hits: int
+    others: int
+
+    @property
+    def weight(self) -> float:
+        return self.of * self.others / (self.of + self.others) if self.of and self.others else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Two shares among like rows, and their difference with 95 % confidence. used: rows in strata that have both."""
+
+    share: float
+    other_share: float
+    difference: float
+    low: float
+    high: float
+    used: int
+    others_used: int
+
+
+def matched_difference(strata: Sequence[Stratum]) -> Matched | None:
+    """Compare shares like with like; None where no stratum has both.
+
+    Source: Mantel-Haenszel weights for a difference of shares; its variance after Greenland and Robins (1985), with one half added
+    to every cell of a stratum for the variance alone, so that none or all is not taken for certain.
+    """
+    both = [one for one in strata if one.weight]
+    weights = sum(one.weight for one in both)
+    if not weights:
+        return None
+    share = sum(one.weight * one.hits / one.of for one in both) / weights
+    other = sum(one.weight * one.other_hits / one.others for one in both) / weights
+    variance = sum(one.weight**2 * (_spread(one.hits, one.of) + _spread(one.other_hits, one.others)) for one in both)
+    half = CONFIDENT * math.sqrt(variance) / weights
+    return Matched(
+        share=share,
+        other_share=other,
+        difference=share - other,
+        low=max(-1.0, share - other - half),
+        high=min(1.0, share - other + half),
+        used=sum(one.of for one in both),
+        others_used=sum(one.others for one in both),
+    )
+
+
+def _spread(hits: int, of: int) -> float:
+    share = (hits + 0.5) / (of + 1)
+    return share * (1 - share) / of

@@ -60,7 +60,7 @@ def test_a_post_is_judged_by_a_press_in_the_list_and_in_its_conversation():
 
 
 def test_the_pages_of_criticism_offer_nothing_that_hides_deletes_or_blocks_it_R029():
-    """Not to a lead either; reach is hidden, words never are."""
+    """Not to a lead either; reach is hidden, words never are. A question about the law leads to a second person: test_removals."""
     post, client = posted("Worst shop ever. They lie."), client_of(colleague(Role.LEAD))
     taking_away = re.compile(r"\b(hide|delete|remove|block|mute|ban|report|suppress|take down)\b", re.IGNORECASE)
     for page in (f"/admin/conversation/{post.conversation.public_id}/", "/admin/posts/", "/admin/posts/?show=none"):

@@ -36,6 +36,7 @@ from crm.actions import (
     life_events,
     listening_places,
     persons,
+    removals,
     representatives,
     staff,
     waits,
@@ -58,6 +59,7 @@ from crm.models import (
 from crm.models.people import CustomerStatus
 from crm.policy import AdverseKind, Department, NoAnswerReason, PostVerdict, Role
 from crm.policy.lives import LifeEventKind, LifeSource, Precision, Purpose, When
+from crm.policy.removals import RemovalKind, RemovalReason
 from crm.policy.representation import Authority, Scope
 from loyalty.models import Gesture, Programme
 from recovery import actions
@@ -90,6 +92,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "because": ("crm.view_customer",),
     "erased": ("crm.view_customer",),
     "post": ("crm.view_interaction", "crm.view_conversation", "crm.view_publicpost"),
+    "removal": ("crm.view_publicpost",),
     "custom": ("crm.view_customer",),
     "upload": ("crm.import_customers",),
     "row": ("crm.import_customers",),
@@ -262,6 +265,9 @@ def _doors(boss: User, *, at: Any) -> None:
         post.interaction.pk, verdict=PostVerdict.NO_ANSWER, reason=NoAnswerReason.SPAM, words="x", by=boss,
         at=at + timedelta(seconds=1),
     )  # fmt: skip
+    removals.ask(
+        post.interaction.pk, kind=RemovalKind.HIDE, reason=RemovalReason.DOXXING, words=mark("removal"), by=boss, at=at
+    )
     account_of(EXAMPLES["telegram"])
     feeds.add(feeds.Draft("https://blog.example/feed", "A blog", Channel.BLOG), by=boss, at=at)
     forms.add(forms.Draft("Shop", ("https://www.shop.example",)), by=boss, at=at)

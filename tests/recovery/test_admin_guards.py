@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from crm.actions import outgoing
 from crm.models import Conversation, OutgoingMessage, User
-from crm.policy import Role
+from crm.policy import LineOfWork, Role
 from recovery import actions
 from recovery.models import Case, CaseReview, EmpowermentGap, Grant, PolicyProposal, TreatmentException
-from recovery.policy import ComplaintType, Facts, GrantKind, Outcome
+from recovery.policy import EXCEPTIONS_BUDGET, ComplaintType, Facts, GrantKind, Outcome
 from tests.conftest import NOON
 from tests.crm.api.door import client_for
 from tests.crm.stories import app_user
@@ -215,6 +215,24 @@ def test_the_chart_of_the_ledger_says_in_words_what_it_shows_R065() -> None:
     content = client.get(reverse("admin:ledger")).content.decode()
     assert "Email: -20.00 EUR." in content
     assert content.count("-20.00") >= 3
+
+
+def test_the_ledger_sums_by_team_and_its_budget_of_exceptions_is_nothing_R065() -> None:
+    ada, ben, client = somebody(takes=False), somebody(takes=False, name="Ben"), browser(Role.LEAD)
+    User.objects.filter(pk=ben.pk).update(line_of_work=LineOfWork.IT, is_vendor=True)
+    for key, owner, amount in (("a", ada, 60), ("b", ada, 80), ("c", ben, 70)):
+        case = decided(key, by=owner)
+        actions.grant(
+            case.pk, kind=GrantKind.REFUND, amount=Decimal(amount), currency="EUR", key="k", by=owner, at=NOON
+        )
+        actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation="We are sorry.", by=owner, at=timezone.now())
+    actions.refresh_ledger(timezone.now())
+    shown = client.get(reverse("admin:ledger"))
+    assert [(row["team"], row["all"], row["difference"], row["short"]) for row in shown.context["teams"]] == [
+        ("IT, at a vendor", 1, Decimal(-10), 1),
+        ("customer service", 2, Decimal(-20), 1),
+    ]
+    assert EXCEPTIONS_BUDGET == shown.context["budget"] == 0
 
 
 # --- for programs ---------------------------------------------------------------------------------------------------

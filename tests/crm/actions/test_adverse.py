@@ -142,7 +142,10 @@ HIDING = re.compile(r"hide|delete|block|mute|ban_|suppress|moderat|censor|take_?
 
 
 def test_nothing_hides_deletes_or_blocks_what_customers_say_in_public_R029():
-    """No right, no address and no action offers it; what is not there cannot be misused."""
+    """No right, no address and no action offers it; what is not there cannot be misused.
+
+    What somebody does by hand at a platform, for one of three reasons and with a second person, is only noted: test_removals.
+    """
     rights = {right for rights in staff.RIGHTS.values() for right in rights}
     addresses: list[str] = []
 

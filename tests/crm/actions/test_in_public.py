@@ -328,3 +328,22 @@ def test_whoever_may_not_write_in_public_is_told_that_first_P03() -> None:
     intern.refresh_from_db()
     with pytest.raises(routing.NotCertified):
         answer(matter, by=intern)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [
+        ("Nous vous remboursons 80 euros.", "Nous vous remboursons 60 euros."),
+        ("Le reembolsaremos el importe.", "We cannot refund you."),
+        ("Wij gaan het u terugbetalen voor 12 maart.", "Vi rimborsiamo entro il 20 marzo."),
+    ],
+)
+@pytest.mark.parametrize("channel", [Channel.CHAT, Channel.SOCIAL_PUBLIC])
+def test_an_answer_that_contradicts_an_earlier_one_is_stopped_in_public_and_in_private_alike_R082(
+    channel: Channel, earlier: str, now: str
+) -> None:
+    matter, ada, public = asked_in(channel), colleague(), channel != Channel.CHAT
+    answer(matter, earlier, by=ada, public=public)
+    with pytest.raises(statements.Contradicts):
+        answer(matter, now, by=ada, public=public)
+    assert Interaction.objects.filter(conversation=matter, author=ada).count() == 1

@@ -90,8 +90,29 @@ def test_two_colleagues_who_say_different_things_at_once_do_not_both_get_through
         said = set(
             Interaction.objects.filter(conversation=conversation, author__isnull=False).values_list("text", flat=True)
         )
-        # "No" first and "yes" after it is good news; "yes" first stops the "no".
-        if sum(isinstance(result, statements.Contradicts) for result in results):
-            assert said == {"We will refund you 80 euros."}
-        else:
-            assert len(said) == 2
+        assert sum(isinstance(result, statements.Contradicts) for result in results) == 1
+        assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [("We refund you 60 euros.", "We refund you 80 euros."), ("We cannot refund you.", "We refund you in full.")],
+)
+def test_better_news_waits_until_somebody_says_that_it_holds_and_why_R082(earlier: str, now: str):
+    conversation, ada = told(), colleague()
+    say(conversation, earlier, ada)
+    with pytest.raises(statements.Contradicts) as refused:
+        say(conversation, now, ada)
+    assert earlier in str(refused.value)
+    assert Interaction.objects.filter(author=ada).count() == 1
+
+    say(conversation, now, ada, correction="A second look found more.")
+
+    row = Correction.objects.get()
+    assert (row.earlier, row.reason, row.by) == (earlier, "A second look found more.", ada)
+    corrects = (
+        HistoryEntry.objects.filter(verb="conversation.answered")
+        .order_by("pk")
+        .values_list("detail__corrects", flat=True)
+    )
+    assert list(corrects) == [None, True]

@@ -101,6 +101,8 @@ def test_the_day_that_is_named_is_read(text: str, day: date) -> None:
         ("We cannot refund you.", "We will refund you.", Clash.NO_AFTER_YES),
         ("Eine Reparatur ist nicht möglich.", "Wir reparieren Ihnen den Stuhl.", Clash.NO_AFTER_YES),
         ("We refund you by 20 March.", "We refund you by 12 March.", Clash.LATER),
+        ("We refund you 100 euros.", "We refund you 80 euros.", Clash.MORE),
+        ("We will refund you.", "We cannot refund you.", Clash.YES_AFTER_NO),
     ],
 )
 def test_what_goes_back_on_an_earlier_answer_is_found_with_its_sentence(draft: str, earlier: str, clash: Clash) -> None:
@@ -112,9 +114,8 @@ def test_what_goes_back_on_an_earlier_answer_is_found_with_its_sentence(draft: s
     ("draft", "earlier"),
     [
         ("We refund you 80 euros.", "We refund you 80 euros."),
-        ("We refund you 100 euros.", "We refund you 80 euros."),
+        ("We refund you 80 euros, and 20 euros of goodwill.", "We refund you 80 euros."),
         ("The refund of 80 euros left today.", "We refund you 80 euros. On top you get 20 euros."),
-        ("We will refund you.", "We cannot refund you."),
         ("We refund you by 10 March.", "We refund you by 12 March."),
         ("The new one arrives by 20 March.", "We refund you by 12 March."),
         ("We refund you 70 dollars.", "We refund you 80 euros."),
@@ -128,6 +129,80 @@ def test_answers_that_agree_pass(draft: str, earlier: str) -> None:
 def test_an_answer_corrected_before_is_not_held_against_its_correction() -> None:
     assert not clashes("We refund you 60 euros.", "We refund you 80 euros.", "We refund you 60 euros.")
     assert not clashes("We cannot repair it.", "We repair it for you.", "We cannot repair it.")
+
+
+AMOUNTS = {
+    "de": ("Wir erstatten Ihnen {} Euro.", "Sie haben {} Euro bezahlt."),
+    "en": ("We refund you {} euros.", "You paid {} euros."),
+    "es": ("Le reembolsaremos {} euros.", "Ha pagado {} euros."),
+    "fr": ("Nous vous remboursons {} euros.", "Vous avez payé {} euros."),
+    "it": ("Vi rimborsiamo {} euro.", "Avete pagato {} euro."),
+    "nl": ("Wij betalen u {} euro terug, u krijgt {} euro.", "U heeft {} euro betaald, de prijs was {} euro."),
+    "pl": ("Otrzymają Państwo zwrot kwoty {} zł.", "Cena to {} zł."),
+}
+DECIDED = {
+    "de": (
+        "Wir erstatten Ihnen den Betrag.",
+        "Eine Erstattung ist leider nicht möglich.",
+        "Wir prüfen, ob wir erstatten.",
+    ),
+    "en": ("We will refund you.", "We cannot refund you.", "We check whether we can refund you."),
+    "es": (
+        "Le reembolsaremos el importe.",
+        "No podemos reembolsar el importe.",
+        "Si llega, le reembolsaremos el importe.",
+    ),
+    "fr": (
+        "Nous vous remboursons.",
+        "Nous ne pouvons pas vous rembourser.",
+        "N'hésitez pas à demander un remboursement.",
+    ),
+    "it": (
+        "Vi rimborsiamo l'importo.",
+        "Non possiamo rimborsare l'importo.",
+        "Verifichiamo e appena pronto vi rimborsiamo.",
+    ),
+    "nl": (
+        "Wij gaan het u terugbetalen.",
+        "Wij kunnen het niet terugbetalen.",
+        "Wij hebben het nog niet terugbetaald.",
+    ),
+    "pl": ("Wymienimy Państwu krzesło.", "Nie możemy wymienić krzesła.", "Jeśli dotrze, wymienimy krzesło."),
+}
+DAYS = {
+    "de": ("Wir erstatten es Ihnen bis zum 12. März.", "Wir erstatten es Ihnen innerhalb von drei Wochen."),
+    "en": ("We refund you by 12 March.", "We refund you within three weeks."),
+    "es": ("Le reembolsaremos antes del 12 de marzo.", "Le reembolsaremos en un plazo de tres semanas."),
+    "fr": ("Nous vous remboursons avant le 12 mars.", "Nous vous remboursons sous trois semaines."),
+    "it": ("Vi rimborsiamo entro il 12 marzo.", "Vi rimborsiamo entro tre settimane."),
+    "nl": ("Wij gaan het u terugbetalen voor 12 maart.", "Wij gaan het u terugbetalen binnen drie weken."),
+    "pl": ("Wymienimy Państwu krzesło do 12 marca.", "Wymienimy Państwu krzesło w ciągu trzech tygodni."),
+}
+
+
+@pytest.mark.parametrize("language", sorted(AMOUNTS))
+def test_amounts_that_contradict_are_found_in_every_language_customers_are_written_to_R082(language: str) -> None:
+    offer, paid = AMOUNTS[language]
+    assert clashes(offer.format(60, 60), offer.format(80, 80)) == [Clash.LESS]
+    assert clashes(offer.format(90, 90), offer.format(80, 80)) == [Clash.MORE]
+    assert clashes(offer.format(80, 80), offer.format(80, 80)) == []
+    assert clashes(paid.format(60, 60), offer.format(80, 80)) == []
+
+
+@pytest.mark.parametrize("language", sorted(DECIDED))
+def test_a_yes_and_a_no_that_contradict_are_found_in_every_language_R082(language: str) -> None:
+    yes, no, open_ended = DECIDED[language]
+    assert clashes(no, yes) == [Clash.NO_AFTER_YES]
+    assert clashes(yes, no) == [Clash.YES_AFTER_NO]
+    assert clashes(yes, yes) == clashes(no, no) == []
+    assert clashes(open_ended, yes) == clashes(open_ended, no) == []
+
+
+@pytest.mark.parametrize("language", sorted(DAYS))
+def test_a_later_day_is_found_in_every_language_and_a_promise_kept_early_is_none_R082(language: str) -> None:
+    sooner, later = DAYS[language]
+    assert clashes(later, sooner) == [Clash.LATER]
+    assert clashes(sooner, later) == []
 
 
 def test_nothing_goes_below_what_is_owed() -> None:
@@ -152,9 +227,9 @@ MONEY = st.integers(min_value=1, max_value=10_000_00).map(lambda cents: Decimal(
 
 
 @given(MONEY, MONEY)
-def test_less_is_found_exactly_when_it_is_less(told: Decimal, now: Decimal) -> None:
+def test_another_amount_is_found_exactly_when_it_is_another_R082(told: Decimal, now: Decimal) -> None:
     found = clashes(f"We refund you {now:.2f} EUR.", f"We refund you {told:.2f} EUR.")
-    assert found == ([Clash.LESS] if now < told else [])
+    assert found == ([Clash.LESS] if now < told else [Clash.MORE] if now > told else [])
 
 
 @given(MONEY)
@@ -192,5 +267,6 @@ def test_real_follow_up_answers_are_hardly_ever_stopped(outside_data: Path) -> N
         if earlier:
             follow_ups += 1
             stopped += bool(contradictions(row["text"], on=day(row), earlier=earlier))
+    print(f"{stopped} of {follow_ups} real follow-up answers are stopped")
     assert follow_ups > 400
     assert stopped / follow_ups < 0.01

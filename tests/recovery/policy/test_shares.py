@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.policy.shares import Trend, difference, interval, trend
+from recovery.policy.shares import Stratum, Trend, difference, interval, matched_difference, trend
 
 counts = st.integers(0, 400).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
 months = st.lists(counts, max_size=12)
@@ -58,3 +58,42 @@ def test_what_rises_is_seen_and_chance_is_called_so_one_time_in_twenty():
         for _year in range(400)
     )
     assert 8 <= alarms <= 34, "5 % of 400 is 20"
+
+
+strata = st.lists(
+    st.tuples(counts, counts).map(lambda both: Stratum(both[0][0], both[0][1], both[1][0], both[1][1])), max_size=6
+)
+
+
+@given(strata)
+def test_like_compared_with_like_is_the_negative_when_turned_around_and_needs_both_R129(shown: list[Stratum]):
+    found = matched_difference(shown)
+    turned = matched_difference([Stratum(one.other_hits, one.others, one.hits, one.of) for one in shown])
+    if found is None or turned is None:
+        assert not any(one.of and one.others for one in shown)
+    else:
+        assert -1 <= found.low <= found.difference <= found.high <= 1
+        assert (turned.difference, turned.low) == pytest.approx((-found.difference, -found.high))
+
+
+def test_a_mix_of_groups_that_fools_the_plain_shares_does_not_fool_the_matched_ones_R129():
+    shown = [Stratum(80, 100, 160, 200), Stratum(30, 300, 5, 50)]  # 0.8 and 0.8, 0.1 and 0.1; plainly 0.28 and 0.66
+    found = matched_difference(shown)
+    assert found is not None
+    assert found.difference == pytest.approx(0)
+    assert found.low < 0 < found.high
+
+
+def test_the_interval_holds_the_true_difference_19_times_in_20_R129():
+    dice = random.Random(129)
+
+    def drawn(of: int, share: float) -> int:
+        return sum(dice.random() < share for _one in range(of))
+
+    held = 0
+    for _time in range(400):
+        shown = [Stratum(drawn(30, base + 0.1), 30, drawn(50, base), 50) for base in (0.1, 0.3, 0.6)]
+        found = matched_difference(shown)
+        assert found is not None
+        held += found.low <= 0.1 <= found.high
+    assert 364 <= held <= 396, "95 % of 400 is 380"
