@@ -39,7 +39,8 @@ class Suggested:
 class Outcome:
     """How a file went. automatic: all pairs of rows that are one person by a verified key. left_out: parts of rows, by code.
 
-    unknown: what the rows say of consents, and nobody acts upon. rows: how many were read. rejected: by code.
+    unknown: what the rows say of consents, and nobody acts upon. rows: how many were read. rejected: by code. compared: rows of a
+    portion and customers that were like them.
     """
 
     created: int = 0
@@ -50,6 +51,7 @@ class Outcome:
     rejected: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
     rows: int = 0
+    compared: int = 0
     brought_by: CustomerImport | None = None
 
     def add(self, part: Outcome) -> None:
@@ -127,6 +129,7 @@ class Portion:
             suggested=[self._suggested(like) for like in matched.suggested if like.one < size],
             left_out=Counter(code for row in self.rows for code in row.left_out),
             unknown=sum(len(row.unknown) for row in self.rows),
+            compared=size + len(self.have),
         )
         if self.brought_by is None:
             outcome.created = self._tried(groups, outcome)

@@ -267,3 +267,12 @@ def test_a_file_of_which_a_later_line_is_in_another_encoding_brings_nothing_X31(
     with pytest.raises(CommandError, match="encoding"):
         brought(tmp_path / "late.csv")
     assert not Customer.objects.exists()
+
+
+def test_a_portion_is_smaller_where_many_customers_are_like_its_rows_so_that_memory_stays_bounded():
+    assert customer_imports.next_size(10_000, compared=10_000) == 10_000
+    assert customer_imports.next_size(10_000, compared=16_000) == 10_000
+    assert customer_imports.next_size(10_000, compared=40_000) == 4_000
+    assert customer_imports.next_size(4_000, compared=16_000) == 4_000  # it settles
+    assert customer_imports.next_size(1_000, compared=200_000) == 1_000
+    assert customer_imports.next_size(1_000, compared=1_000) == 10_000
