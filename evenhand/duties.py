@@ -201,6 +201,11 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:20 UTC: compare how customers of each channel were treated in the last 28 days",
         offset=timedelta(hours=4, minutes=20),
     ),
+    "parity_rollup": Duty(
+        "recovery.tasks.parity_rollup",
+        timedelta(hours=1),
+        "every hour: count what became of the matters of the last two days, and once a day of the last eight weeks",
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

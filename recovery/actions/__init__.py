@@ -28,6 +28,7 @@ from recovery.actions.cases import (
     same_incident,
     triage,
 )
+from recovery.actions.cells import parity_rollup
 from recovery.actions.effort import effort_of
 from recovery.actions.grants import (
     AlreadyDecided,
@@ -153,6 +154,7 @@ __all__ = [
     "open_case",
     "own",
     "parity_nightly",
+    "parity_rollup",
     "propose_exception",
     "put_rule",
     "ref_of",

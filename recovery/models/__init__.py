@@ -8,6 +8,7 @@ from recovery.models.cases import (
     Decision,
     Settlement,
 )
+from recovery.models.cells import DayCells
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
 from recovery.models.held import HeldStep
 from recovery.models.links import CaseLink
@@ -27,6 +28,7 @@ __all__ = [
     "CaseLink",
     "CaseQuerySet",
     "CaseReview",
+    "DayCells",
     "Decision",
     "EmpowermentGap",
     "Grant",

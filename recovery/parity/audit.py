@@ -5,7 +5,7 @@ verdicts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -87,7 +87,7 @@ def audit(
             made += [overall, *inside]
             crude.append(mixed)
     contrasts, crude = judged(made), judged(crude)
-    standardised, shared = _standardised(cases, metrics, stratum, names, shown)
+    standardised, shared = _standardised(engine, metrics)
     within = customers.within(cases, metrics, pairs, shown)
     went_public = public.went_public(cases)
     notes = (*cases.notes, *_notes(contrasts, crude, shared, pairs, cases))
@@ -132,6 +132,7 @@ class _Engine:
     stratum: Ints
     names: tuple[str, ...]
     shown: list[int]
+    orders: dict[str, Ints] = field(default_factory=dict)  # by metric: its valid rows by stratum, then time
 
     def compare(
         self, metric: Metric, pairs: list[tuple[int, list[int], str]], *, by_stratum: bool
@@ -140,8 +141,8 @@ class _Engine:
         strata, channels = len(self.names), len(self.cases.channels)
         stratum, channel = self.stratum[metric.valid], self.cases.channel[metric.valid].astype(np.int64)
         d, q = kernel.table(stratum, channel, metric.place, metric.event, (strata, channels, metric.bins))
-        order = np.lexsort((metric.values, stratum)) if metric.is_time else np.empty(0, dtype=np.int64)
-        flat = np.argsort(metric.values, kind="stable") if metric.is_time else order
+        ranking = _Ranking(metric, stratum, channel, strata)
+        self.orders[metric.name] = ranking.order
         floors = self._floors(metric, stratum)
         for code, others, versus in pairs:
             cells = Pair(
@@ -150,8 +151,7 @@ class _Engine:
             )
             sizes = cells.sizes()
             both = np.asarray((sizes > 0).all(axis=1))
-            ranks = _log_ranks(metric, stratum, channel, code, others, strata, order)
-            mixed_rank = _log_ranks(metric, np.zeros_like(stratum), channel, code, others, 1, flat)
+            ranks, mixed_rank = ranking.log_ranks(code, others)
             every = (d[:, others] + q[:, others]).sum(axis=2).max(axis=1)  # per stratum, of the largest other channel
             largest = int(max((float(d[both, each].sum() + q[both, each].sum()) for each in others), default=0))
             line = _contrast(metric, self.cases.channels[code], versus, None, sizes, both, largest)
@@ -258,21 +258,42 @@ def _contrast(
     )  # fmt: skip
 
 
-def _log_ranks(
-    metric: Metric, stratum: Ints, channel: Ints, code: int, others: list[int], strata: int, order: Ints
-) -> survival.LogRank | None:
-    if not metric.is_time:
-        return None
-    of_pair = np.zeros(int(channel.max(initial=0)) + 1, dtype=bool)
-    of_pair[[each for each in (code, *others) if each < len(of_pair)]] = True
-    return survival.log_rank(
-        stratum,
-        channel == code,
-        metric.values,
-        metric.event,
-        strata=strata,
-        order=order[of_pair[channel[order]]],
-    )
+class _Ranking:
+    """The log-rank tests of one metric: rows are ranked once for all channels that are compared among the same rows."""
+
+    def __init__(self, metric: Metric, stratum: Ints, channel: Ints, strata: int) -> None:
+        self._metric, self._stratum, self._channel, self._strata = metric, stratum, channel, strata
+        self._known: dict[frozenset[int], list[tuple[survival.Ranked, Ints]]] = {}
+        self._flat = self.order = np.empty(0, dtype=np.int64)
+        if metric.is_time:
+            self._flat = np.argsort(metric.values, kind="stable")
+            self.order = self._flat[np.argsort(_small(stratum[self._flat], strata), kind="stable")]
+
+    def log_ranks(self, code: int, others: list[int]) -> tuple[survival.LogRank, survival.LogRank] | tuple[None, None]:
+        """Of a channel against others: like for like, and crude; None for what is no time."""
+        if not self._metric.is_time:
+            return None, None
+        among = frozenset((code, *others))
+        if among not in self._known:
+            of_pair = np.zeros(max(int(self._channel.max(initial=0)), *among) + 1, dtype=bool)
+            of_pair[list(among)] = True
+            self._known = {among: [self._ranked(of_pair, *each) for each in self._kinds()]}
+        like, mixed = (ranked.log_rank(channel == code) for ranked, channel in self._known[among])
+        return like, mixed
+
+    def _kinds(self) -> Iterator[tuple[Ints, Ints, int]]:
+        yield self.order, self._stratum, self._strata
+        yield self._flat, np.zeros_like(self._stratum), 1
+
+    def _ranked(self, of_pair: Flags, order: Ints, stratum: Ints, strata: int) -> tuple[survival.Ranked, Ints]:
+        used = order[of_pair[self._channel[order]]]
+        ranked = survival.Ranked(stratum, self._metric.values, self._metric.event, strata=strata, order=used)
+        return ranked, self._channel[used]
+
+
+def _small(codes: Ints, count: int) -> npt.NDArray[np.integer]:
+    """Codes as narrow as they may be: numpy sorts those of two bytes in one pass."""
+    return codes.astype(np.uint16) if count < 2**16 else codes
 
 
 def _line(ranks: survival.LogRank | None, at: int | None = None) -> LogRankLine | None:
@@ -284,7 +305,7 @@ def _line(ranks: survival.LogRank | None, at: int | None = None) -> LogRankLine 
 
 
 def _standardised(
-    cases: Cases, metrics: tuple[Metric, ...], stratum: Ints, names: tuple[str, ...], shown: list[int]
+    engine: _Engine, metrics: tuple[Metric, ...]
 ) -> tuple[dict[str, dict[str, float | None]], dict[str, tuple[str, ...]]]:
     """Every channel's value over one mix: the strata of which all channels with enough cases have at least 20 answers.
 
@@ -292,6 +313,7 @@ def _standardised(
 
     Where they share none, the smallest channel is left out (its value is null) until they do.
     """
+    cases, stratum, names, shown = engine.cases, engine.stratum, engine.names, engine.shown
     sizes = _per_stratum(stratum, cases.channel, len(names), len(cases.channels))
     values: dict[str, dict[str, float | None]] = {}
     shared: dict[str, tuple[str, ...]] = {}
@@ -311,7 +333,7 @@ def _standardised(
             mix = sizes[:, usual].sum(axis=1) * common
             for code in usual:
                 line[cases.channels[code]] = _standard(
-                    metric, where, channel == code, np.flatnonzero(common), mix / mix.sum()
+                    metric, where, channel == code, np.flatnonzero(common), mix / mix.sum(), engine.orders[metric.name]
                 )
             shared[metric.name] = tuple(names[code] for code in np.flatnonzero(common))
         values[metric.name] = line
@@ -323,15 +345,18 @@ def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, c
     return np.bincount(stratum * channels + channel, minlength=strata * channels).reshape(strata, channels)
 
 
-def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats) -> float | None:
+def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats, order: Ints) -> float | None:
     """The share of yes, or the median time, that a channel would have with the given mix of strata."""
     if not metric.is_time:
         yes = np.bincount(stratum[own & (metric.place == 0)], minlength=len(mix))
         every = np.bincount(stratum[own], minlength=len(mix))
         return float((yes[used] / every[used] * mix[used]).sum())
-    curves = [
-        survival.curve(metric.values[own & (stratum == code)], metric.event[own & (stratum == code)]) for code in used
-    ]
+    rows = order[own[order]]
+    ends = np.cumsum(np.bincount(stratum[rows], minlength=len(mix)))
+    curves = []
+    for code in used:
+        part = rows[ends[code - 1] if code else 0 : ends[code]]
+        curves.append(survival.curve(metric.values[part], metric.event[part]))
     return survival.standardised_quantile(curves, mix[used], 0.5)
 
 

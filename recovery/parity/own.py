@@ -26,7 +26,7 @@ from recovery.parity.maps import RESPONSE_COVERAGE
 from recovery.parity.metrics import TIME_TO_RESOLUTION
 from recovery.parity.reading import Cases, Loaded
 
-Whole = npt.NDArray[np.int64]
+Whole = npt.NDArray[np.integer]
 
 UNKNOWN: Final = -1
 """Of a flag or a time that is not there."""
@@ -100,7 +100,7 @@ class Matters:
 
     def kinds(self) -> tuple[Whole, tuple[str, ...]]:
         """What makes matters alike: the kind of failure and its severity together; code per matter, and their names."""
-        key = self.columns["type"] * len(self.severities) + self.columns["severity"]
+        key = self.columns["type"].astype(np.int64) * len(self.severities) + self.columns["severity"]
         found, place = np.unique(key, return_inverse=True)
         names = []
         for code in found:
