@@ -50,11 +50,11 @@ def beginning(day: date) -> datetime:
 
 def parity_rollup(at: datetime) -> int:
     """Count every day whose turn it is. Returns how many were counted here. Safe to repeat, and to run twice at once."""
-    return sum(_count(day, at=at) for day in _due(at))
+    return sum(_count(day, before=before, at=at) for day, before in _due(at))
 
 
-def _due(at: datetime) -> Iterator[date]:
-    """Days with matters whose newest count is from before this hour, or where they are older from before this day."""
+def _due(at: datetime) -> Iterator[tuple[date, datetime]]:
+    """Days with matters not counted since this hour began, or where they are older since this day began; and that moment."""
     today = at.astimezone(UTC).date()
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     oldest = Conversation.objects.filter(spoke_at__gte=beginning(today - CLOSES_AFTER * DAY), imported=False)
@@ -68,20 +68,22 @@ def _due(at: datetime) -> Iterator[date]:
     )
     for back in range((today - first).days, -1, -1):
         day = today - back * DAY
-        counted_at = newest.get(day)
-        if counted_at is None or counted_at < (hour if back < FRESH else beginning(today)):
-            yield day
+        before = hour if back < FRESH else beginning(today)
+        if day not in newest or newest[day] < before:
+            yield day, before
 
 
-def _count(day: date, *, at: datetime) -> int:
+def _count(day: date, *, before: datetime, at: datetime) -> int:
     """Write what changed in a day since its last count; 0 where another worker has counted it meanwhile."""
     from recovery.parity import cells
 
-    before = stored([day]).get(day)
+    last = stored([day]).get(day)
+    if last is not None and last.counted_at >= before:
+        return 0
     began = beginning(day)
     found = cells.counted(outcomes.read(since=began, until=min(began + DAY, at), at=at), began=began)
-    changed = cells.change(cells.total(before.parts if before else ()), found)
-    number = before.number + 1 if before else 1
+    changed = cells.change(cells.total(last.parts if last else ()), found)
+    number = last.number + 1 if last else 1
     try:
         with transaction.atomic():
             DayCells.objects.create(

@@ -37,16 +37,8 @@ def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
     """
     from recovery.parity import own
 
-    skills = tuple(RequiredSkill.objects.order_by("skill").values_list("skill", flat=True).distinct())
-    types = (NO_FAILURE, *ComplaintType.values, *(each for each in skills if each not in ComplaintType.values), OTHER)
-    severities = ("", *Severity.values)
-    names = (*own.COLUMNS, own.NO_ANSWER_NEEDED)
-    text = _SELECT.format(columns=",\n".join(f"({_SAYS[name]})::bigint" for name in names))
-    values = {
-        "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
-        "severities": list(severities),
-    }  # fmt: skip
-    columns = _columns(text, values, names)
+    text, values = statement(since=since, until=until, at=at)
+    columns = _columns(text, values, _names())
     needed = columns[own.NO_ANSWER_NEEDED] == 0
     dismissed = {"channel": columns["channel"], "type": columns["type"], "is": columns.pop(own.NO_ANSWER_NEEDED)}
     kept = {name: columns.pop(name)[needed] for name in own.COLUMNS}
@@ -54,10 +46,27 @@ def read(*, since: datetime, until: datetime, at: datetime) -> Matters:
         columns=kept,
         dismissed=dismissed,
         channels=tuple(Channel.values),
-        types=types,
-        severities=severities,
+        types=tuple(values["types"]),
+        severities=tuple(values["severities"]),
         at=at,
     )
+
+
+def statement(*, since: datetime, until: datetime, at: datetime) -> tuple[str, dict[str, Any]]:
+    """The statement that `read` sends, and its values. Its columns are whole numbers, by the names of own.COLUMNS and one more."""
+    skills = RequiredSkill.objects.order_by("skill").values_list("skill", flat=True).distinct()
+    types = (NO_FAILURE, *ComplaintType.values, *(each for each in skills if each not in ComplaintType.values), OTHER)
+    text = _SELECT.format(columns=",\n".join(f"({_SAYS[name]})::bigint" for name in _names()))
+    return text, {
+        "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
+        "severities": ["", *Severity.values],
+    }  # fmt: skip
+
+
+def _names() -> tuple[str, ...]:
+    from recovery.parity import own
+
+    return (*own.COLUMNS, own.NO_ANSWER_NEEDED)
 
 
 def _columns(text: str, values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Whole]:

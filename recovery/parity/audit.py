@@ -263,7 +263,8 @@ class _Ranking:
 
     def __init__(self, metric: Metric, stratum: Ints, channel: Ints, strata: int) -> None:
         self._metric, self._stratum, self._channel, self._strata = metric, stratum, channel, strata
-        self._known: dict[frozenset[int], list[tuple[survival.Ranked, Ints]]] = {}
+        self._among: frozenset[int] = frozenset()
+        self._known: dict[int, tuple[survival.LogRank, survival.LogRank]] = {}
         self._flat = self.order = np.empty(0, dtype=np.int64)
         if metric.is_time:
             self._flat = np.argsort(metric.values, kind="stable")
@@ -274,21 +275,19 @@ class _Ranking:
         if not self._metric.is_time:
             return None, None
         among = frozenset((code, *others))
-        if among not in self._known:
-            of_pair = np.zeros(max(int(self._channel.max(initial=0)), *among) + 1, dtype=bool)
-            of_pair[list(among)] = True
-            self._known = {among: [self._ranked(of_pair, *each) for each in self._kinds()]}
-        like, mixed = (ranked.log_rank(channel == code) for ranked, channel in self._known[among])
-        return like, mixed
+        if among != self._among:
+            like = self._ranked(among, self.order, self._stratum, self._strata)
+            mixed = self._ranked(among, self._flat, np.zeros_like(self._stratum), 1)
+            self._among, self._known = among, {each: (like[each], mixed[each]) for each in among}
+        return self._known[code]
 
-    def _kinds(self) -> Iterator[tuple[Ints, Ints, int]]:
-        yield self.order, self._stratum, self._strata
-        yield self._flat, np.zeros_like(self._stratum), 1
-
-    def _ranked(self, of_pair: Flags, order: Ints, stratum: Ints, strata: int) -> tuple[survival.Ranked, Ints]:
+    def _ranked(self, among: frozenset[int], order: Ints, stratum: Ints, strata: int) -> dict[int, survival.LogRank]:
+        of_pair = np.zeros(max(int(self._channel.max(initial=0)), *among) + 1, dtype=bool)
+        of_pair[list(among)] = True
         used = order[of_pair[self._channel[order]]]
         ranked = survival.Ranked(stratum, self._metric.values, self._metric.event, strata=strata, order=used)
-        return ranked, self._channel[used]
+        channel = self._channel[used]
+        return {code: ranked.log_rank(channel == code) for code in among}
 
 
 def _small(codes: Ints, count: int) -> npt.NDArray[np.integer]:

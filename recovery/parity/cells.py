@@ -26,12 +26,12 @@ from recovery.parity.own import DISMISSED, FLAGS, UNKNOWN, Matters, Whole
 
 FIRST_RESPONSE, INGEST_LAG = "first_response", "ingest_lag"
 TIMES: Final = (FIRST_RESPONSE, TIME_TO_RESOLUTION, INGEST_LAG)
-SHORTEST = 60.0  # seconds; what took no longer lies in bin 0
+SHORTEST = 60.0  # seconds; what took no time lies in bin 0, what took no longer than this in bin 1
 A_DOUBLING = 12
-BINS = 194  # the last one begins after 44 days
+BINS = 195  # the last one begins after 44 days
 WIDTH = float(np.log(2.0)) / A_DOUBLING
 SLOT = 300  # seconds
-EDGES: Final = np.concatenate([[0.0], SHORTEST * np.exp(WIDTH * np.arange(BINS))])
+EDGES: Final = np.concatenate([[0.0, 0.0], SHORTEST * np.exp(WIDTH * np.arange(BINS - 1))])
 """Seconds between which the bins lie: bin k from EDGES[k] (excluded) to EDGES[k + 1]."""
 OTHERS = "others"
 
@@ -64,9 +64,9 @@ NOTHING: Final = Cells(Names((), (), ()), *(np.empty(0, dtype=np.int64) for _ in
 
 
 def bin_of(seconds: npt.NDArray[np.number[Any]]) -> Ints:
-    """The bin of a time; what is below a minute, or below nothing, lies in bin 0."""
-    place = np.ceil(np.log(np.maximum(seconds, SHORTEST) / SHORTEST) / WIDTH - 1e-9)
-    bins: Ints = np.clip(place, 0, BINS - 1).astype(np.int64)
+    """The bin of a time; what is below nothing took no time."""
+    place = 1 + np.ceil(np.log(np.maximum(seconds, SHORTEST) / SHORTEST) / WIDTH - 1e-9)
+    bins: Ints = np.where(seconds <= 0, 0, np.minimum(place, BINS - 1)).astype(np.int64)
     return bins
 
 
@@ -188,8 +188,10 @@ def table(parts: Sequence[Cells]) -> Table:
 
 
 def quantile(d: Floats, q: Floats, share: float) -> float | None:
-    """Seconds by which a share of the matters had its end (Kaplan and Meier 1958), None where so many have not come to it.
+    """Seconds by which a share of the matters had its end, None where so many have not come to it.
 
+    Kaplan and Meier (1958) for counts in bins: who is last seen waiting in a bin is there for half of it (Cutler and
+    Ederer 1958).
     d, q: (bins,) each. Between the edges of a bin it is drawn on the logarithm of time, below a minute on time itself.
     """
     survival = np.concatenate([[1.0], _survival(d, q)])
@@ -200,13 +202,13 @@ def quantile(d: Floats, q: Floats, share: float) -> float | None:
     before, after = survival[place], survival[place + 1]
     part = float((before - (1.0 - share)) / (before - after)) if before > after else 1.0
     low, high = float(EDGES[place]), float(EDGES[place + 1])
-    return low + part * (high - low) if place == 0 else low * (high / low) ** part
+    return low + part * (high - low) if low == 0 else low * (high / low) ** part
 
 
 def _survival(d: Floats, q: Floats) -> Floats:
-    risk = kernel.at_risk(d + q)
+    risk = kernel.at_risk(d + q) - q / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        left: Floats = np.where(risk > 0, 1.0 - d / risk, 1.0).cumprod()
+        left: Floats = np.clip(np.where(risk > 0, 1.0 - d / risk, 1.0), 0.0, 1.0).cumprod()
     return left
 
 
@@ -230,25 +232,35 @@ def contrasts(told: Table) -> tuple[Contrast, ...]:
 
 
 def _contrast(metric: str, channel: str, versus: str, d: Floats, q: Floats, code: int, others: list[int]) -> Contrast:
-    bins = BINS if metric in TIMES else 2
-    pair = Pair(
-        *(np.stack([each[:, code, :bins], each[:, others, :bins].sum(axis=1)], axis=1) for each in (d, q)),
-    )
+    is_time = metric in TIMES
+    both_sides = [np.stack([each[:, code], each[:, others].sum(axis=1)], axis=1) for each in (d, q)]
+    pair = Pair(*(each if is_time else each[..., :2] for each in both_sides))
     sizes = pair.sizes()
     both = np.asarray((sizes > 0).all(axis=1))
     every, shared = sizes.sum(axis=0), sizes[both].sum(axis=0)
     largest = int(max(float((d + q)[both, each].sum()) for each in others))
-    width = None if metric not in TIMES or _often_nothing(d) else WIDTH
-    tested = effects.times(pair, width=width) if metric in TIMES else effects.binary(pair)
+    if not is_time:
+        tested = effects.binary(pair)
+    elif _often_nothing(d):
+        tested = effects.times(pair, width=None)
+    else:
+        tested = effects.times(Pair(*(_on_the_logarithm(each) for each in both_sides)), width=WIDTH)
     return Contrast(
         metric=metric, channel=channel, versus=versus, stratum=None, n=int(every[0]), n_versus=int(every[1]),
         comparable=int(shared[0]), fewest=min(int(shared.min()), largest), tested=tested,
-        gap_hours=effects.mean_gap(pair, _MIDS / 3600.0) if metric in TIMES and both.any() else None,
+        gap_hours=effects.mean_gap(pair, _MIDS / 3600.0) if is_time and both.any() else None,
         share_ratio=effects.share_ratio(pair) if metric == RESPONSE_COVERAGE else None,
     )  # fmt: skip
 
 
-_MIDS: Final = np.concatenate([[SHORTEST / 2], np.sqrt(EDGES[1:-1] * EDGES[2:])])
+_MIDS: Final = np.concatenate([[0.0, SHORTEST / 2], np.sqrt(EDGES[2:-1] * EDGES[3:])])
+
+
+def _on_the_logarithm(counts: Floats) -> Floats:
+    """With what took no time among what took a minute at most: bins of one width each."""
+    made = counts[..., 1:].copy()
+    made[..., 0] += counts[..., 0]
+    return made
 
 
 def _often_nothing(d: Floats) -> bool:

@@ -59,7 +59,7 @@ def settle(column: Times, plan: maps.Map) -> Column:
     known = local != NOTHING
     if not ((local[known] % DAY) != 0).any():
         timed = np.zeros(len(local), dtype=bool)  # every time of day is midnight: the column knows days
-    utc = to_utc(local, offset, plan.zone)
+    utc = to_utc(local, offset, plan.zone) if offset.any() else local
     return Column(
         local=local,
         utc=utc,

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from recovery.parity.columns import Flags
-from recovery.parity.kernel import Floats, Ints
+from recovery.parity.kernel import Floats
 from recovery.parity.reading import Cases
 
 PROMISE_KEPT, TIME_TO_RESOLUTION = "promise_kept", "time_to_resolution"
@@ -28,7 +29,7 @@ class Metric:
 
     name: str
     valid: Flags
-    place: Ints
+    place: npt.NDArray[np.integer]
     event: Flags
     bins: int
     mids: Floats
@@ -58,7 +59,7 @@ def of(cases: Cases, strata: int) -> Iterator[Metric]:
 
 
 def _share(name: str, valid: Flags, yes: Flags) -> Metric:
-    answers = np.where(yes[valid], 0, 1).astype(np.int64)
+    answers = np.where(yes[valid], 0, 1).astype(np.int16)
     return Metric(
         name=name, valid=valid, place=answers, event=np.ones(len(answers), dtype=bool), bins=2, mids=np.empty(0)
     )
@@ -81,9 +82,9 @@ def _time(name: str, values: Floats, event: Flags, *, bins: int, whole_days: boo
     else:
         least = max(float(known[known > 0].min()), SHORTEST_HOURS / scale)
         width = float(np.log(max(most / least, 1.0001)) / (bins - 1))
-        place = np.clip(np.ceil(np.log(np.maximum(known, least) / least) / width - 1e-9), 0, bins - 1).astype(np.int64)
+        place = np.clip(np.ceil(np.log(np.maximum(known, least) / least) / width - 1e-9), 0, bins - 1)
         mids = least * np.exp((np.arange(bins) - 0.5) * width) * scale
     return Metric(
-        name=name, valid=valid, place=place.astype(np.int64), event=seen, bins=len(mids),
+        name=name, valid=valid, place=place.astype(np.int16), event=seen, bins=len(mids),
         mids=mids, width=width, values=known, unit=unit
     )  # fmt: skip

@@ -127,12 +127,13 @@ def test_a_bin_holds_what_lies_between_its_edges():
     place = cells.bin_of(seconds)
     assert ((seconds <= cells.EDGES[place + 1] * (1 + 1e-6)) | (place == cells.BINS - 1)).all()
     assert (seconds >= cells.EDGES[place] * (1 - 1e-6)).all()
+    assert (place == 0).tolist() == (seconds == 0).tolist()
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_medians_and_nine_in_ten_are_right_within_two_percent_R062(seed):
-    whole = matters(seed, 6_000)
+    whole = matters(seed, 40_000)
     told = cells.table([cells.aged(cells.counted(whole, began=BEGAN), began=BEGAN, at=AT)])
     cases = own.cases_of(whole)
     answer = next(each for each in cases.outcomes if each.name == cells.FIRST_RESPONSE)
@@ -150,16 +151,17 @@ def test_medians_and_nine_in_ten_are_right_within_two_percent_R062(seed):
             for share in (0.5, 0.9):
                 exact = survival.quantile(*survival.curve(waits[rows], ended[rows]), share)
                 found = cells.quantile(d, q, share)
-                if exact is not None and found is not None:
+                # Where few are left to be waited for, a single end moves the exact value as far as a bin is wide.
+                if exact is not None and found is not None and (waits[rows] >= exact).sum() > 500:
                     assert found == pytest.approx(exact * 3600, rel=0.02)
 
 
 def test_verdicts_out_of_cells_are_those_out_of_the_rows():
     whole = matters(3, 6_000)
     late = (whole.columns["channel"] == 0) & (whole.columns["answered_at"] != own.UNKNOWN)
-    whole.columns["answered_at"][late] += (
-        whole.columns["answered_at"][late] - whole.columns["spoke_at"][late]
-    )  # the phone waits twice as long
+    answered = whole.columns["answered_at"]
+    answered[late] += answered[late] - whole.columns["spoke_at"][late]  # the phone waits twice as long
+    answered[answered > NOW] = own.UNKNOWN
     exact = {(each.metric, each.channel): each for each in auditing.audit(own.cases_of(whole)).overall}
     lines = cells.contrasts(cells.table([cells.aged(cells.counted(whole, began=BEGAN), began=BEGAN, at=AT)]))
     mine = {(each.metric, each.channel): each for each in lines if each.metric != own.DISMISSED}
