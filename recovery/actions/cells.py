@@ -54,18 +54,19 @@ def parity_rollup(at: datetime) -> int:
 
 
 def _due(at: datetime) -> Iterator[tuple[date, datetime]]:
-    """Days with matters not counted since this hour began, or where they are older since this day began; and that moment."""
+    """Days, from the oldest with matters or cells, not counted since this hour began, or older ones since this day began."""
     today = at.astimezone(UTC).date()
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    oldest = Conversation.objects.filter(spoke_at__gte=beginning(today - CLOSES_AFTER * DAY), imported=False)
-    began = oldest.order_by("spoke_at").values_list("spoke_at", flat=True).first()
-    first = min(began or at, at).astimezone(UTC).date()
+    opens = beginning(today - CLOSES_AFTER * DAY)
     newest = dict(
-        DayCells.objects.filter(day__gte=first, day__lte=today)
+        DayCells.objects.filter(day__gte=opens.date(), day__lte=today)
         .values_list("day")
         .annotate(newest=Max("counted_at"))
         .values_list("day", "newest")
     )
+    oldest = Conversation.objects.filter(spoke_at__gte=opens, spoke_at__lt=at, imported=False)
+    began = oldest.order_by("spoke_at").values_list("spoke_at", flat=True).first() or at
+    first = min([began.astimezone(UTC).date(), *newest])
     for back in range((today - first).days, -1, -1):
         day = today - back * DAY
         before = hour if back < FRESH else beginning(today)

@@ -27,12 +27,8 @@ if TYPE_CHECKING:
 
 AT = matters.UNTIL - timedelta(minutes=20)
 """Now: twenty minutes of matters have not been counted yet."""
-COUNTED = (
-    timedelta(days=2, minutes=-30),
-    timedelta(days=1, minutes=-30),
-    *(timedelta(hours=n) for n in range(6, 0, -1)),
-)
-"""When days are counted, before UNTIL: two nights, and the hours of the last evening."""
+COUNTED = (timedelta(days=1, minutes=-30), *(timedelta(hours=n) for n in range(3, 0, -1)))
+"""When days are counted, before UNTIL: in the last night, and at the hours of the last evening."""
 
 
 class Spent(NamedTuple):

@@ -98,6 +98,9 @@ def test_what_is_judged_anew_taken_back_or_taken_away_is_put_right_by_the_next_c
     Conversation.objects.filter(pk=some[3].pk).update(imported=True)
     actions.parity_rollup(LATER + DAY)
     assert stored()[NOON.date()] == from_rows(days.beginning(NOON.date()), LATER + DAY)
+    Conversation.objects.filter(spoke_at__date=NOON.date()).update(imported=True)
+    actions.parity_rollup(LATER + 2 * DAY)
+    assert stored()[NOON.date()] == {}  # the oldest day has no matter left
 
 
 @pytest.mark.django_db(transaction=True)
