@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
 
 from recovery.parity import effects, kernel, verdicts
@@ -102,10 +103,13 @@ class _Sides:
 def pairs_of(cases: Cases, rows: Flags) -> Pairs:
     """Pair the cases of each customer; rows: the cases that may be compared. Needs cases.customers_known."""
     able = np.flatnonzero(rows & (cases.customer >= 0) & (cases.opened != NOTHING))
-    order = able[np.lexsort((cases.opened[able], cases.type[able], cases.customer[able]))]
+    order = able[_in_order(cases.customer[able], cases.type[able], cases.opened[able])]
     first, second = _neighbours(cases, order, same_type=True)
-    left = np.setdiff1d(able, np.concatenate([first, second]), assume_unique=True)
-    order = left[np.lexsort((cases.opened[left], cases.customer[left]))]
+    free = np.zeros(len(cases), dtype=bool)
+    free[able] = True
+    free[first] = free[second] = False
+    left = np.flatnonzero(free)
+    order = left[_in_order(cases.customer[left], np.zeros(len(left), dtype=np.int32), cases.opened[left])]
     apart, _ = _neighbours(cases, order, same_type=False)
     return Pairs(
         first=first,
@@ -113,6 +117,15 @@ def pairs_of(cases: Cases, rows: Flags) -> Pairs:
         together=np.asarray(cases.opened[first] == cases.opened[second]),
         of_different_types=len(apart),
     )
+
+
+def _in_order(customer: npt.NDArray[np.int32], kind: npt.NDArray[np.int32], opened: Ints) -> Ints:
+    """Places by customer, kind and time; as one number where that is large enough, which sorts much sooner than three."""
+    least = int(opened.min(initial=0))
+    kinds, span = int(kind.max(initial=0)) + 1, int(opened.max(initial=0)) - least + 1
+    if (int(customer.max(initial=0)) + 1) * kinds * span >= 2**63:
+        return np.lexsort((opened, kind, customer))
+    return np.argsort((customer.astype(np.int64) * kinds + kind) * span + opened - least, kind="stable")
 
 
 def _neighbours(cases: Cases, order: Ints, *, same_type: bool) -> tuple[Ints, Ints]:

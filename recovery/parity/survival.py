@@ -109,8 +109,17 @@ class Ranked:
 def standardised_quantile(curves: list[tuple[Floats, Floats]], shares: Floats, wanted: float) -> float | None:
     """The time by which `wanted` would have closed if strata had the given shares: a mixture of Kaplan-Meier curves."""
     grid = np.unique(np.concatenate([times for times, _ in curves])) if curves else np.empty(0)
-    mixture = np.zeros(len(grid))
-    for (times, survival), share in zip(curves, shares, strict=True):
-        place = np.searchsorted(times, grid, side="right")
-        mixture += share * np.concatenate([[1.0], survival])[place]
-    return quantile(grid, mixture, wanted)
+
+    def left(place: int) -> float:
+        """The share still open just after a time of the grid."""
+        open_ones = 0.0
+        for (times, survival), share in zip(curves, shares, strict=True):
+            passed = int(np.searchsorted(times, grid[place], side="right"))
+            open_ones += float(share) * (float(survival[passed - 1]) if passed else 1.0)
+        return open_ones
+
+    low, high = 0, len(grid)
+    while low < high:  # the mixture only falls, so that halving finds where it passes
+        middle = (low + high) // 2
+        low, high = (low, middle) if left(middle) <= 1.0 - wanted + 1e-12 else (middle + 1, high)
+    return float(grid[low]) if low < len(grid) else None
