@@ -256,6 +256,11 @@ DUTIES: dict[str, Duty] = {
         "every night at 04:50 UTC, and done once a month: see whether answering late teaches customers to speak publicly",
         offset=timedelta(hours=4, minutes=50),
     ),
+    "parity_rollup": Duty(
+        "recovery.tasks.parity_rollup",
+        timedelta(hours=1),
+        "every hour: count what became of the matters of the last two days, and once a day of the last eight weeks",
+    ),
     "refresh_ledger": Duty(
         "recovery.tasks.refresh_ledger",
         timedelta(days=1),

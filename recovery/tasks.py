@@ -71,6 +71,12 @@ def what_we_teach() -> None:
 
 
 @shared_task
+def parity_rollup() -> None:
+    """Count what became of the matters of the last days into cells."""
+    duties.once_per_slot("parity_rollup", actions.parity_rollup, at=timezone.now())
+
+
+@shared_task
 def refresh_ledger() -> None:
     """Sum the last weeks of the special-treatment ledger again."""
     duties.once_per_slot("refresh_ledger", actions.refresh_ledger, at=timezone.now())

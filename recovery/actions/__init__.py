@@ -29,6 +29,7 @@ from recovery.actions.cases import (
     same_incident,
     triage,
 )
+from recovery.actions.cells import parity_rollup
 from recovery.actions.certificates import certificate_monthly
 from recovery.actions.corrections import CorrectionStands, WrongCorrectionState, correct_levels
 from recovery.actions.effort import effort_of
@@ -183,6 +184,7 @@ __all__ = [
     "open_case",
     "own",
     "parity_nightly",
+    "parity_rollup",
     "parity_sequential",
     "propose_exception",
     "put_rule",

@@ -6,7 +6,7 @@ matters are read about as fast as it can say them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,14 @@ from loyalty.policy import Occasion
 from recovery.policy import ComplaintType, Severity
 
 if TYPE_CHECKING:
-    from recovery.parity.own import Matters
+    import numpy as np
+
+    from recovery.parity.own import Matters, Whole
 
 OTHER = "other"
 NO_FAILURE = "no failure"
+_AT_ONCE = 8 * 1024 * 1024
+"""Bytes that are taken apart at once."""
 _HEADER = 19
 """Bytes before the first row of a binary COPY: signature, flags, length of an extension (PostgreSQL manual, COPY)."""
 
@@ -35,78 +39,109 @@ def read(*, since: datetime, until: datetime, at: datetime, of: Sequence[int | N
     pairs are left out (R051); of: read these conversations alone, whosesoever they are, those that
     ended without an answer too.
     """
-    import numpy as np
-
     from recovery.parity import own
 
-    skills = tuple(RequiredSkill.objects.order_by("skill").values_list("skill", flat=True).distinct())
-    types = (NO_FAILURE, *ComplaintType.values, *(each for each in skills if each not in ComplaintType.values), OTHER)
-    severities = ("", *Severity.values)
-    languages = tuple(dict.fromkeys(tag.lower()[:2] for tag in settings.EVENHAND_CUSTOMER_LANGUAGES))
-    names = (*own.COLUMNS, own.NO_ANSWER_NEEDED)
-    text = _SELECT.format(
-        whose=_NO_TEST if of is None else _THESE,
-        columns=",\n".join(f"({_SAYS[name]})::bigint" for name in names),
-    )
-    values = {
-        "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
-        "severities": list(severities), "languages": list(languages), "of": list(of or ()),
-    }  # fmt: skip
-    made = np.frombuffer(_copied(text, values), dtype=_shape(names), offset=_HEADER)
-    columns = {name: made[name].astype(np.int64) for name in names}
+    text, values = statement(since=since, until=until, at=at, of=of)
+    columns = _columns(text, values, _names())
     needed = columns[own.NO_ANSWER_NEEDED] == (0 if of is None else columns[own.NO_ANSWER_NEEDED])
-    kept = {name: columns[name][needed] for name in own.COLUMNS}
+    dismissed = {
+        "number": columns["number"],
+        "channel": columns["channel"],
+        "type": columns["type"],
+        "is": columns.pop(own.NO_ANSWER_NEEDED),
+    }
+    kept = {name: columns.pop(name)[needed] for name in own.COLUMNS}
     return own.Matters(
         columns=kept,
-        dismissed={
-            "number": columns["number"],
-            "channel": columns["channel"],
-            "type": columns["type"],
-            "is": columns[own.NO_ANSWER_NEEDED],
-        },
+        dismissed=dismissed,
         channels=tuple(Channel.values),
-        types=types,
-        severities=severities,
+        types=tuple(values["types"]),
+        severities=tuple(values["severities"]),
         at=at,
-        languages=languages,
-        gestures=_gestures(values),
+        languages=tuple(values["languages"]),
+        gestures=_columns(_KINDNESSES, {**values, "occasions": list(Occasion.values)}, own.GESTURES),
         occasions=tuple(Occasion.values),
     )
 
 
-def _gestures(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What became of the kindnesses that were to leave in the window, in the order of own.GESTURES."""
+def statement(
+    *, since: datetime, until: datetime, at: datetime, of: Sequence[int | None] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The statement that `read` sends, and its values. Its columns are whole numbers, by the names of own.COLUMNS and one more."""
+    skills = RequiredSkill.objects.order_by("skill").values_list("skill", flat=True).distinct()
+    types = (NO_FAILURE, *ComplaintType.values, *(each for each in skills if each not in ComplaintType.values), OTHER)
+    languages = dict.fromkeys(tag.lower()[:2] for tag in settings.EVENHAND_CUSTOMER_LANGUAGES)
+    text = _SELECT.format(
+        whose=_NO_TEST if of is None else _THESE,
+        columns=",\n".join(f"({_SAYS[name]})::bigint" for name in _names()),
+    )
+    return text, {
+        "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
+        "severities": ["", *Severity.values], "languages": list(languages), "of": list(of or ()),
+    }  # fmt: skip
+
+
+def _names() -> tuple[str, ...]:
+    from recovery.parity import own
+
+    return (*own.COLUMNS, own.NO_ANSWER_NEEDED)
+
+
+def _columns(text: str, values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Whole]:
+    """Read whole numbers into columns while the database goes on; what is no key and no time takes four bytes a row."""
     import numpy as np
 
     from recovery.parity import own
 
-    asked = {**values, "occasions": list(Occasion.values)}
-    made = np.frombuffer(_copied(_KINDNESSES, asked), dtype=_shape(own.GESTURES), offset=_HEADER)
-    return {name: made[name].astype(np.int64) for name in own.GESTURES}
+    row, wide = _shape(names), {"number", "customer", *own.TIMES, *own.NUMBERS}
+    parts: dict[str, list[Whole]] = {name: [] for name in names}
+    left, began = bytearray(), False
+    for block in copied(text, values):
+        left += block
+        if len(left) < _AT_ONCE:
+            continue
+        whole = (len(left) - (0 if began else _HEADER)) // row.itemsize
+        _split(left, row, whole, 0 if began else _HEADER, parts, wide)
+        del left[: (0 if began else _HEADER) + whole * row.itemsize]
+        began = True
+    rest = (len(left) - (0 if began else _HEADER)) // row.itemsize  # the end is marked by two bytes
+    _split(left, row, rest, 0 if began else _HEADER, parts, wide)
+    del left
+    return {name: np.concatenate(parts.pop(name)) for name in names}
 
 
-def _shape(names: tuple[str, ...]) -> Any:
+def _split(
+    block: bytearray, row: np.dtype[Any], count: int, offset: int, parts: dict[str, list[Whole]], wide: set[str]
+) -> None:
+    import numpy as np
+
+    made = np.frombuffer(bytes(block), dtype=row, count=count, offset=offset)
+    for name, held in parts.items():
+        held.append(made[name].astype(np.int64 if name in wide else np.int32))
+
+
+def _shape(names: tuple[str, ...]) -> np.dtype[Any]:
     """A row of a binary COPY whose fields are all eight bytes wide: their number, then each with its length before it."""
+    import numpy as np
+
     fields: list[tuple[str, str]] = [("fields", ">i2")]
     for name in names:
         fields += [(f"length of {name}", ">i4"), (name, ">i8")]
-    return fields
+    return np.dtype(fields)
 
 
-def _copied(text: str, values: Mapping[str, Any]) -> bytes:
-    made = bytearray()
+def copied(text: str, values: Mapping[str, Any]) -> Iterator[bytes | bytearray | memoryview]:
+    """Yield what a statement gives as a binary COPY, block by block as it comes."""
     connection.ensure_connection()
     # The cursor of psycopg itself: Django's own, while it counts statements, takes no values with a COPY.
     with (
         connection.connection.cursor() as cursor,
         cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT BINARY)", values) as copy,
     ):
-        for block in copy:
-            made += block
-    return bytes(made[:-2])  # the end is marked by two bytes
+        yield from copy
 
 
-_EPOCH = "floor(extract(epoch FROM {}))"
+_EPOCH = "floor(date_part('epoch', {}))"  # as a double: extract() counts in decimal numbers, which are slow
 
 
 def _moment(column: str) -> str:
@@ -177,10 +212,13 @@ WITH m AS MATERIALIZED (
   FROM crm_conversation c JOIN crm_customer k ON k.id = c.customer_id
   WHERE c.spoke_at >= %(since)s AND c.spoke_at < %(until)s AND NOT c.imported
     AND {whose}
+), r AS MATERIALIZED (
+  SELECT c.id, c.conversation_id, c.complaint_type, c.severity, c.resolved_at, c.same_as_id
+  FROM recovery_case c JOIN m ON m.id = c.conversation_id
 )
 SELECT {columns}
 FROM m
-LEFT JOIN recovery_case r ON r.conversation_id = m.id
+LEFT JOIN r ON r.conversation_id = m.id
 LEFT JOIN (
   SELECT conversation_id,
          min(due_at) FILTER (WHERE kind = 'first_response') AS answer_due_at,
@@ -204,11 +242,11 @@ LEFT JOIN (
 ) e ON e.conversation_id = m.id
 LEFT JOIN (
   SELECT conversation_id, count(*) AS settled, count(*) FILTER (WHERE reopened_at <= %(at)s) AS came_back FROM (
-    SELECT conversation_id, reopened_at FROM crm_closing WHERE how = 'closed' AND at <= %(at)s
+    SELECT conversation_id, reopened_at FROM crm_closing
+    WHERE how = 'closed' AND at <= %(at)s AND conversation_id IN (SELECT id FROM m)
     UNION ALL
-    SELECT k.conversation_id, s.reopened_at FROM recovery_settlement s JOIN recovery_case k ON k.id = s.case_id
-    WHERE s.at <= %(at)s
-  ) ended WHERE conversation_id IN (SELECT id FROM m) GROUP BY conversation_id
+    SELECT r.conversation_id, s.reopened_at FROM recovery_settlement s JOIN r ON r.id = s.case_id WHERE s.at <= %(at)s
+  ) ended GROUP BY conversation_id
 ) z ON z.conversation_id = m.id
 LEFT JOIN (
   SELECT conversation_id, count(*) AS accepted FROM crm_handoff
@@ -216,14 +254,15 @@ LEFT JOIN (
 ) h ON h.conversation_id = m.id
 LEFT JOIN (
   SELECT DISTINCT ON (case_id) case_id, (entitlement->>'owed')::numeric AS owed, entitlement->>'currency' AS currency
-  FROM recovery_decision WHERE decided_at <= %(at)s ORDER BY case_id, id DESC
+  FROM recovery_decision WHERE decided_at <= %(at)s AND case_id IN (SELECT id FROM r) ORDER BY case_id, id DESC
 ) d ON d.case_id = r.id
 LEFT JOIN (
-  SELECT case_id, currency, sum(amount) AS given FROM recovery_grant WHERE at <= %(at)s GROUP BY case_id, currency
+  SELECT case_id, currency, sum(amount) AS given FROM recovery_grant
+  WHERE at <= %(at)s AND case_id IN (SELECT id FROM r) GROUP BY case_id, currency
 ) g ON g.case_id = r.id AND g.currency = d.currency
 LEFT JOIN (
   SELECT case_id, count(*) AS decided, count(*) FILTER (WHERE state = 'approved') AS approved
-  FROM recovery_treatmentexception WHERE decided_at <= %(at)s GROUP BY case_id
+  FROM recovery_treatmentexception WHERE decided_at <= %(at)s AND case_id IN (SELECT id FROM r) GROUP BY case_id
 ) x ON x.case_id = r.id
 LEFT JOIN (
   SELECT a.conversation_id, o.accepted_at AS asked_at, s.at AS answered_at, s.csat, s.outcome, s.process, s.manner, s.effort

@@ -8,6 +8,7 @@ from recovery.models.cases import (
     Decision,
     Settlement,
 )
+from recovery.models.cells import DayCells
 from recovery.models.certificates import Disclosure, ParityCertificate, ResponseTimes
 from recovery.models.corrections import Correction, CorrectionQuerySet, CreditSwitch, LevellingWeek
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
@@ -36,6 +37,7 @@ __all__ = [
     "Correction",
     "CorrectionQuerySet",
     "CreditSwitch",
+    "DayCells",
     "Decision",
     "Disclosure",
     "EmpowermentGap",

@@ -5,7 +5,7 @@ verdicts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -96,7 +96,7 @@ def audit(
     crude = judged([each.crude for each in compared])
     types = judged([each.by_type or each.overall for each in compared])
     by_type = [line for line, each in zip(types, compared, strict=True) if each.by_type is not None]
-    standardised, shared = _standardised(cases, metrics, stratum, names, shown)
+    standardised, shared = _standardised(engine, metrics)
     within = customers.within(cases, metrics, pairs, shown)
     went_public = public.went_public(cases)
     notes = (*cases.notes, *_notes(contrasts, crude, shared, pairs, cases))
@@ -181,6 +181,7 @@ class _Engine:
     names: tuple[str, ...]
     shown: list[int]
     by_load: frozenset[str]  # metrics of which like are cases that can be expected to take as long
+    orders: dict[str, Ints] = field(default_factory=dict)  # by metric: its valid rows by stratum, then time
 
     def compare(
         self, metric: Metric, pairs: list[tuple[int, list[int], str]], *, by_stratum: bool
@@ -195,12 +196,11 @@ class _Engine:
         made = self._cells(metric, likes, channel, strata)
         load = prognostic.strata(self.cases, metric) if metric.name in self.by_load else None
         expected = self._cells(metric, load, channel, int(load.max()) + 1) if load is not None else None
-        order = np.lexsort((metric.values, stratum)) if metric.is_time else np.empty(0, dtype=np.int64)
-        flat = np.argsort(metric.values, kind="stable") if metric.is_time else order
+        ranking = _Ranking(metric, stratum, channel, strata)
+        self.orders[metric.name] = ranking.order
         for code, others, versus in pairs:
             cells, name = made.pair(code, others), self.cases.channels[code]
-            ranks = _log_ranks(metric, stratum, channel, code, others, strata, order)
-            mixed_rank = _log_ranks(metric, np.zeros_like(stratum), channel, code, others, 1, flat)
+            ranks, mixed_rank = ranking.log_ranks(code, others)
             every = (made.d[:, others] + made.q[:, others]).sum(axis=2).max(axis=1)  # per stratum, of the largest other
             by_type = replace(
                 _overall(metric, made, code, others, name, versus),
@@ -344,21 +344,41 @@ def _contrast(
     )  # fmt: skip
 
 
-def _log_ranks(
-    metric: Metric, stratum: Ints, channel: Ints, code: int, others: list[int], strata: int, order: Ints
-) -> survival.LogRank | None:
-    if not metric.is_time:
-        return None
-    of_pair = np.zeros(int(channel.max(initial=0)) + 1, dtype=bool)
-    of_pair[[each for each in (code, *others) if each < len(of_pair)]] = True
-    return survival.log_rank(
-        stratum,
-        channel == code,
-        metric.values,
-        metric.event,
-        strata=strata,
-        order=order[of_pair[channel[order]]],
-    )
+class _Ranking:
+    """The log-rank tests of one metric: rows are ranked once for all channels that are compared among the same rows."""
+
+    def __init__(self, metric: Metric, stratum: Ints, channel: Ints, strata: int) -> None:
+        self._metric, self._stratum, self._channel, self._strata = metric, stratum, channel, strata
+        self._among: frozenset[int] = frozenset()
+        self._known: dict[int, tuple[survival.LogRank, survival.LogRank]] = {}
+        self._flat = self.order = np.empty(0, dtype=np.int64)
+        if metric.is_time:
+            self._flat = np.argsort(metric.values, kind="stable")
+            self.order = self._flat[np.argsort(_small(stratum[self._flat], strata), kind="stable")]
+
+    def log_ranks(self, code: int, others: list[int]) -> tuple[survival.LogRank, survival.LogRank] | tuple[None, None]:
+        """Of a channel against others: like for like, and crude; None for what is no time."""
+        if not self._metric.is_time:
+            return None, None
+        among = frozenset((code, *others))
+        if among != self._among:
+            like = self._ranked(among, self.order, self._stratum, self._strata)
+            mixed = self._ranked(among, self._flat, np.zeros_like(self._stratum), 1)
+            self._among, self._known = among, {each: (like[each], mixed[each]) for each in among}
+        return self._known[code]
+
+    def _ranked(self, among: frozenset[int], order: Ints, stratum: Ints, strata: int) -> dict[int, survival.LogRank]:
+        of_pair = np.zeros(max(int(self._channel.max(initial=0)), *among) + 1, dtype=bool)
+        of_pair[list(among)] = True
+        used = order[of_pair[self._channel[order]]]
+        ranked = survival.Ranked(stratum, self._metric.values, self._metric.event, strata=strata, order=used)
+        channel = self._channel[used]
+        return {code: ranked.log_rank(channel == code) for code in among}
+
+
+def _small(codes: Ints, count: int) -> npt.NDArray[np.integer]:
+    """Codes as narrow as they may be: numpy sorts those of two bytes in one pass."""
+    return codes.astype(np.uint16) if count < 2**16 else codes
 
 
 def _line(ranks: survival.LogRank | None, at: int | None = None) -> LogRankLine | None:
@@ -370,7 +390,7 @@ def _line(ranks: survival.LogRank | None, at: int | None = None) -> LogRankLine 
 
 
 def _standardised(
-    cases: Cases, metrics: tuple[Metric, ...], stratum: Ints, names: tuple[str, ...], shown: list[int]
+    engine: _Engine, metrics: tuple[Metric, ...]
 ) -> tuple[dict[str, dict[str, float | None]], dict[str, tuple[str, ...]]]:
     """Every channel's value over one mix: the strata of which all channels with enough cases have at least 20 answers.
 
@@ -378,6 +398,7 @@ def _standardised(
 
     Where they share none, the smallest channel is left out (its value is null) until they do.
     """
+    cases, stratum, names, shown = engine.cases, engine.stratum, engine.names, engine.shown
     sizes = _per_stratum(stratum, cases.channel, len(names), len(cases.channels))
     values: dict[str, dict[str, float | None]] = {}
     shared: dict[str, tuple[str, ...]] = {}
@@ -397,7 +418,7 @@ def _standardised(
             mix = sizes[:, usual].sum(axis=1) * common
             for code in usual:
                 line[cases.channels[code]] = _standard(
-                    metric, where, channel == code, np.flatnonzero(common), mix / mix.sum()
+                    metric, where, channel == code, np.flatnonzero(common), mix / mix.sum(), engine.orders[metric.name]
                 )
             shared[metric.name] = tuple(names[code] for code in np.flatnonzero(common))
         values[metric.name] = line
@@ -409,7 +430,7 @@ def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, c
     return np.bincount(stratum * channels + channel, minlength=strata * channels).reshape(strata, channels)
 
 
-def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats) -> float | None:
+def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats, order: Ints) -> float | None:
     """The share of yes, the mean number or grade (1 the worst), or the median time, that a channel would have with the given mix
     of strata.
     """
@@ -425,9 +446,12 @@ def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats
         yes = np.bincount(stratum[own & (metric.place == 0)], minlength=len(mix))
         every = np.bincount(stratum[own], minlength=len(mix))
         return float((yes[used] / every[used] * mix[used]).sum())
-    curves = [
-        survival.curve(metric.values[own & (stratum == code)], metric.event[own & (stratum == code)]) for code in used
-    ]
+    rows = order[own[order]]
+    ends = np.cumsum(np.bincount(stratum[rows], minlength=len(mix)))
+    curves = []
+    for code in used:
+        part = rows[ends[code - 1] if code else 0 : ends[code]]
+        curves.append(survival.curve(metric.values[part], metric.event[part]))
     return survival.standardised_quantile(curves, mix[used], 0.5)
 
 

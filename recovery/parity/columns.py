@@ -59,10 +59,11 @@ def settle(column: Times, plan: maps.Map) -> Column:
     known = local != NOTHING
     if not ((local[known] % DAY) != 0).any():
         timed = np.zeros(len(local), dtype=bool)  # every time of day is midnight: the column knows days
+    utc = to_utc(local, offset, plan.zone) if offset.any() else local
     return Column(
         local=local,
-        utc=to_utc(local, offset, plan.zone),
-        utc_later=to_utc(local, offset, plan.zone, later=True),
+        utc=utc,
+        utc_later=to_utc(local, offset, plan.zone, later=True) if (offset == LOCAL).any() else utc,
         days_only=known & ~timed,
     )
 

@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
 
 from recovery.parity import effects, kernel, verdicts
@@ -89,14 +90,26 @@ class _Sides:
     customer: Ints  # codes without gaps
     kind: Ints  # the same
 
+    def part(self, rows: Flags) -> _Sides:
+        return _Sides(
+            own=self.own[rows],
+            other=self.other[rows],
+            order=self.order[rows],
+            customer=_without_gaps(self.customer[rows]),
+            kind=_without_gaps(self.kind[rows]),
+        )
+
 
 def pairs_of(cases: Cases, rows: Flags) -> Pairs:
     """Pair the cases of each customer; rows: the cases that may be compared. Needs cases.customers_known."""
     able = np.flatnonzero(rows & (cases.customer >= 0) & (cases.opened != NOTHING))
-    order = able[np.lexsort((cases.opened[able], cases.type[able], cases.customer[able]))]
+    order = able[_in_order(cases.customer[able], cases.type[able], cases.opened[able])]
     first, second = _neighbours(cases, order, same_type=True)
-    left = np.setdiff1d(able, np.concatenate([first, second]), assume_unique=True)
-    order = left[np.lexsort((cases.opened[left], cases.customer[left]))]
+    free = np.zeros(len(cases), dtype=bool)
+    free[able] = True
+    free[first] = free[second] = False
+    left = np.flatnonzero(free)
+    order = left[_in_order(cases.customer[left], np.zeros(len(left), dtype=np.int32), cases.opened[left])]
     apart, _ = _neighbours(cases, order, same_type=False)
     return Pairs(
         first=first,
@@ -104,6 +117,15 @@ def pairs_of(cases: Cases, rows: Flags) -> Pairs:
         together=np.asarray(cases.opened[first] == cases.opened[second]),
         of_different_types=len(apart),
     )
+
+
+def _in_order(customer: npt.NDArray[np.int32], kind: npt.NDArray[np.int32], opened: Ints) -> Ints:
+    """Places by customer, kind and time; as one number where that is large enough, which sorts much sooner than three."""
+    least = int(opened.min(initial=0))
+    kinds, span = int(kind.max(initial=0)) + 1, int(opened.max(initial=0)) - least + 1
+    if (int(customer.max(initial=0)) + 1) * kinds * span >= 2**63:
+        return np.lexsort((opened, kind, customer))
+    return np.argsort((customer.astype(np.int64) * kinds + kind) * span + opened - least, kind="stable")
 
 
 def _neighbours(cases: Cases, order: Ints, *, same_type: bool) -> tuple[Ints, Ints]:
@@ -132,15 +154,15 @@ def within(
     """
     if not cases.customers_known:
         return None
-    pairs = pairs_of(cases, np.isin(cases.channel, list(shown)))
+    pairs = pairs_of(cases, _among(cases, shown)[cases.channel])
     made: list[tuple[Contrast, int, int]] = []
+    every = [_sides(cases, pairs, code, others) for code, others, _ in opponents]
     for metric in metrics:
         if metric.number:
             continue
         place = np.cumsum(metric.valid) - 1
-        answered = metric.valid[pairs.first] & metric.valid[pairs.second]
-        for code, others, versus in opponents:
-            sides = _sides(cases, pairs, answered, code, others)
+        for (code, _, versus), whole in zip(opponents, every, strict=True):
+            sides = whole.part(metric.valid[whole.own] & metric.valid[whole.other])
             made.append(_compared(cases, metric, place, sides, cases.channels[code], versus))
     found = judged([each for each, _, _ in made])
     return Within(
@@ -154,21 +176,34 @@ def within(
     )
 
 
-def _sides(cases: Cases, pairs: Pairs, answered: Flags, code: int, others: list[int]) -> _Sides:
+def _among(cases: Cases, codes: Sequence[int]) -> Flags:
+    """Whether each channel is one of these: (channels,)."""
+    among = np.zeros(len(cases.channels), dtype=bool)
+    among[list(codes)] = True
+    return among
+
+
+def _sides(cases: Cases, pairs: Pairs, code: int, others: list[int]) -> _Sides:
     before, after = cases.channel[pairs.first], cases.channel[pairs.second]
-    leads = answered & (before == code) & np.isin(after, others)
-    follows = answered & (after == code) & np.isin(before, others)
-    used = leads | follows
-    own = np.where(leads, pairs.first, pairs.second)[used]
-    other = np.where(leads, pairs.second, pairs.first)[used]
-    order = np.where(pairs.together, 0.0, np.where(leads, 1.0, -1.0))[used]
+    among = _among(cases, others)
+    leads, follows = (before == code) & among[after], (after == code) & among[before]
+    used = np.flatnonzero(leads | follows)
+    first, second, leading = pairs.first[used], pairs.second[used], leads[used]
+    own = np.where(leading, first, second)
     return _Sides(
         own=own,
-        other=other,
-        order=order,
+        other=np.where(leading, second, first),
+        order=np.where(pairs.together[used], 0.0, np.where(leading, 1.0, -1.0)),
         customer=np.unique(cases.customer[own], return_inverse=True)[1].astype(np.int64),
         kind=np.unique(cases.type[own], return_inverse=True)[1].astype(np.int64),
     )
+
+
+def _without_gaps(codes: Ints) -> Ints:
+    there = np.zeros(int(codes.max(initial=-1)) + 1, dtype=bool)
+    there[codes] = True
+    closed_up: Ints = (np.cumsum(there) - 1)[codes]
+    return closed_up
 
 
 def _compared(

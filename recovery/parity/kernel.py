@@ -71,7 +71,11 @@ def normal_p(z: float) -> float | None:
 
 
 def table(
-    stratum: Ints, side: Ints, position: Ints, event: npt.NDArray[np.bool_], shape: tuple[int, int, int]
+    stratum: Ints,
+    side: Ints,
+    position: npt.NDArray[np.integer],
+    event: npt.NDArray[np.bool_],
+    shape: tuple[int, int, int],
 ) -> tuple[Floats, Floats]:
     """Count rows into cells: d and q, each (strata, sides, bins).
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from recovery.parity.answers import Answers
 from recovery.parity.columns import Flags
@@ -35,7 +36,7 @@ class Metric:
 
     name: str
     valid: Flags
-    place: Ints
+    place: npt.NDArray[np.integer]
     event: Flags
     bins: int
     mids: Floats
@@ -79,7 +80,7 @@ def of(cases: Cases, strata: int) -> Iterator[Metric]:
 
 
 def _share(name: str, valid: Flags, yes: Flags) -> Metric:
-    answers = np.where(yes[valid], 0, 1).astype(np.int64)
+    answers = np.where(yes[valid], 0, 1).astype(np.int16)
     return Metric(
         name=name, valid=valid, place=answers, event=np.ones(len(answers), dtype=bool), bins=2, mids=np.empty(0)
     )
@@ -154,9 +155,9 @@ def _time(
     else:
         least = max(float(known[known > 0].min()), SHORTEST_HOURS / scale)
         width = float(np.log(max(most / least, 1.0001)) / (bins - 1))
-        place = np.clip(np.ceil(np.log(np.maximum(known, least) / least) / width - 1e-9), 0, bins - 1).astype(np.int64)
+        place = np.clip(np.ceil(np.log(np.maximum(known, least) / least) / width - 1e-9), 0, bins - 1)
         mids = least * np.exp((np.arange(bins) - 0.5) * width) * scale
     return Metric(
-        name=name, valid=valid, place=place.astype(np.int64), event=seen, bins=len(mids),
+        name=name, valid=valid, place=place.astype(np.int16), event=seen, bins=len(mids),
         mids=mids, width=width, values=known, unit=unit, promised=None if promised is None else promised[valid],
     )  # fmt: skip

@@ -27,7 +27,7 @@ from recovery.parity.metrics import TIME_TO_RESOLUTION
 from recovery.parity.public import WENT_PUBLIC
 from recovery.parity.reading import Cases, Loaded
 
-Whole = npt.NDArray[np.int64]
+Whole = npt.NDArray[np.integer]
 
 GESTURES: Final = ("number", "channel", "occasion", "sent")
 """The columns of kindnesses, whole numbers too."""
@@ -137,7 +137,7 @@ class Matters:
 
     def kinds(self) -> tuple[Whole, tuple[str, ...]]:
         """What makes matters alike: the kind of failure and its severity together; code per matter, and their names."""
-        key = self.columns["type"] * len(self.severities) + self.columns["severity"]
+        key = self.columns["type"].astype(np.int64) * len(self.severities) + self.columns["severity"]
         found, place = _as_they_come(key)
         names = []
         for code in found:

@@ -32,6 +32,7 @@ WENT_PUBLIC, PUBLIC, PRIVATE = "went_public", "public", "private"
 DETECTABLE = 1.25  # the ratio that enough resolutions would show four times of five
 FARTHEST = 12.0  # log of a hazard ratio
 STEPS = 60
+CLOSE = 1e-9  # between the last two steps; Newton's last one is then right to the last digit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,12 +254,16 @@ def fitted(spans: Spans) -> Fit:
     own = float(ties.own.sum())
     if ties.total.sum() == 0 or own in (0.0, float(ties.total.sum())):
         return Fit(after=after, expected=ties.expected(0.0), log_ratio=None, spread=None, information=0.0)
-    low, high = -FARTHEST, FARTHEST
-    for _ in range(STEPS):  # the score falls as the ratio grows, so halving finds the maximum
-        middle = (low + high) / 2
-        low, high = (middle, high) if own > ties.expected(middle) else (low, middle)
-    found = (low + high) / 2
-    information = ties.information(found)
+    low, high, found = -FARTHEST, FARTHEST, 0.0
+    for _ in range(STEPS):  # the score falls as the ratio grows: Newton's steps, and halving where they would leave
+        expected, information = ties.expected_and_information(found)
+        low, high = (found, high) if own > expected else (low, found)
+        step = found + (own - expected) / information if information > 0 else low
+        step = step if low < step < high else (low + high) / 2
+        near, found = abs(step - found) < CLOSE, step
+        if near:
+            break
+    information = ties.expected_and_information(found)[1]
     spread = max(float(np.sqrt(ties.robust(found))) / information, information**-0.5) if information > 0 else None
     return Fit(after=after, expected=ties.expected(0.0), log_ratio=found, spread=spread, information=information)
 
@@ -271,10 +276,10 @@ class _Ties:
 
     def __init__(self, spans: Spans) -> None:
         self.spans = spans
-        grid = np.unique(np.concatenate([spans.start, spans.stop]))
-        self.wide = len(grid) + 1
-        self.starts = spans.stratum * self.wide + np.searchsorted(grid, spans.start)
-        self.stops = spans.stratum * self.wide + np.searchsorted(grid, spans.stop)
+        grid, place = np.unique(spans.stop, return_inverse=True)
+        self.wide = len(grid) + 2
+        self.starts = spans.stratum * self.wide + np.searchsorted(grid, spans.start, side="right")
+        self.stops = spans.stratum * self.wide + place + 1
         keys, total = np.unique(self.stops[spans.resolved], return_counts=True)
         own_keys, own = np.unique(self.stops[spans.resolved & spans.public], return_counts=True)
         risk, risk_own = self._at_risk(keys, slice(None)), self._at_risk(keys, spans.public)
@@ -307,9 +312,9 @@ class _Ties:
     def expected(self, log_ratio: float) -> float:
         return float(self._shares(log_ratio)[1].sum())
 
-    def information(self, log_ratio: float) -> float:
+    def expected_and_information(self, log_ratio: float) -> tuple[float, float]:
         share = self._shares(log_ratio)[1]
-        return float((share * (1 - share)).sum())
+        return float(share.sum()), float((share * (1 - share)).sum())
 
     def robust(self, log_ratio: float) -> float:
         """Sum over customers of their squared score residuals."""
@@ -322,7 +327,11 @@ class _Ties:
         middle = np.bincount(self.tie, share, per_tie) / np.maximum(self.total, 1)
         sums, weighted_sums = (np.concatenate([[0.0], np.cumsum(each)]) for each in (hazard, weighted))
         first = np.searchsorted(self.keys, self.starts, side="right")
-        last = np.searchsorted(self.keys, self.stops, side="right")
+        order = np.argsort(self.stops)
+        last = np.empty(len(order), dtype=np.int64)
+        last[order] = np.searchsorted(
+            self.keys, self.stops[order], side="right"
+        )  # what is in order is found much sooner
         label = spans.public.astype(float)
         risk = np.where(spans.public, times, 1.0)
         residual = -risk * (label * (sums[last] - sums[first]) - (weighted_sums[last] - weighted_sums[first]))

@@ -57,40 +57,69 @@ def log_rank(
     order: rows sorted by stratum, then hours. Strata with fewer than `fewest` cases on a side have zeros, so that
     totals are of comparable cases; a last case that waits alone is not counted, for it has nobody to be compared with.
     """
-    if len(order) == 0:
-        nothing = np.zeros(strata)
-        return LogRank(nothing, nothing.copy(), nothing.copy())
-    s, x, c, f = stratum[order], hours[order], closed[order], first[order]
-    new_stratum = np.concatenate([[True], s[1:] != s[:-1]])
-    starts = np.flatnonzero(new_stratum | np.concatenate([[True], x[1:] != x[:-1]]))
-    block = np.cumsum(new_stratum) - 1
-    ends = np.concatenate([np.flatnonzero(new_stratum)[1:], [len(s)]])
-    firsts_before = np.concatenate([[0], np.cumsum(f)])
-    end_of = ends[block[starts]]
-    y = (end_of - starts).astype(float)
-    y1 = (firsts_before[end_of] - firsts_before[starts]).astype(float)
-    company = y > 1
-    d = np.add.reduceat(c.astype(float), starts) * company
-    d1 = np.add.reduceat((c & f).astype(float), starts) * company
-    share = y1 / y
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = np.where(y > 1, d * (y - d) / (y - 1.0), 0.0) * share * (1.0 - share)
-    which = s[starts]
-    sizes = np.bincount(s, minlength=strata)
-    own = np.bincount(s[f], minlength=strata)
-    both = np.minimum(own, sizes - own) >= fewest
-    return LogRank(
-        np.where(both, np.bincount(which, d1, strata), 0.0),
-        np.where(both, np.bincount(which, d * share, strata), 0.0),
-        np.where(both, np.bincount(which, spread, strata), 0.0),
-    )
+    return Ranked(stratum, hours, closed, strata=strata, order=order).log_rank(first[order], fewest=fewest)
+
+
+class Ranked:
+    """Rows in the order of their times, ranked once for all the ways in which they may be parted into two sides."""
+
+    def __init__(self, stratum: Ints, hours: Floats, closed: Flags, *, strata: int, order: Ints) -> None:
+        self.strata, self.rows = strata, len(order)
+        if not self.rows:
+            return
+        s, x = stratum[order], hours[order]
+        self.closed = closed[order]
+        new_stratum = np.concatenate([[True], s[1:] != s[:-1]])
+        begins = new_stratum | np.concatenate([[True], x[1:] != x[:-1]])
+        starts = np.flatnonzero(begins)
+        self.tie = np.cumsum(begins) - 1  # place of each row's time among the distinct ones of all strata
+        ends = np.concatenate([np.flatnonzero(new_stratum)[1:], [len(s)]])
+        end_of = ends[(np.cumsum(new_stratum) - 1)[starts]]
+        self.last = np.concatenate([self.tie, [len(starts)]])[end_of]  # the first time of the next stratum
+        self.y = (end_of - starts).astype(float)
+        self.company = self.y > 1
+        self.d = np.bincount(self.tie[self.closed], minlength=len(starts)) * self.company.astype(float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.spread = np.where(self.y > 1, self.d * (self.y - self.d) / (self.y - 1.0), 0.0)
+        self.which = s[starts]
+        self.sizes = np.bincount(s, minlength=strata)
+
+    def log_rank(self, first: Flags, *, fewest: int = FEWEST_RANKED) -> LogRank:
+        """Mantel's sums with these rows, in their order, on the first side; see `log_rank`."""
+        if not self.rows:
+            nothing = np.zeros(self.strata)
+            return LogRank(nothing, nothing.copy(), nothing.copy())
+        count, own = len(self.y), np.flatnonzero(first)
+        ties = self.tie[own]
+        each = np.bincount(ties, minlength=count)
+        before = np.concatenate([[0], np.cumsum(each)])
+        y1 = (before[self.last] - before[:-1]).astype(float)
+        d1 = np.bincount(ties[self.closed[own]], minlength=count) * self.company.astype(float)
+        share = y1 / self.y
+        spread = self.spread * share * (1.0 - share)
+        mine = np.bincount(self.which, each, self.strata)
+        both = np.minimum(mine, self.sizes - mine) >= fewest
+        return LogRank(
+            np.where(both, np.bincount(self.which, d1, self.strata), 0.0),
+            np.where(both, np.bincount(self.which, self.d * share, self.strata), 0.0),
+            np.where(both, np.bincount(self.which, spread, self.strata), 0.0),
+        )
 
 
 def standardised_quantile(curves: list[tuple[Floats, Floats]], shares: Floats, wanted: float) -> float | None:
     """The time by which `wanted` would have closed if strata had the given shares: a mixture of Kaplan-Meier curves."""
     grid = np.unique(np.concatenate([times for times, _ in curves])) if curves else np.empty(0)
-    mixture = np.zeros(len(grid))
-    for (times, survival), share in zip(curves, shares, strict=True):
-        place = np.searchsorted(times, grid, side="right")
-        mixture += share * np.concatenate([[1.0], survival])[place]
-    return quantile(grid, mixture, wanted)
+
+    def left(place: int) -> float:
+        """The share still open just after a time of the grid."""
+        open_ones = 0.0
+        for (times, survival), share in zip(curves, shares, strict=True):
+            passed = int(np.searchsorted(times, grid[place], side="right"))
+            open_ones += float(share) * (float(survival[passed - 1]) if passed else 1.0)
+        return open_ones
+
+    low, high = 0, len(grid)
+    while low < high:  # the mixture only falls, so that halving finds where it passes
+        middle = (low + high) // 2
+        low, high = (low, middle) if left(middle) <= 1.0 - wanted + 1e-12 else (middle + 1, high)
+    return float(grid[low]) if low < len(grid) else None

@@ -14,7 +14,7 @@ import numpy as np
 from recovery.parity import sequential, verdicts
 from recovery.parity.columns import Flags
 from recovery.parity.effects import Estimate
-from recovery.parity.kernel import Floats, Ints
+from recovery.parity.kernel import Floats
 from recovery.parity.maps import RESPONSE_COVERAGE
 from recovery.parity.metrics import TIME_TO_RESOLUTION
 from recovery.parity.own import UNKNOWN, Matters
@@ -69,12 +69,12 @@ class Watched:
         columns = matters.columns
         self.measure, self.channels = measure, len(matters.channels)
         self.at = matters.at.timestamp()
-        self.stratum: Ints = matters.kinds()[0]
-        self.channel: Ints = columns["channel"]
-        self.begins: Ints = columns[measure.begins]
+        self.stratum: Ints = matters.kinds()[0].astype(np.int64)
+        self.channel: Ints = columns["channel"].astype(np.int64)
+        self.begins: Ints = columns[measure.begins].astype(np.int64)
         self.known = self.begins != UNKNOWN
         self.worse: Flags = np.zeros(len(matters), dtype=bool)
-        self.ends: Ints = columns[measure.ends] if measure.is_time else self.begins
+        self.ends: Ints = columns[measure.ends].astype(np.int64) if measure.is_time else self.begins
         if measure.name == RESPONSE_COVERAGE:  # who was promised an answer that is due: did one come at all?
             due = columns["answer_due_at"]
             self.known = self.known & (due != UNKNOWN) & (due <= self.at)

@@ -67,7 +67,7 @@ def _measure(told: argparse.Namespace, places: servers.Places, console: Console)
     logging.getLogger("django.request").setLevel(logging.CRITICAL)  # a page that fails stands in the table
     largest = QUICK if told.quick else FULL
     chosen = {number: goal for number, goal in goals.MEASURED.items() if not told.goals or number in told.goals}
-    stages = [*STAGES, largest]
+    stages = [*STAGES, largest] if set(chosen) != {11} else []  # which brings matters of its own
     found: list[report.Finding] = []
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -89,6 +89,7 @@ def _measure(told: argparse.Namespace, places: servers.Places, console: Console)
             rounds=told.rounds,
             requests=30 if told.quick else 100,
             seconds=2 if told.quick else 4,
+            conversations=largest,
         )
         fill.keep_keys_apart()
         owners = [one.pk for one in run.people.colleagues]

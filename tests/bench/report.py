@@ -18,7 +18,6 @@ MARKS = {True: "[green]pass[/]", False: "[red]FAIL[/]", None: "[yellow]not measu
 
 NOT_YET = {
     8: "its benchmark is not written yet",
-    11: "there is no parity audit yet",
     14: "its benchmark is not written yet",
     16: "its benchmark is not written yet",
     17: "its benchmark is not written yet",

@@ -1,0 +1,211 @@
+"""Days counted into cells: what stands in them is what the rows say, however often and by whom it is counted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from django.db import Error, models, transaction
+
+from crm.models import Closing, Conversation
+from recovery import actions
+from recovery.actions import cells as days
+from recovery.actions import live, outcomes
+from recovery.models import DayCells
+from recovery.parity import cells, own, survival
+from tests.conftest import NOON
+from tests.faults.threads import at_once
+from tests.recovery.audit.test_outcomes import heard, many
+from tests.recovery.parity.test_cells import told
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+LATER = NOON + 12 * DAY
+
+
+def stored() -> dict[object, dict[object, object]]:
+    """What the cells of every counted day come to."""
+    found = days.stored(DayCells.objects.values_list("day", flat=True).distinct())
+    return {day: told(cells.total(each.parts)) for day, each in found.items()}
+
+
+def from_rows(day: datetime, at: datetime) -> dict[object, object]:
+    return told(cells.counted(outcomes.read(since=day, until=min(day + DAY, at), at=at), began=day))
+
+
+@pytest.mark.django_db
+def test_the_cells_of_every_day_are_the_counts_made_from_its_rows():
+    many(300)
+    assert actions.parity_rollup(NOON + 2 * DAY) == 3
+    assert actions.parity_rollup(LATER) > 10
+    for day, found in stored().items():
+        assert found == from_rows(days.beginning(day), LATER)
+    held = sum(q for (metric, *_), (_, q) in stored()[NOON.date()].items() if metric == cells.TIME_TO_RESOLUTION)
+    assert held > 0  # who still waits is in them, by when they spoke
+
+
+@pytest.mark.django_db
+def test_counting_twice_changes_nothing_and_a_missed_hour_or_day_is_made_up_for():
+    many(200)
+    at = NOON + DAY
+    assert actions.parity_rollup(at) == 2
+    assert actions.parity_rollup(at + timedelta(minutes=20)) == 0
+    actions.parity_rollup(at + 7 * HOUR)  # six were missed
+    actions.parity_rollup(LATER)  # and then days
+    once = stored()
+    assert actions.parity_rollup(LATER) == 0
+    assert {day: from_rows(days.beginning(day), LATER) for day in once} == once
+
+
+@pytest.mark.django_db
+def test_days_are_counted_hourly_then_nightly_and_after_eight_weeks_no_more():
+    heard()
+    counts = [actions.parity_rollup(NOON + back) for back in (HOUR, 2 * HOUR, DAY, DAY + HOUR, 3 * DAY, 3 * DAY + HOUR)]
+    assert counts == [1, 1, 2, 2, 4, 2]
+    assert actions.parity_rollup(NOON + 55 * DAY) == 56
+    newest = DayCells.objects.filter(day=NOON.date()).count()
+    actions.parity_rollup(NOON + 57 * DAY)
+    assert DayCells.objects.filter(day=NOON.date()).count() == newest
+
+
+@pytest.mark.django_db
+def test_who_comes_back_is_counted_once_before_and_after():
+    many(150)
+    actions.parity_rollup(LATER)
+    before = stored()[NOON.date()]
+    closing = Closing.objects.filter(conversation__spoke_at__date=NOON.date()).first()
+    assert closing is not None
+    Closing.objects.filter(pk=closing.pk).update(reopened_at=LATER + HOUR)
+    actions.parity_rollup(LATER + DAY)
+    after = stored()[NOON.date()]
+    assert after == from_rows(days.beginning(NOON.date()), LATER + DAY)
+
+    def of(found: dict, metric: str) -> tuple[int, int]:
+        return tuple(sum(cell[side] for key, cell in found.items() if key[0] == metric) for side in (0, 1))
+
+    seen, waiting = of(before, cells.TIME_TO_RESOLUTION)
+    assert of(after, cells.TIME_TO_RESOLUTION) == (seen - 1, waiting + 1)
+    assert sum(of(after, "came_back")) == sum(of(before, "came_back"))
+
+
+@pytest.mark.django_db
+def test_what_is_judged_anew_taken_back_or_taken_away_is_put_right_by_the_next_count():
+    many(60)
+    actions.parity_rollup(LATER)
+    some = list(Conversation.objects.filter(spoke_at__date=NOON.date()).order_by("pk")[:4])
+    Conversation.objects.filter(pk=some[1].pk).update(skill="other skill", first_answer_at=None)
+    Conversation.objects.filter(pk=some[2].pk).update(channel="letter")
+    Conversation.objects.filter(pk=some[3].pk).update(imported=True)
+    actions.parity_rollup(LATER + DAY)
+    assert stored()[NOON.date()] == from_rows(days.beginning(NOON.date()), LATER + DAY)
+    Conversation.objects.filter(spoke_at__date=NOON.date()).update(imported=True)
+    actions.parity_rollup(LATER + 2 * DAY)
+    assert stored()[NOON.date()] == {}  # the oldest day has no matter left
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_once_count_once():
+    many(60)
+    made = at_once(*[lambda: actions.parity_rollup(LATER)] * 2)
+    assert all(isinstance(each, int) for each in made)
+    assert sum(made) == DayCells.objects.count() == DayCells.objects.values("day").distinct().count()
+    for day, found in stored().items():
+        assert found == from_rows(days.beginning(day), LATER)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_of_different_hours_never_add_the_same_change_twice():
+    many(60)
+    at_once(lambda: actions.parity_rollup(LATER), lambda: actions.parity_rollup(LATER + HOUR))
+    actions.parity_rollup(LATER + 2 * DAY)
+    for day, found in stored().items():
+        assert found == from_rows(days.beginning(day), LATER + 2 * DAY)
+
+
+@pytest.mark.django_db
+def test_a_count_that_stands_is_never_changed_or_removed():
+    heard()
+    actions.parity_rollup(LATER)
+    for change in (lambda: DayCells.objects.update(d=[]), lambda: DayCells.objects.all().delete()):
+        with pytest.raises(Error), transaction.atomic():
+            change()
+    row = DayCells.objects.exclude(d=[]).first()
+    assert row is not None
+    with pytest.raises(Error), transaction.atomic():
+        DayCells.objects.create(
+            day=row.day, number=99, counted_at=LATER, names=row.names, metric=[0], stratum=[], channel=[0], bin=[0], d=[1],
+            q=[0],
+        )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_nobody_is_in_the_cells():
+    many(50)
+    actions.parity_rollup(LATER)
+    fields = DayCells._meta.get_fields()
+    assert not [field for field in fields if field.is_relation]
+    assert not [field for field in fields if isinstance(field, models.CharField | models.TextField)]
+    kinds = {name.partition(" · ")[0] for row in DayCells.objects.all() for name in row.names["strata"]}
+    known = {outcomes.NO_FAILURE, outcomes.OTHER, *outcomes.ComplaintType.values}
+    assert kinds <= known
+    assert {metric for row in DayCells.objects.all() for metric in row.names["metrics"]} <= {
+        *cells.TIMES, cells.RESPONSE_COVERAGE, *own.FLAGS, own.DISMISSED,
+    }  # fmt: skip
+
+
+# --- how it stands now ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("counts", [(), (4 * DAY,), (DAY, 4 * DAY, 4 * DAY + HOUR)])
+def test_it_stands_as_the_audit_says_whether_all_some_or_no_days_are_counted(counts):
+    many(600)
+    for after in counts:
+        actions.parity_rollup(NOON + after)
+    at = NOON + 4 * DAY + HOUR + timedelta(minutes=40)
+    found = live.look(since=NOON, until=at, at=at)
+    exact = outcomes.read(since=days.beginning(NOON.date()), until=at, at=at)
+    cases = own.cases_of(exact)
+    answer = next(each for each in cases.outcomes if each.name == cells.FIRST_RESPONSE)
+    assert answer.waited is not None
+    for code, channel in enumerate(cases.channels):
+        rows = (cases.channel == code) & ~np.isnan(answer.waited)
+        curve = survival.curve(answer.waited[rows], ~np.isnan(answer.values)[rows])
+        waited = found.wait(channel, cells.FIRST_RESPONSE)
+        assert waited is not None
+        assert waited.n == int(rows.sum())
+        if not rows.sum() > 100:
+            continue
+        # Who waited at the newest count and was answered since counts as waiting until then; few matters, so that shows.
+        for share, seconds, near in ((0.5, waited.median_seconds, 0.05), (0.9, waited.p90_seconds, 0.15)):
+            hours = survival.quantile(*curve, share)
+            assert hours is not None
+            assert seconds == pytest.approx(hours * 3600, rel=near if counts else 0.05)
+    assert {line.verdict for line in found.lines if (line.metric, line.channel) == (cells.FIRST_RESPONSE, "phone")} == {
+        "red"
+    }
+
+
+@pytest.mark.django_db
+def test_public_figures_know_the_last_minutes_and_leave_out_channels_that_nobody_used_R062():
+    assert live.figures(since=NOON - 28 * DAY, until=NOON, at=NOON) == {}
+    heard("phone")
+    actions.parity_rollup(NOON + timedelta(minutes=28))
+    heard("phone", at=NOON + timedelta(minutes=30))
+    Conversation.objects.filter(spoke_at=NOON + timedelta(minutes=30)).update(
+        first_answer_at=NOON + timedelta(minutes=34)
+    )
+    found = live.figures(since=NOON - 28 * DAY, until=NOON + HOUR, at=NOON + HOUR)
+    assert list(found) == ["phone"]
+    assert found["phone"].n == 2
+    assert found["phone"].p90_seconds is None  # one waited 28 minutes at least
+
+
+@pytest.mark.django_db
+def test_a_look_is_two_small_statements_whatever_was_counted(django_assert_max_num_queries):
+    many(100)
+    actions.parity_rollup(LATER)
+    with django_assert_max_num_queries(
+        1
+    ):  # the skills; what is counted and what is new are copied beside what Django counts
+        live.look(since=NOON, until=LATER + HOUR, at=LATER + HOUR)
