@@ -13,7 +13,7 @@ BACK = "DROP TRIGGER day_cells_append_only ON recovery_daycells;"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0011_parity_audits'),
+        ("recovery", "0011_parity_audits"),
     ]
 
     operations = [

@@ -19,7 +19,7 @@ DROP TRIGGER watch_day_append_only ON recovery_watchday;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("recovery", "0011_parity_audits"),
+        ("recovery", "0012_day_cells"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

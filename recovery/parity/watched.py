@@ -14,7 +14,7 @@ import numpy as np
 from recovery.parity import sequential, verdicts
 from recovery.parity.columns import Flags
 from recovery.parity.effects import Estimate
-from recovery.parity.kernel import Floats
+from recovery.parity.kernel import Floats, Ints
 from recovery.parity.maps import RESPONSE_COVERAGE
 from recovery.parity.metrics import TIME_TO_RESOLUTION
 from recovery.parity.own import UNKNOWN, Matters
