@@ -49,6 +49,7 @@ from crm.models import (
     ImportFinding,
     Mailbox,
     OutgoingMessage,
+    PublicPost,
     RawItem,
     User,
 )
@@ -185,6 +186,9 @@ def made() -> World:
     world = World(owner, app_user(name="Sam Stranger", email="sam@else.example"))
     gesture, mail = Gesture.objects.get(key=mark("gesture")), OutgoingMessage.objects.filter(customer=customer)[0]
     world.ids = list(_ids(world.stranger))
+    world.ids += [
+        str(said) for said in PublicPost.objects.values_list("interaction__public_id", flat=True)[:1]
+    ]  # posts are asked for by what was said, which is not among the first few of its kind
     world.numbers = sorted({str(one.pk) for one in (matter, customer, owner, case, gesture, mail)})
     return world
 
