@@ -52,6 +52,7 @@ from crm.models import (
     ImportFinding,
     Mailbox,
     OutgoingMessage,
+    PublicPost,
     RawItem,
     SurveyAnswer,
     User,
@@ -197,6 +198,9 @@ def made() -> World:
         OutgoingMessage.objects.filter(customer=customer).order_by("pk")[0],
     )
     world.ids = list(_ids(world.stranger))
+    world.ids += [
+        str(said) for said in PublicPost.objects.values_list("interaction__public_id", flat=True)[:1]
+    ]  # posts are asked for by what was said, which is not among the first few of its kind
     world.numbers = sorted({str(one.pk) for one in (matter, customer, owner, case, gesture, mail)})
     return world
 
