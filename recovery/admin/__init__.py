@@ -4,6 +4,7 @@ from recovery.admin import (
     afterwards,
     answered,
     audit_files,
+    audit_now,
     audits,
     cases,
     certificates,
@@ -29,6 +30,7 @@ from recovery.admin import (
 urlpatterns = [
     *afterwards.urlpatterns,
     *answered.urlpatterns,
+    *audit_now.urlpatterns,
     *audits.urlpatterns,
     *audit_files.urlpatterns,
     *certificates.urlpatterns,

@@ -15,14 +15,29 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
 from crm.admin import pages
-from crm.channels import Channel
 from crm.models import Conversation
 from recovery import actions
-from recovery.actions import audits, response_times
+from recovery.actions import audits, corrections, response_times
 from recovery.admin.audit_files import CAN_SEE, look_of
+from recovery.admin.audit_words import (
+    GRADED,
+    MARKS,
+    MEANS,
+    METRICS,
+    MIXES,
+    READS,
+    READS_OF_GRADES,
+    SAYS,
+    TONES,
+    channel_name,
+    interval_shown,
+    line_shown,
+    margin_shown,
+    size_shown,
+)
 from recovery.admin.refusals import REFUSALS
 from recovery.models import ParityAudit, ParityCertificate, ParityFinding
 from recovery.policy import BY_PEOPLE, FindingState
@@ -37,115 +52,8 @@ TREND = 60
 GONE_SHOWN = timedelta(days=90)
 FINDINGS = 200
 
-METRICS: dict[str, Any] = {
-    "response_coverage": gettext_lazy("answered at all"),
-    "first_response": gettext_lazy("time to the first answer"),
-    "time_to_resolution": gettext_lazy("time until it was settled"),
-    "ingest_lag": gettext_lazy("time until it reached us"),
-    "answered_as_promised": gettext_lazy("first answer as promised"),
-    "confirmed_as_promised": gettext_lazy("written confirmation as promised"),
-    "remedy_in_full": gettext_lazy("got all the money that was owed"),
-    "came_back": gettext_lazy("came back after it was settled"),
-    "handed_over": gettext_lazy("passed on to another colleague"),
-    "went_quiet": gettext_lazy("ended because the customer went quiet"),
-    "exception_approved": gettext_lazy("exception approved, where one was asked for"),
-    "promises_kept": gettext_lazy("every promise kept"),
-    "remedy_part": gettext_lazy("part given of what was owed"),
-    "remedy_amount": gettext_lazy("money given"),
-    "hand_offs": gettext_lazy("how often passed on"),
-    "gesture_sent": gettext_lazy("kindness sent as planned"),
-    "dismissed": gettext_lazy("ended without an answer"),
-    "survey_answered": gettext_lazy("answered our questions"),
-    "csat": gettext_lazy("satisfied, they say"),
-    "fair_outcome": gettext_lazy("the outcome was fair, they say"),
-    "fair_process": gettext_lazy("the way there was fair, they say"),
-    "fair_manner": gettext_lazy("we treated them well, they say"),
-    "effort": gettext_lazy("we made it easy, they say"),
-}
-GRADED: frozenset[str] = frozenset({"csat", "fair_outcome", "fair_process", "fair_manner", "effort"})
-MEANS: dict[str, Any] = {
-    "response_coverage": gettext_lazy(
-        "Of matters whose promised first answer was due: the share that a person answered."
-    ),
-    "first_response": gettext_lazy(
-        "From when the customer spoke to our first human answer; who still waits counts as waiting."
-    ),
-    "time_to_resolution": gettext_lazy(
-        "From when the customer spoke until the matter was settled and did not come back."
-    ),
-    "ingest_lag": gettext_lazy("From when the customer spoke until it reached us: pollers, post, writing up."),
-    "answered_as_promised": gettext_lazy("Our first answer left by the time everybody is promised."),
-    "confirmed_as_promised": gettext_lazy("After a talk, the confirmation in writing left by the promised time."),
-    "remedy_in_full": gettext_lazy("In settled cases: what was given reached what the rules say is owed."),
-    "came_back": gettext_lazy("Of settled matters: the share that came back."),
-    "handed_over": gettext_lazy("The share that another colleague took over."),
-    "went_quiet": gettext_lazy("Of ended matters: the share that ended because the customer no longer answered."),
-    "exception_approved": gettext_lazy("Of exceptions asked for: the share that a second person approved."),
-    "promises_kept": gettext_lazy(
-        "Everything that was promised in the matter and came due was kept in time; the written confirmation stands by itself."
-    ),
-    "remedy_part": gettext_lazy(
-        "In settled cases: what was given as a part of what the rules say is owed, against that part on other channels."
-    ),
-    "remedy_amount": gettext_lazy(
-        "In settled cases: the money that was given, compared within one currency, against the mean on other channels."
-    ),
-    "hand_offs": gettext_lazy("How often a matter went to another colleague, against the mean on other channels."),
-    "gesture_sent": gettext_lazy(
-        "Of kindnesses that were to leave: the share that did, by the channel on which the customer first came to us."
-    ),
-    "dismissed": gettext_lazy("Spam, duplicates, abuse, not for us, or a post that needs no answer."),
-    "survey_answered": gettext_lazy(
-        "Of matters whose customer was asked how it was: the share that answered. The grades say nothing of the others."
-    ),
-    "csat": gettext_lazy(
-        "Satisfied with how it went, 1 to 5: the chance of the worse grade in a pair of like matters."
-    ),
-    "fair_outcome": gettext_lazy(
-        "What came of it was fair, 1 to 5: the chance of the worse grade in a pair of like matters."
-    ),
-    "fair_process": gettext_lazy(
-        "The way there was fair, 1 to 5: the chance of the worse grade in a pair of like matters."
-    ),
-    "fair_manner": gettext_lazy(
-        "We were polite and explained ourselves, 1 to 5: the chance of the worse grade in a pair."
-    ),
-    "effort": gettext_lazy("We made it easy, 1 to 7: the chance of the worse grade in a pair of like matters."),
-}
-TONES = {"red": "late", "amber": "soon", "green": "good", "grey": ""}
-SAYS: dict[str, Any] = {
-    "red": gettext_lazy("treated differently"),
-    "amber": gettext_lazy("to watch"),
-    "green": gettext_lazy("shown to be alike"),
-    "grey": gettext_lazy("too little to say"),
-}
-
-
-READS: dict[str, Any] = {
-    "time_ratio": gettext_lazy("× 1.00 is equal; × 2.00 means that like matters wait twice as long."),
-    "risk_difference": gettext_lazy("0 points is equal; + 5 points means five more of a hundred like matters."),
-    "probability": gettext_lazy("50 % of pairs is equal: of two like matters, how often this channel's waits longer."),
-}
-MARKS = {"red": "■", "amber": "▲", "green": "●", "grey": "○"}
-"""Beside the colour, so that a verdict is told without it; the same as in the report."""
-SHORT: dict[str, Any] = {
-    "red": gettext_lazy("differs"),
-    "amber": gettext_lazy("watch"),
-    "green": gettext_lazy("alike"),
-    "grey": gettext_lazy("too little"),
-}
-MIXES: dict[str, Any] = {
-    "explains": gettext_lazy(
-        "All together there seems to be a larger gap. Most of it is other work, not other treatment."
-    ),
-    "hides": gettext_lazy(
-        "All together the gap looks smaller than it is: this channel gets other work, which hides it."
-    ),
-    "reverses": gettext_lazy(
-        "All together it points the other way: this channel gets other work. Believe the comparison of like with like."
-    ),
-}
-"""What the mix of matters does to a gap (Simpson's paradox)."""
+WATCHED_DAYS = 182
+"""Of the evidence between looks."""
 
 
 @pages.page(CAN_SEE)
@@ -167,17 +75,26 @@ def parity(request: HttpRequest) -> HttpResponse:
         _("Equal treatment"),
         newest=newest,
         **(_shown(newest, request.GET.get("metric", "")) if newest else {}),
-        findings=[_finding(found) for found in findings if found.state != FindingState.VERIFIED],
+        findings=_with_corrections([one for one in findings if one.state != FindingState.VERIFIED]),
         ended=[_finding(found) for found in findings if found.state == FindingState.VERIFIED],
         waiting=[
             {**line, "on": channel_name(line["channel"])} for line in response_times.past_their_promise(timezone.now())
         ],
+        taught=actions.in_words(taught) if (taught := actions.newest_teaching()) is not None else "",
         certificate=ParityCertificate.objects.defer("metrics").order_by("-month").first(),
         looks=rows[:PAGE_SIZE],
         next_key=pages.write_key(rows[PAGE_SIZE - 1].pk) if len(rows) > PAGE_SIZE else "",
         is_first=key is None,
         may_look=request.user.has_perm(CAN_LOOK),
     )
+
+
+def _with_corrections(findings: list[ParityFinding]) -> list[dict[str, Any]]:
+    """Findings with what is proposed or at work against each."""
+    against: dict[int, list[corrections.Standing]] = {}
+    for one in corrections.standing() if findings else ():
+        against.setdefault(one.finding, []).append(one)
+    return [{**_finding(found), "corrections": against.get(found.pk, [])} for found in findings]
 
 
 def _findings() -> QuerySet[ParityFinding]:
@@ -215,6 +132,7 @@ def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
         },
         "chosen": _chosen(audit, chosen, first) if chosen else None,
         "trend": _trend(chosen) if chosen else None,
+        "evidence": _evidence(chosen) if chosen else None,
         "verdict": _verdict(audit, [line_shown(line) for line in reds]),
         "tone": "late" if audit.red else "soon" if audit.amber else "good" if audit.green and not audit.grey else "",
         "legend": [(MARKS[name], SAYS[name], TONES[name], getattr(audit, name)) for name in SAYS],
@@ -244,7 +162,7 @@ def _chosen(audit: ParityAudit, metric: str, first: Mapping[tuple[str, str], Map
                 **line_shown(line),
                 "is_few": line["n"] < FEWEST,
                 "plot": drawn["rows"][line["channel"]] if line["n"] >= FEWEST else None,
-                "crude": _size(before["metric"], before["effect"], before["estimate"]) if before else "–",
+                "crude": size_shown(before["metric"], before["effect"], before["estimate"]) if before else "–",
                 "mix": MIXES.get(mixed, ""),
             }
         )
@@ -255,7 +173,7 @@ def _chosen(audit: ParityAudit, metric: str, first: Mapping[tuple[str, str], Map
         "rows": rows,
         "drawn": drawn,
         "alike": margin_shown({"effect": lines[0]["effect"], "low": margin.low, "high": margin.high}),
-        "reads": READS[lines[0]["effect"]],
+        "reads": READS_OF_GRADES if metric in GRADED else READS[lines[0]["effect"]],
     }
 
 
@@ -276,8 +194,21 @@ def _trend(metric: str) -> dict[str, Any] | None:
             for point in one["points"]:
                 point |= {
                     "mark": MARKS[point["verdict"]],
-                    "size": _size(point["line"]["metric"], point["line"]["effect"], point["line"]["estimate"]),
+                    "size": size_shown(point["line"]["metric"], point["line"]["effect"], point["line"]["estimate"]),
                 }
+    return made
+
+
+def _evidence(metric: str) -> dict[str, Any] | None:
+    """What the nights between looks add up to, for a measure that is watched; None for others, and before the second night."""
+    from recovery.parity import stored, watched
+
+    if metric not in watched.MEASURES:
+        return None
+    made = stored.evidence(actions.series(metric, days=WATCHED_DAYS))
+    if made is not None:
+        for one in made["lines"]:
+            one["on"] = channel_name(one["channel"]) if one["channel"] else _("All channels together")
     return made
 
 
@@ -297,6 +228,8 @@ def _verdict(audit: ParityAudit, reds: list[dict[str, Any]]) -> str:
                 len(reds) - 1,
             ) % {"number": len(reds) - 1}
         return said
+    if audit.red:
+        return _("No, not alike: whoever goes public is settled sooner than before. Shouting pays, and should not.")
     if audit.amber:
         return _("Not shown to be alike, and worth watching.")
     if audit.green and not audit.grey:
@@ -306,55 +239,6 @@ def _verdict(audit: ParityAudit, reds: list[dict[str, Any]]) -> str:
     return _("Too little to say: no difference is shown, and no likeness either.")
 
 
-def line_shown(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **line,
-        "name": METRICS.get(line["metric"], line["metric"]),
-        "on": channel_name(line["channel"]),
-        "says": SAYS[line["verdict"]],
-        "short": SHORT[line["verdict"]],
-        "mark": MARKS[line["verdict"]],
-        "tone": TONES[line["verdict"]],
-        "size": _size(line["metric"], line["effect"], line["estimate"]),
-        "interval": _interval(line),
-    }
-
-
-def channel_name(name: str) -> str:
-    return str(Channel(name).label) if name in Channel.values else name
-
-
-def _size(metric: str, effect: str, value: float | None) -> str:
-    if value is None:
-        return "–"
-    if effect.endswith("_ratio"):
-        return f"× {value:.2f}"
-    if metric in GRADED:
-        return _("worse in %(share)s of pairs") % {"share": f"{value:.0%}"}
-    if effect == "probability":
-        return _("longer in %(share)s of pairs") % {"share": f"{value:.0%}"}
-    return _("%(points)s points") % {"points": f"{value * 100:+.1f}"}
-
-
-def _interval(line: Mapping[str, Any]) -> str:
-    low, high = line["low"], line["high"]
-    if low is None and high is None:
-        return ""
-    scale = 100 if line["effect"] in ("risk_difference", "probability") else 1
-    ends = ["…" if end is None else f"{end * scale:.{1 if scale == 100 else 2}f}" for end in (low, high)]
-    return _("%(low)s to %(high)s") % {"low": ends[0], "high": ends[1]}
-
-
-def margin_shown(margin: Mapping[str, Any]) -> str:
-    """A margin in the unit of its sizes."""
-    unit = {
-        "risk_difference": _("%(range)s points"),
-        "time_ratio": "× %(range)s",
-        "probability": _("%(range)s % of pairs"),
-    }
-    return unit[margin["effect"]].replace("%(range)s", _interval(margin))
-
-
 def _finding(found: ParityFinding) -> dict[str, Any]:
     return {
         "row": found,
@@ -362,8 +246,8 @@ def _finding(found: ParityFinding) -> dict[str, Any]:
         "means": MEANS.get(found.metric, ""),
         "on": channel_name(found.channel),
         "against": _("all other channels") if found.versus == "others" else channel_name(found.versus),
-        "size": _size(found.metric, found.effect, found.value),
-        "interval": _interval({"effect": found.effect, "low": found.low, "high": found.high}),
+        "size": size_shown(found.metric, found.effect, found.value),
+        "interval": interval_shown({"effect": found.effect, "low": found.low, "high": found.high}),
     }
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from crm.admin import pages
 from recovery.actions import audits, certificates, outcomes
 from recovery.admin.audit_files import CAN_SEE, as_file
-from recovery.admin.audits import METRICS, channel_name, line_shown, margin_shown
+from recovery.admin.audit_words import METRICS, channel_name, line_shown, margin_shown
 from recovery.models import ParityCertificate
 from recovery.policy import CertificateResult, Pool
 

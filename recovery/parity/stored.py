@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from recovery.parity import verdicts
 from recovery.parity.audit import mix_of
@@ -213,3 +213,80 @@ def _point(look: Look, line: Line, kind: str, scale: Scale, x: float) -> dict[st
 def _spell(since: datetime, until: datetime | None, first: datetime, last: datetime) -> dict[str, Any]:
     x1, x2 = _across(since, first, last), _across(until or last, first, last)
     return {"x": x1, "wide": round(max(x2 - x1, 0.8), 2), "since": since, "until": until}
+
+
+class Evidence(Protocol):
+    """One line of recovery.actions.watching.series: natural logarithms by day, and where each rings."""
+
+    @property
+    def channel(self) -> str: ...
+    @property
+    def days(self) -> Sequence[date]: ...
+    @property
+    def log_e(self) -> Sequence[float]: ...
+    @property
+    def log_r(self) -> Sequence[float | None]: ...
+    @property
+    def log_e_limit(self) -> float: ...
+    @property
+    def log_r_limit(self) -> float | None: ...
+    @property
+    def rang(self) -> Sequence[str]: ...
+
+
+def evidence(lines: Sequence[Evidence]) -> dict[str, Any] | None:
+    """The evidence between looks, line by line as parts of what would ring: 0 is none, 1 rings. None before the second night."""
+    told = [line for line in lines if len(line.days) > 1]
+    if not told:
+        return None
+    first = min(line.days[0] for line in told)
+    last = max(line.days[-1] for line in told)
+    return {
+        "since": first,
+        "until": last,
+        "height": HEIGHT,
+        "limit": _part_down(1.0),
+        "lines": [
+            {
+                "channel": line.channel,
+                "ever": _path(line.days, line.log_e, line.log_e_limit, first, last),
+                "change": _path(line.days, line.log_r, line.log_r_limit, first, last) if line.log_r_limit else [],
+                "rang": [
+                    {"x": _day_across(day, first, last), "day": day}
+                    for day, kind in zip(line.days, line.rang, strict=True)
+                    if kind
+                ],
+                "now": _percent(line.log_e[-1], line.log_e_limit),
+                "now_change": _percent(_newest(line.log_r), line.log_r_limit) if line.log_r_limit else None,
+            }
+            for line in told
+        ],
+    }
+
+
+def _newest(values: Sequence[float | None]) -> float:
+    return next((each for each in reversed(values) if each is not None), 0.0)
+
+
+def _percent(value: float, limit: float) -> int:
+    return round(100 * max(value, 0.0) / limit)
+
+
+def _path(
+    days: Sequence[date], values: Sequence[float | None], limit: float, first: date, last: date
+) -> list[dict[str, float]]:
+    points = [
+        (_day_across(day, first, last), _part_down(value / limit))
+        for day, value in zip(days, values, strict=True)
+        if value is not None
+    ]
+    return [{"x1": one[0], "y1": one[1], "x2": other[0], "y2": other[1]} for one, other in pairwise(points)]
+
+
+def _day_across(day: date, first: date, last: date) -> float:
+    return round(1 + 98 * (day - first).days / max((last - first).days, 1), 2)
+
+
+def _part_down(part: float) -> float:
+    """Where a part of what rings lies: nothing at the bottom, what rings a sixth below the top."""
+    return round(HEIGHT - 6 - min(max(part, 0.0), 1.15) * (HEIGHT - 18), 1)
