@@ -90,8 +90,8 @@ def _figures(found: ResponseTimes) -> dict[str, Any]:
                 "channel": Channel(line["channel"]).label,
                 "is_staffed": line["is_staffed"],
                 "n": line["n"],
-                "half": lasting(line["median_minutes"]),
-                "most": lasting(line["p90_minutes"]),
+                "half": _time(line["median_minutes"]),
+                "most": _time(line["p90_minutes"]),
                 "is_known": line["n"] >= response_times.FEWEST,
             }
             for line in found.lines
@@ -99,7 +99,7 @@ def _figures(found: ResponseTimes) -> dict[str, Any]:
     }
 
 
-def lasting(minutes: float | None) -> str:
+def _time(minutes: float | None) -> str:
     """A length of time in hours and minutes; long ones in hours alone."""
     if minutes is None:
         return ""

@@ -333,7 +333,7 @@ def by_channel(found: Sequence[Pair]) -> list[ProbeLine]:
     for channel in sorted({side.channel for pair in usable for side in (pair.one, pair.other)}):
         sides = [
             (pair.one, pair.other) if pair.one.channel == channel else (pair.other, pair.one)
-            for pair in usable
+            for pair in reversed(usable)  # as they were planned: evidence adds up pair by pair
             if channel in (pair.one.channel, pair.other.channel)
         ]
         order = ["", *policy.Severity.values]

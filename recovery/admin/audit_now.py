@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -10,11 +11,10 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm.admin import pages
+from crm.admin import pages, words
 from recovery.actions import audits, live
 from recovery.admin.audit_files import CAN_SEE
 from recovery.admin.audit_words import MARKS, METRICS, SHORT, channel_name, size_shown
-from recovery.pages import lasting
 
 SHARES = ("response_coverage", "answered_as_promised", "promises_kept", "came_back")
 """Yes/no outcomes that the page of how it stands now shows."""
@@ -59,7 +59,7 @@ def _now(seen: live.Live, channel: str, lines: Mapping[tuple[str, str], live.Lin
 
 
 def _lasting(seconds: float | None) -> str:
-    return lasting(None if seconds is None else seconds / 60)
+    return "" if seconds is None else words.duration(timedelta(seconds=seconds))
 
 
 urlpatterns: list[URLPattern] = [path("equal-treatment/now/", now, name="parity_now")]

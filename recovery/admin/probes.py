@@ -27,6 +27,8 @@ from recovery.models import ParityProbe, ProbeSide
 from recovery.parity.probes import FEWEST
 from recovery.policy import ProbeState, Severity
 
+RINGS = 20.0
+"""Evidence of pairs that rings, however often one looks (recovery/parity/sequential.py)."""
 CAN_PLAN = "recovery.plan_parityprobe"
 PAGE_SIZE = 50
 SAID_OF_SEVERITY: dict[str, Any] = dict(Severity.choices)
@@ -114,6 +116,9 @@ def _ratio(found: Any) -> dict[str, str]:
         if None in ends
         else _("%(low)s to %(high)s") % {"low": f"{ends[0]:.2f}", "high": f"{ends[1]:.2f}"},
         "p": "" if found.p is None else f"p {found.p:.3f}",
+        "rings": _("%(evidence).0f to 1 against likeness") % {"evidence": found.evidence}
+        if found.evidence >= RINGS
+        else "",
     }
 
 
