@@ -35,7 +35,7 @@ def compare(log_ratios: Sequence[float]) -> Compared:
     """Compare the two sides of pairs: the signed sum of their log ratios, with signs dealt anew (Fisher 1935).
 
     log_ratios: of one channel's time to the other side's. Symmetric about 0 where channels are treated alike, for each side was
-    told at a moment drawn by itself. The interval inverts the same statistic. p is for a set that is whole, evidence for any moment.
+    told at a moment drawn by itself. The interval inverts the same statistic. p is for a whole set, evidence for any moment.
     """
     y = np.asarray(log_ratios, dtype=float)
     count = len(y)
