@@ -290,6 +290,7 @@ IMPERSONAL: dict[str, str] = {
     "crm.Gate": "why nothing new begins",
     "crm.Household": "a number; who belongs to it stands elsewhere",
     "recovery.ParityAudit": "sums by channel",
+    "recovery.DayCells": "counts by day, kind and channel",
     "crm.ServiceCalendar": "when we are open",
     "crm.CalendarDay": "when we are open",
     "crm.WebForm": "forms of ours",
