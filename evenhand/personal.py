@@ -326,6 +326,7 @@ IMPERSONAL: dict[str, str] = {
     "recovery.ResponseTimes": "sums by channel",
     "recovery.WatchDay": "sums by channel and day",
     "recovery.Teaching": "sums by month",
+    "recovery.DayCells": "counts by day, kind and channel",
     "crm.ServiceCalendar": "when we are open",
     "crm.CalendarDay": "when we are open",
     "crm.WebForm": "forms of ours",

@@ -114,14 +114,11 @@ def went_public(cases: Cases) -> WentPublic | None:
     own = np.flatnonzero(is_private)[~earlier]
     spans, case = _spans(cases, own, posted[~earlier])
     months = cases.month[own][case]
-    found = [
-        _measured(spans, None),
-        *(
-            _measured(spans.part(np.asarray(months == month)), f"{month // 12:04d}-{month % 12 + 1:02d}")
-            for month in np.unique(cases.month[own])
-            if month >= 0
-        ),
-    ]
+    found = [_measured(spans, None)]
+    for month in np.unique(cases.month[own]):
+        rows, name = np.asarray(months == month), f"{month // 12:04d}-{month % 12 + 1:02d}"
+        if month >= 0:
+            found.append(replace(found[0], month=name) if rows.all() else _measured(spans.part(rows), name))
     whole, *rest = _judged(found[:1]) + _judged(found[1:])
     return WentPublic(
         channels=tuple(sorted(cases.public)),
