@@ -26,7 +26,7 @@ from crm.models import CustomerImport, CustomField, User
 from crm.policy.fields import FieldOf, UnusableValue
 
 PORTION = 10_000
-"""Rows that are compared with each other and written in one transaction: some 7 s of one core and 140 MB."""
+"""Rows that are compared with each other and written in one transaction at most: some 7 s of one core and 140 MB."""
 COMPARED_TOGETHER = 16_000
 """Rows and customers that one portion is meant to hold: where many customers are like its rows, the next portion is smaller."""
 FEWEST_ROWS = 1_000
