@@ -178,7 +178,7 @@ def test_a_kindness_counts_for_the_channel_by_which_its_customer_first_came_R065
     people = {channel: Customer.objects.create(display_name=channel, created_at=NOON) for channel in ("phone", "email")}
     matters = {channel: spoken(people[channel], channel, NOON) for channel in people}
     spoken(people["phone"], "email", NOON + DAY)
-    programme = Programme.objects.get(occasion=Occasion.BIRTHDAY)
+    programme, _ = Programme.objects.get_or_create(occasion=Occasion.BIRTHDAY)
     for key, channel, state in (("a", "phone", "dropped"), ("b", "email", "sent"), ("c", "email", "planned")):
         Gesture.objects.create(
             key=key, programme=programme, customer=people[channel], occasion_on=NOON.date(),

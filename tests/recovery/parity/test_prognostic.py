@@ -105,7 +105,7 @@ def test_strata_are_many_about_equal_and_in_order():
 
     assert prognostic.FEWEST_BINS <= len(sizes) <= prognostic.MOST_BINS
     assert sizes.max() < 4 * sizes.mean()
-    assert np.corrcoef(np.arange(len(sizes)), np.log(medians))[0, 1] > 0.95
+    assert np.corrcoef(np.arange(len(sizes)), np.log(medians))[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("missing", ["few", "opened", "open"])
