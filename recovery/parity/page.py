@@ -187,6 +187,7 @@ def _trap(audit: Audit) -> dict[str, Any] | None:
                     "chance": chance,
                     "verdict": after.verdict,
                     "time": kind == "time_ratio",
+                    "number": kind in NUMBER_EFFECTS.values(),
                 }
             )
     if not rows:

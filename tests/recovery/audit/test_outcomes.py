@@ -175,13 +175,13 @@ def test_the_customer_s_language_is_known_where_it_is_one_of_ours():
 
 @pytest.mark.django_db
 def test_a_kindness_counts_for_the_channel_by_which_its_customer_first_came_R065():
-    matters = {channel: heard_of(channel) for channel in ("phone", "email")}
-    heard_again = heard("email", at=NOON + DAY)
-    Conversation.objects.filter(pk=heard_again.pk).update(customer=matters["phone"].customer)
-    programme = Programme.objects.get(occasion=Occasion.BIRTHDAY)
+    people = {channel: Customer.objects.create(display_name=channel, created_at=NOON) for channel in ("phone", "email")}
+    matters = {channel: spoken(people[channel], channel, NOON) for channel in people}
+    spoken(people["phone"], "email", NOON + DAY)
+    programme, _ = Programme.objects.get_or_create(occasion=Occasion.BIRTHDAY)
     for key, channel, state in (("a", "phone", "dropped"), ("b", "email", "sent"), ("c", "email", "planned")):
         Gesture.objects.create(
-            key=key, programme=programme, customer=matters[channel].customer, occasion_on=NOON.date(),
+            key=key, programme=programme, customer=people[channel], occasion_on=NOON.date(),
             send_at=NOON + (30 if key == "c" else 2) * DAY, state=state, reason="no_address" if state == "dropped" else "",
             sent_at=NOON + 2 * DAY if state == "sent" else None,
         )  # fmt: skip
@@ -199,13 +199,8 @@ def test_a_kindness_counts_for_the_channel_by_which_its_customer_first_came_R065
     assert {each.metric for each in compared.overall} == {own.DISMISSED, own.GESTURE_SENT}
 
 
-def heard_of(channel: str) -> Conversation:
-    """A matter of a customer of its own."""
-    matter = heard(channel)
-    if channel != "phone":
-        Conversation.objects.filter(pk=matter.pk).update(customer=Customer.objects.create(display_name="Bea"))
-        matter.refresh_from_db()
-    return matter
+def spoken(customer: Customer, channel: str, at: datetime) -> Conversation:
+    return Conversation.objects.create(customer=customer, channel=channel, state="closed", spoke_at=at)
 
 
 @pytest.mark.django_db

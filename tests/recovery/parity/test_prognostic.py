@@ -33,23 +33,23 @@ def metric(cases: Cases, name: str = TIME_TO_RESOLUTION) -> Metric:
 
 
 def test_posts_that_come_on_congested_days_are_not_called_slow_R081():
-    found = counted(bursts.under_equality, True, 1_000, times=20)
+    found = counted(bursts.under_equality, True, 1_000, times=10)
 
-    assert found["red"] <= 3
-    assert found["significant by type"] >= 15  # inside types alone the channel is blamed for the days
+    assert found["red"] <= 2
+    assert found["significant by type"] >= 8  # inside types alone the channel is blamed for the days
 
 
 def test_without_bursts_nothing_is_red_either():
-    assert counted(bursts.under_equality, False, 1_000, times=20)["red"] <= 3
+    assert counted(bursts.under_equality, False, 1_000, times=10)["red"] <= 2
 
 
 def test_a_channel_that_does_wait_longer_is_found_on_top_of_the_bursts():
-    assert counted(bursts.found_red, "response", "social", 1.5, 2_500, times=6)["red"] >= 5
-    assert counted(bursts.found_red, "resolution", "phone", 1.5, 2_500, times=6)["red"] >= 5
+    assert counted(bursts.found_red, "response", "social", 1.5, 2_500, times=4)["red"] >= 3
+    assert counted(bursts.found_red, "resolution", "phone", 1.5, 2_500, times=4)["red"] >= 3
 
 
 def test_the_shortcuts_of_the_calibration_say_what_the_whole_audit_says():
-    for seed in range(3):
+    for seed in range(2):
         cases = bursts.simulate(900, seed, bunched=True)
         quick = bursts.tested(cases, "load")
         made = auditing.audit(cases, strata_by=LOAD)
@@ -105,7 +105,7 @@ def test_strata_are_many_about_equal_and_in_order():
 
     assert prognostic.FEWEST_BINS <= len(sizes) <= prognostic.MOST_BINS
     assert sizes.max() < 4 * sizes.mean()
-    assert np.corrcoef(np.arange(len(sizes)), np.log(medians))[0, 1] > 0.95
+    assert np.corrcoef(np.arange(len(sizes)), np.log(medians))[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("missing", ["few", "opened", "open"])
