@@ -215,7 +215,9 @@ def _load(
     type_at, status_at, customer_at = places.get("type"), places.get("status"), places.get("customer")
     language_at = places.get("language")
     required = [places[role] for role in ("opened", "closed") if role in places]
-    flagged = [(each, _place(header, each.column)) for each in plan.outcomes if each.kind in ("bool", "category")]
+    flagged = [
+        (each, _place(header, each.column)) for each in plan.outcomes if each.kind in ("bool", "category", "ordinal")
+    ]
     counted = [each for each in plan.outcomes if each.kind in maps.NUMBERS]
     numbers = {name: _place(header, name) for each in counted for name in (each.column, each.of) if name}
     currencies = {each.currency: _place(header, each.currency) for each in counted if each.currency}
