@@ -10,9 +10,19 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from recovery.parity import Unusable, customers, effects, kernel, prognostic, public, survival, verdicts
+from recovery.parity import (
+    Unusable,
+    customers,
+    effects,
+    kernel,
+    means,
+    prognostic,
+    public,
+    standard,
+    survival,
+    verdicts,
+)
 from recovery.parity.columns import Flags
 from recovery.parity.contrasts import Contrast, LogRankLine, judged
 from recovery.parity.customers import Within
@@ -27,7 +37,6 @@ from recovery.parity.reading import Cases
 OTHERS = "others"
 LOAD = "load"
 NUMBER_EFFECTS = {"ratio": "part_ratio", "amount": "amount_ratio", "count": "count_ratio"}
-SHARED_STRATUM = 20  # cases that every shown channel has in a stratum used for standardising
 CHANCE = 0.05  # a gap with a larger p, crude and adjusted, is not worth explaining
 CASE_MIX = np.log(1.10)  # crude and adjusted further apart than this: the mix of cases explains or hides
 
@@ -96,7 +105,7 @@ def audit(
     crude = judged([each.crude for each in compared])
     types = judged([each.by_type or each.overall for each in compared])
     by_type = [line for line, each in zip(types, compared, strict=True) if each.by_type is not None]
-    standardised, shared = _standardised(cases, metrics, stratum, names, shown)
+    standardised, shared = standard.standardised(cases, metrics, stratum, names, shown)
     within = customers.within(cases, metrics, pairs, shown)
     went_public = public.went_public(cases)
     notes = (*cases.notes, *_notes(contrasts, crude, shared, pairs, cases))
@@ -299,8 +308,8 @@ def _tested(metric: Metric, cells: Pair, moments: Floats | None) -> Result:
         return effects.times(cells, width=metric.width)
     if moments is not None:
         n, total, squares = moments
-        return effects.numbers(
-            cells, effects.Moments(n=n, total=total, squares=squares), kind=NUMBER_EFFECTS[metric.number]
+        return means.compared(
+            cells, means.Moments(n=n, total=total, squares=squares), kind=NUMBER_EFFECTS[metric.number]
         )
     return effects.binary(cells)
 
@@ -363,62 +372,6 @@ def _line(ranks: survival.LogRank | None, at: int | None = None) -> LogRankLine 
     observed, expected, variance = (float(each.sum() if at is None else each[at]) for each in ranks)
     z = (observed - expected) / np.sqrt(variance) if variance > 0 else float("nan")
     return LogRankLine(observed=observed, expected=expected, z=effects.finite(z), p=kernel.normal_p(z))
-
-
-def _standardised(
-    cases: Cases, metrics: tuple[Metric, ...], stratum: Ints, names: tuple[str, ...], shown: list[int]
-) -> tuple[dict[str, dict[str, float | None]], dict[str, tuple[str, ...]]]:
-    """Every channel's value over one mix: the strata of which all channels with enough cases have at least 20 answers.
-
-    A stratum weighs as many cases as these channels have in it, so the mix is the same for every channel.
-
-    Where they share none, the smallest channel is left out (its value is null) until they do.
-    """
-    sizes = _per_stratum(stratum, cases.channel, len(names), len(cases.channels))
-    values: dict[str, dict[str, float | None]] = {}
-    shared: dict[str, tuple[str, ...]] = {}
-    for metric in metrics:
-        where, channel = stratum[metric.valid], cases.channel[metric.valid]
-        counts = _per_stratum(where, channel, len(names), len(cases.channels))
-        total = counts.sum(axis=0)
-        usual = sorted((code for code in shown if total[code] >= verdicts.FEWEST), key=lambda code: -total[code])
-        common = np.zeros(len(names), dtype=bool)
-        while len(usual) > 1:
-            common = np.asarray((counts[:, usual] >= SHARED_STRATUM).all(axis=1))
-            if common.any():
-                break
-            usual.pop()
-        line: dict[str, float | None] = {cases.channels[code]: None for code in shown}
-        if len(usual) > 1 and common.any():
-            mix = sizes[:, usual].sum(axis=1) * common
-            for code in usual:
-                line[cases.channels[code]] = _standard(
-                    metric, where, channel == code, np.flatnonzero(common), mix / mix.sum()
-                )
-            shared[metric.name] = tuple(names[code] for code in np.flatnonzero(common))
-        values[metric.name] = line
-    return values, shared
-
-
-def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, channels: int) -> Ints:
-    """Count rows: (strata, channels)."""
-    return np.bincount(stratum * channels + channel, minlength=strata * channels).reshape(strata, channels)
-
-
-def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats) -> float | None:
-    """The share of yes, the mean number, or the median time, that a channel would have with the given mix of strata."""
-    if metric.number:
-        total = np.bincount(stratum[own], metric.values[own], minlength=len(mix))
-        count = np.bincount(stratum[own], minlength=len(mix))
-        return float((total[used] / count[used] * mix[used]).sum())
-    if not metric.is_time:
-        yes = np.bincount(stratum[own & (metric.place == 0)], minlength=len(mix))
-        every = np.bincount(stratum[own], minlength=len(mix))
-        return float((yes[used] / every[used] * mix[used]).sum())
-    curves = [
-        survival.curve(metric.values[own & (stratum == code)], metric.event[own & (stratum == code)]) for code in used
-    ]
-    return survival.standardised_quantile(curves, mix[used], 0.5)
 
 
 def log_effect(contrast: Contrast) -> float | None:

@@ -73,7 +73,18 @@ OF_REMEDIES = (
 )
 Job = Callable[[int], Counter[str]]
 CHUNK = 10
-JUDGING = ("audit", "contrasts", "customers", "effects", "kernel", "metrics", "prognostic", "public", "verdicts")
+JUDGING = (
+    "audit",
+    "contrasts",
+    "customers",
+    "effects",
+    "kernel",
+    "means",
+    "metrics",
+    "prognostic",
+    "public",
+    "verdicts",
+)
 
 
 def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, Job, int]]:
