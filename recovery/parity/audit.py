@@ -10,9 +10,20 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from recovery.parity import Unusable, customers, effects, kernel, prognostic, public, survival, verdicts
+from recovery.parity import (
+    Unusable,
+    customers,
+    effects,
+    kernel,
+    means,
+    prognostic,
+    public,
+    ranking,
+    standard,
+    survival,
+    verdicts,
+)
 from recovery.parity.columns import Flags
 from recovery.parity.contrasts import Contrast, LogRankLine, judged
 from recovery.parity.customers import Within
@@ -27,7 +38,6 @@ from recovery.parity.reading import Cases
 OTHERS = "others"
 LOAD = "load"
 NUMBER_EFFECTS = {"ratio": "part_ratio", "amount": "amount_ratio", "count": "count_ratio"}
-SHARED_STRATUM = 20  # cases that every shown channel has in a stratum used for standardising
 CHANCE = 0.05  # a gap with a larger p, crude and adjusted, is not worth explaining
 CASE_MIX = np.log(1.10)  # crude and adjusted further apart than this: the mix of cases explains or hides
 
@@ -96,7 +106,7 @@ def audit(
     crude = judged([each.crude for each in compared])
     types = judged([each.by_type or each.overall for each in compared])
     by_type = [line for line, each in zip(types, compared, strict=True) if each.by_type is not None]
-    standardised, shared = _standardised(engine, metrics)
+    standardised, shared = standard.standardised(cases, metrics, stratum, names, shown, engine.orders)
     within = customers.within(cases, metrics, pairs, shown)
     went_public = public.went_public(cases)
     notes = (*cases.notes, *_notes(contrasts, crude, shared, pairs, cases))
@@ -196,11 +206,11 @@ class _Engine:
         made = self._cells(metric, likes, channel, strata)
         load = prognostic.strata(self.cases, metric) if metric.name in self.by_load else None
         expected = self._cells(metric, load, channel, int(load.max()) + 1) if load is not None else None
-        ranking = _Ranking(metric, stratum, channel, strata)
-        self.orders[metric.name] = ranking.order
+        ranked = ranking.Ranking(metric, stratum, channel, strata)
+        self.orders[metric.name] = ranked.order
         for code, others, versus in pairs:
             cells, name = made.pair(code, others), self.cases.channels[code]
-            ranks, mixed_rank = ranking.log_ranks(code, others)
+            ranks, mixed_rank = ranked.log_ranks(code, others)
             every = (made.d[:, others] + made.q[:, others]).sum(axis=2).max(axis=1)  # per stratum, of the largest other
             by_type = replace(
                 _overall(metric, made, code, others, name, versus),
@@ -303,8 +313,8 @@ def _tested(metric: Metric, cells: Pair, moments: Floats | None) -> Result:
         return effects.grades(cells)
     if moments is not None:
         n, total, squares = moments
-        return effects.numbers(
-            cells, effects.Moments(n=n, total=total, squares=squares), kind=NUMBER_EFFECTS[metric.number]
+        return means.compared(
+            cells, means.Moments(n=n, total=total, squares=squares), kind=NUMBER_EFFECTS[metric.number]
         )
     return effects.binary(cells)
 
@@ -344,115 +354,12 @@ def _contrast(
     )  # fmt: skip
 
 
-class _Ranking:
-    """The log-rank tests of one metric: rows are ranked once for all channels that are compared among the same rows."""
-
-    def __init__(self, metric: Metric, stratum: Ints, channel: Ints, strata: int) -> None:
-        self._metric, self._stratum, self._channel, self._strata = metric, stratum, channel, strata
-        self._among: frozenset[int] = frozenset()
-        self._known: dict[int, tuple[survival.LogRank, survival.LogRank]] = {}
-        self._flat = self.order = np.empty(0, dtype=np.int64)
-        if metric.is_time:
-            self._flat = np.argsort(metric.values, kind="stable")
-            self.order = self._flat[np.argsort(_small(stratum[self._flat], strata), kind="stable")]
-
-    def log_ranks(self, code: int, others: list[int]) -> tuple[survival.LogRank, survival.LogRank] | tuple[None, None]:
-        """Of a channel against others: like for like, and crude; None for what is no time."""
-        if not self._metric.is_time:
-            return None, None
-        among = frozenset((code, *others))
-        if among != self._among:
-            like = self._ranked(among, self.order, self._stratum, self._strata)
-            mixed = self._ranked(among, self._flat, np.zeros_like(self._stratum), 1)
-            self._among, self._known = among, {each: (like[each], mixed[each]) for each in among}
-        return self._known[code]
-
-    def _ranked(self, among: frozenset[int], order: Ints, stratum: Ints, strata: int) -> dict[int, survival.LogRank]:
-        of_pair = np.zeros(max(int(self._channel.max(initial=0)), *among) + 1, dtype=bool)
-        of_pair[list(among)] = True
-        used = order[of_pair[self._channel[order]]]
-        ranked = survival.Ranked(stratum, self._metric.values, self._metric.event, strata=strata, order=used)
-        channel = self._channel[used]
-        return {code: ranked.log_rank(channel == code) for code in among}
-
-
-def _small(codes: Ints, count: int) -> npt.NDArray[np.integer]:
-    """Codes as narrow as they may be: numpy sorts those of two bytes in one pass."""
-    return codes.astype(np.uint16) if count < 2**16 else codes
-
-
 def _line(ranks: survival.LogRank | None, at: int | None = None) -> LogRankLine | None:
     if ranks is None:
         return None
     observed, expected, variance = (float(each.sum() if at is None else each[at]) for each in ranks)
     z = (observed - expected) / np.sqrt(variance) if variance > 0 else float("nan")
     return LogRankLine(observed=observed, expected=expected, z=effects.finite(z), p=kernel.normal_p(z))
-
-
-def _standardised(
-    engine: _Engine, metrics: tuple[Metric, ...]
-) -> tuple[dict[str, dict[str, float | None]], dict[str, tuple[str, ...]]]:
-    """Every channel's value over one mix: the strata of which all channels with enough cases have at least 20 answers.
-
-    A stratum weighs as many cases as these channels have in it, so the mix is the same for every channel.
-
-    Where they share none, the smallest channel is left out (its value is null) until they do.
-    """
-    cases, stratum, names, shown = engine.cases, engine.stratum, engine.names, engine.shown
-    sizes = _per_stratum(stratum, cases.channel, len(names), len(cases.channels))
-    values: dict[str, dict[str, float | None]] = {}
-    shared: dict[str, tuple[str, ...]] = {}
-    for metric in metrics:
-        where, channel = stratum[metric.valid], cases.channel[metric.valid]
-        counts = _per_stratum(where, channel, len(names), len(cases.channels))
-        total = counts.sum(axis=0)
-        usual = sorted((code for code in shown if total[code] >= verdicts.FEWEST), key=lambda code: -total[code])
-        common = np.zeros(len(names), dtype=bool)
-        while len(usual) > 1:
-            common = np.asarray((counts[:, usual] >= SHARED_STRATUM).all(axis=1))
-            if common.any():
-                break
-            usual.pop()
-        line: dict[str, float | None] = {cases.channels[code]: None for code in shown}
-        if len(usual) > 1 and common.any():
-            mix = sizes[:, usual].sum(axis=1) * common
-            for code in usual:
-                line[cases.channels[code]] = _standard(
-                    metric, where, channel == code, np.flatnonzero(common), mix / mix.sum(), engine.orders[metric.name]
-                )
-            shared[metric.name] = tuple(names[code] for code in np.flatnonzero(common))
-        values[metric.name] = line
-    return values, shared
-
-
-def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, channels: int) -> Ints:
-    """Count rows: (strata, channels)."""
-    return np.bincount(stratum * channels + channel, minlength=strata * channels).reshape(strata, channels)
-
-
-def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats, order: Ints) -> float | None:
-    """The share of yes, the mean number or grade (1 the worst), or the median time, that a channel would have with the given mix
-    of strata.
-    """
-    if metric.is_graded:
-        sums = np.bincount(stratum[own], weights=(metric.bins - metric.place[own]).astype(float), minlength=len(mix))
-        every = np.bincount(stratum[own], minlength=len(mix))
-        return float((sums[used] / every[used] * mix[used]).sum())
-    if metric.number:
-        total = np.bincount(stratum[own], metric.values[own], minlength=len(mix))
-        count = np.bincount(stratum[own], minlength=len(mix))
-        return float((total[used] / count[used] * mix[used]).sum())
-    if not metric.is_time:
-        yes = np.bincount(stratum[own & (metric.place == 0)], minlength=len(mix))
-        every = np.bincount(stratum[own], minlength=len(mix))
-        return float((yes[used] / every[used] * mix[used]).sum())
-    rows = order[own[order]]
-    ends = np.cumsum(np.bincount(stratum[rows], minlength=len(mix)))
-    curves = []
-    for code in used:
-        part = rows[ends[code - 1] if code else 0 : ends[code]]
-        curves.append(survival.curve(metric.values[part], metric.event[part]))
-    return survival.standardised_quantile(curves, mix[used], 0.5)
 
 
 def log_effect(contrast: Contrast) -> float | None:

@@ -221,15 +221,8 @@ def _load(
     counted = [each for each in plan.outcomes if each.kind in maps.NUMBERS]
     numbers = {name: _place(header, name) for each in counted for name in (each.column, each.of) if name}
     currencies = {each.currency: _place(header, each.currency) for each in counted if each.currency}
-    needed = max(
-        [
-            *places.values(),
-            *(at for _, at in flagged),
-            *(at for span in spans.values() for at in span),
-            *numbers.values(),
-            *currencies.values(),
-        ]
-    )
+    ends = [at for span in spans.values() for at in span]
+    needed = max([*places.values(), *(at for _, at in flagged), *ends, *numbers.values(), *currencies.values()])
     made = Loaded(
         channels={}, types={}, channel=array("i"), type=array("i"), status=array("b"),
         times={at: Times(header[at], at) for at in readers},

@@ -75,7 +75,8 @@ OF_REMEDIES = (
 Job = Callable[[int], Counter[str]]
 CHUNK = 10
 JUDGING = (
-    "audit", "contrasts", "customers", "effects", "kernel", "metrics", "prognostic", "public", "sequential", "verdicts",
+    "audit", "contrasts", "customers", "effects", "kernel", "means", "metrics", "prognostic", "public", "ranking", "sequential",
+    "verdicts",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recovery.parity import Unusable, effects, kernel, maps, page, reading, report, verdicts
+from recovery.parity import Unusable, kernel, maps, means, page, reading, report, verdicts
 from recovery.parity import audit as auditing
 from recovery.parity.answers import Answers
 from recovery.parity.contrasts import Contrast
@@ -77,7 +77,7 @@ def test_few_cases_suffice_for_the_part_of_what_was_owed_and_not_for_other_numbe
     pair = Pair(np.array([[[6.0, 6.0], [0.0, 200.0]]]), np.zeros((1, 2, 2)))
     n, total = np.array([[12.0, 200.0]]), np.array([[9.0, 200.0]])
     squares = np.array([[7.5, 200.0]])
-    tested = effects.numbers(pair, effects.Moments(n=n, total=total, squares=squares), kind="part_ratio")
+    tested = means.compared(pair, means.Moments(n=n, total=total, squares=squares), kind="part_ratio")
 
     assert tested.test == "permutation"
     assert verdicts.decide(tested, fewest=12, p_holm=tested.p, p_bh=tested.p) == "red"

@@ -165,7 +165,7 @@ def test_both_readings_stand_beside_all_together_and_what_load_explains_is_said(
     assert rows["response", "social"]["types"]["verdict"] == "red"
 
 
-def test_a_gap_shorter_than_a_twentieth_of_the_promised_first_answer_is_no_finding_C5():
+def test_a_gap_shorter_than_a_twentieth_of_the_promised_first_answer_is_no_finding():
     random = np.random.default_rng(11)
     base = bursts.simulate(6_000, 11, bunched=False)
     waits = np.exp(random.normal(np.log(0.5), 0.5, 6_000)) * np.where(base.channel == 0, 1.3, 1.0)
