@@ -39,6 +39,17 @@ WHAT: dict[str, Any] = {
     "went_quiet": gettext_lazy("How often it ended because the customer no longer answered"),
     "exception_approved": gettext_lazy("How often an exception was approved, where one was asked for"),
     "dismissed": gettext_lazy("How often it ended without an answer"),
+    "promises_kept": gettext_lazy("Whether everything that was promised came in time"),
+    "remedy_part": gettext_lazy("How much of the money that was owed was given"),
+    "remedy_amount": gettext_lazy("How much money was given"),
+    "hand_offs": gettext_lazy("How many times it was passed on"),
+    "gesture_sent": gettext_lazy("Whether a planned kindness was sent"),
+    "survey_answered": gettext_lazy("How many answered when they were asked"),
+    "csat": gettext_lazy("How satisfied customers say they are"),
+    "fair_outcome": gettext_lazy("How fair customers find what came of it"),
+    "fair_process": gettext_lazy("How fair customers find the way there"),
+    "fair_manner": gettext_lazy("How well customers say we treated them"),
+    "effort": gettext_lazy("How easy customers say we made it"),
 }
 """What is compared, in customers' words."""
 SAYS: dict[str, Any] = {
