@@ -204,3 +204,12 @@ def test_a_card_that_came_back_is_not_sent_and_never_again_by_itself_G16():
     gesture.refresh_from_db()
     assert (gesture.state, gesture.reason, gesture.sent_at) == ("dropped", "came_back", None)
     assert (actions.plan_birthdays(EVENING), len(mail.outbox)) == (0, 1)
+
+
+def test_nothing_is_delivered_to_a_door_while_nobody_confirms_addresses_P12():
+    """No surprise is delivered yet. Who adds one adds the wish for surprises and the freshly confirmed address it needs."""
+    told_birthday()
+    actions.plan_birthdays(NOON)
+    sent_everything(EVENING)
+    assert {choice for choice, _label in Programme._meta.get_field("occasion").choices} == {"birthday"}
+    assert set(OutgoingMessage.objects.filter(kind="gesture").values_list("channel", flat=True)) == {"email"}
