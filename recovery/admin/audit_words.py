@@ -163,7 +163,8 @@ def size_shown(metric: str, effect: str, value: float | None) -> str:
         return _("worse in %(share)s of pairs") % {"share": f"{value:.0%}"}
     if effect == "probability":
         return _("longer in %(share)s of pairs") % {"share": f"{value:.0%}"}
-    return _("%(points)s points") % {"points": f"{value * 100:+.1f}"}
+    points = round(value * 100, 1) or 0.0  # no “-0.0”
+    return _("%(points)s points") % {"points": f"{points:+.1f}" if points else "0.0"}
 
 
 def interval_shown(line: Mapping[str, Any]) -> str:
