@@ -53,6 +53,22 @@ LETTERS: dict[str, list[dict[str, Any]]] = {
         for n in ("Carla", "")
     ],
     "crm/preferences_link": [{"name": n, "page_url": "https://shop.example/preferences/x/"} for n in ("Carla", "")],
+    **{
+        f"crm/{kind}": [
+            {
+                "name": n,
+                "own": o,
+                "place": "Bewertungen",
+                "link": "https://shop.example/asked/x/",
+                "stop_url": "https://shop.example/stop/x/",
+                "page_url": "https://shop.example/preferences/x/",
+                **place,
+            }
+            for n in ("Carla", "")
+            for o in ("§", "")
+        ]
+        for kind, place in (("survey", {}), ("review", {"place": "Bewertungen"}))
+    },
     "loyalty/birthday": [
         {"name": n, "stop_url": "https://shop.example/stop/x/", "page_url": "https://shop.example/preferences/x/"}
         for n in ("Carla", "")

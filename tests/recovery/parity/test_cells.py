@@ -28,6 +28,7 @@ def matters(seed: int, count: int, *, at: datetime = AT) -> own.Matters:
         return np.where((dice.random(count) < share) & (end <= int(at.timestamp())), end, own.UNKNOWN)
 
     columns = {
+        **{name: np.full(count, own.UNKNOWN) for name in own.COLUMNS},
         "number": np.arange(count),
         "customer": dice.integers(0, max(1, count // 2), count),
         "channel": dice.integers(0, 3, count),
