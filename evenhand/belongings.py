@@ -86,4 +86,4 @@ WHEN_BEREAVED = ("loyalty.actions.bereaved",)
 `at`; what is planned for them is dropped. Whatever gives or draws something adds a line. Repeated every minute."""
 
 NOT_GREETED = ("recovery.actions.probes.customers",)
-"""Each gives the keys of customers who get no gesture, as a query: agreed testers (R051)."""
+"""Each gives the keys of customers who get no gesture and are asked nothing, as a query: agreed testers (R051)."""

@@ -30,7 +30,7 @@ class Table:
     removed: why the whole row goes; "" where it stays, without what identifies.
     empties: column -> what stands there afterwards. words: columns in which GONE stands where something stood. own: unique columns
     that get the row's own key. files: columns whose file is removed from the storage. shrinks: JSON of which only ids, numbers,
-    times and codes stay. keeps: column -> why it stays.
+    times and codes stay. keeps: column -> why it stays. untold: why a look beforehand does not count these rows; "" where it does.
     """
 
     whose: tuple[str, ...] = ()
@@ -42,6 +42,7 @@ class Table:
     files: tuple[str, ...] = ()
     shrinks: tuple[str, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
+    untold: str = ""
 
 
 _MATTER = ("conversation__customer",)
@@ -51,6 +52,7 @@ _DRAWN = ("regrade__conversation__customer",)
 _DOOR = "says through which door, which is a statistic"
 _CODE = "a code of ours"
 _IDS = "ids of ours"
+_DRAWN_IN_SILENCE = "colleagues who answer are not to know which matters are drawn or agreed tests"
 _ONCE = "an id of ours that keeps the same thing from being done twice"
 
 # In this order: what leads to a row is cleared after it.
@@ -201,22 +203,24 @@ PERSONAL: dict[str, Table] = {
     ),
     "recovery.EmpowermentGap": Table(whose=_CASE),
     "recovery.CaseReview": Table(whose=_CASE),
-    "recovery.RegradeSkip": Table(whose=_DRAWN, keeps={"reason": _CODE}),
-    "recovery.MannerSheet": Table(whose=_DRAWN),
+    "recovery.RegradeSkip": Table(whose=_DRAWN, keeps={"reason": _CODE}, untold=_DRAWN_IN_SILENCE),
+    "recovery.MannerSheet": Table(whose=_DRAWN, untold=_DRAWN_IN_SILENCE),
     "recovery.Grading": Table(
         whose=_DRAWN,
+        untold=_DRAWN_IN_SILENCE,
         keeps={
             "facts": "measured facts without words",
             "severity_first": _CODE, "severity": _CODE, "merit_first": _CODE, "merit": _CODE,
         },
     ),
-    "recovery.Regrade": Table(whose=_MATTER, keeps={"kind": _CODE, "guess": _DOOR}),
+    "recovery.Regrade": Table(whose=_MATTER, keeps={"kind": _CODE, "guess": _DOOR}, untold=_DRAWN_IN_SILENCE),
     "recovery.ProbeSide": Table(
         whose=("customer",),
         by_address=("address",),
         empties={"text": GONE},
         own=("address",),
         keeps={"channel": _DOOR, "kind": _CODE},
+        untold=_DRAWN_IN_SILENCE,
     ),
     "recovery.Decision": Table(
         whose=_CASE,

@@ -28,6 +28,7 @@ from crm.actions import (
     answers,
     belongings,
     consent,
+    holds,
     kindness,
     lease,
     letters,
@@ -253,13 +254,15 @@ def _settled(asking: Asking, *, behind: int, at: datetime) -> list[tuple[int, bo
     """Matters that were settled long enough ago and stand in no row yet, in order; whether each is looked at for the last day.
 
     Answered and closed, or their case settled. What was dismissed (spam, meant for others), went quiet or needed no answer is not
-    among them.
+    among them, nor are those who get no gesture whatever their matters.
     """
     since, until = max(asking.started_at, at - ASKED_BEFORE), at - ASKED_AFTER
     drawn = Ask.objects.filter(kind=asking.kind, conversation=OuterRef("pk"))
     found = Conversation.objects.filter(
         _settled_between(since, until), imported=False, first_answer_at__isnull=False, pk__gt=behind
     ).exclude(Exists(drawn))
+    for testers in holds.not_greeted():
+        found = found.exclude(customer__in=testers)
     is_last = ExpressionWrapper(_settled_between(since, at - ASKED_BEFORE + LAST_DAY), BooleanField())
     return list(found.order_by("pk").values_list("pk", is_last)[:DRAWN_AT_ONCE])
 

@@ -70,7 +70,9 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What erasing a person would do now. goes, changes, stays: rows by label of a table; ways: what stands in the way."""
+    """What erasing a person would do now. goes, changes, stays: rows by label of a table, but of those whose rows nobody is told of
+    beforehand; ways: what stands in the way.
+    """
 
     goes: list[tuple[str, int]]
     changes: list[tuple[str, int]]
@@ -87,7 +89,7 @@ def preview(customer: Customer, *, at: datetime) -> Preview:
     goes, changes, stays = [], [], []
     for label, table in settings.EVENHAND_PERSONAL.items():
         number = numbers[label]
-        if not number:
+        if not number or table.untold:
             continue
         if table.removed:
             goes.append((label, number))

@@ -15,7 +15,7 @@ from crm.models import Customer, Hold, User
 
 
 def not_greeted() -> list[QuerySet[Any, Any]]:
-    """Queries of the customers who get no gesture, whatever their matters: whoever gives or draws something leaves these out."""
+    """Queries of the customers who get no gesture and are asked nothing: whoever gives, draws or sums up leaves these out."""
     return [import_string(each)() for each in settings.EVENHAND_NOT_GREETED]
 
 

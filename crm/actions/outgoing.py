@@ -386,7 +386,6 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         if owned is None:
             return False
         reason = reason_to_stop(_stop_facts(message, status, at=at))
-        state = after_being_stopped(MessageKind(message.kind)) if reason else OutgoingState.HELD
         if (message.channel in PUBLIC) != message.is_public:
             reason = reason or "other_visibility"
         if message.account_id is not None:
@@ -394,6 +393,7 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
         elif message.channel not in SENDERS:
             reason = "no_provider"
         if reason:
+            state = after_being_stopped(MessageKind(message.kind))
             outcomes.mine(message, OutgoingState.HANDING).update(state=state, reason=reason, lease_until=None)
             history.record(
                 message.customer,

@@ -12,7 +12,7 @@ from django.db.models.expressions import Combinable
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import endings
+from crm.actions import endings, holds
 from crm.channels import profiles
 from crm.channels.profiles import Profile
 from crm.models import ContactPoint, Conversation, OwnerChange, PublicPost, Pull, Reach, ReachLook, User
@@ -140,14 +140,17 @@ def spread_by(group: Combinable, *, at: datetime) -> list[Spread]:
     """Say how far public criticism of the last 30 days may have spread, by group: to learn from, never to treat anybody by.
 
     group: an expression over PublicPost that names the group of a post, "" or None for none. Sums over accounts alone: whoever
-    reads them cannot tell one account's reach. A group of fewer than LEAST_IN_GROUP known accounts tells no sum. One statement.
+    reads them cannot tell one account's reach. A group of fewer than LEAST_IN_GROUP known accounts tells no sum. Agreed testers
+    are left out. One statement.
     """
     since = at - REACH_KEPT_FOR
     told = Reach.objects.filter(contact_point=OuterRef("interaction__contact_point"), told_at__gt=since).order_by()
     matter = PublicPost.objects.filter(conversation=OuterRef("conversation")).order_by().values("conversation")
+    began = PublicPost.objects.filter(is_first=True, imported=False, spoke_at__gt=since, spoke_at__lte=at)
+    for testers in holds.not_greeted():
+        began = began.exclude(conversation__customer__in=testers)
     rows = (
-        PublicPost.objects.filter(is_first=True, imported=False, spoke_at__gt=since, spoke_at__lte=at)
-        .annotate(
+        began.annotate(
             group=group,
             told=Subquery(told.values("followers")[:1]),
             said=Subquery(matter.annotate(n=Count("pk")).values("n")),

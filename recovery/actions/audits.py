@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -69,6 +69,7 @@ def _look(*, since: datetime, until: datetime, at: datetime, night: Any, by: Use
     lines = [*_overall(compared), *_overall(dismissals), *_went_public(compared)]
     counted = {level: sum(line.verdict == level for line in lines) for level in ("red", "amber", "green", "grey")}
     with transaction.atomic():
+        one_after_another()
         made = ParityAudit.objects.create(
             night=night,
             since=since,
@@ -84,6 +85,7 @@ def _look(*, since: datetime, until: datetime, at: datetime, night: Any, by: Use
         )
         _follow(made, lines, since=since, at=at)
         _follow(made, _of_gradings(at), since=at - regrading.WINDOW, at=at)
+        keep_gate(at=at)
         history.record(
             None,
             "parity.looked",
@@ -152,11 +154,21 @@ def _follow(made: ParityAudit, lines: Iterable[Any], *, since: datetime, at: dat
     for key, found in live.items():
         line = by_key.get(key)
         look = LaterLook(line.verdict if line is not None else "", since)
+        if found.opened_at > at:  # it rang while this look was read, which knows nothing of that yet
+            continue
         if look.verdict != "red" and is_gone(look, opened_at=found.opened_at):
             found.state, found.ended_by = FindingState.VERIFIED, made
             found.save(update_fields=["state", "ended_by"])
             _record(found, "parity.finding_gone", by=None, at=at, detail={"audit": str(made.public_id)})
-    keep_gate(at=at)
+
+
+def one_after_another() -> None:
+    """Let whoever opens or ends findings wait for whoever is doing so, until the end of their transaction.
+
+    So nothing is opened twice, and the gate follows from all findings that stand, not from those that one of two could see.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["findings"])
 
 
 def keep_gate(*, at: datetime) -> None:

@@ -14,9 +14,10 @@ from django.db.models.functions import Cast, Coalesce, TruncWeek
 from django.utils.translation import gettext as _
 
 from crm.models import User
-from recovery.actions import grants
+from crm.models.people import CustomerStatus
+from recovery.actions import grants, probes
 from recovery.models import Case, Decision, Grant, LedgerWeek
-from recovery.policy import GrantKind, Status
+from recovery.policy import GrantKind, Outcome, Status
 
 READ_AT_ONCE = 200
 _MONEY = DecimalField(max_digits=14, decimal_places=2)
@@ -39,9 +40,10 @@ class Owed:
 
 
 def owed(*, at: datetime, after: int | None = None, limit: int | None = None) -> Iterator[Owed]:
-    """Settled cases whose grants lie below what is owed, the newest first; the same comparison as the audit's `remedy_in_full`.
+    """Settled cases whose grants lie below what is owed, the newest first; compared as the audit's `remedy_in_full` compares them.
 
-    after: key of the case that the page before ended with. A case whose money an earlier case of the incident earned owes nothing.
+    after: key of the case that the page before ended with. Nothing is owed where an earlier case of the incident earned the money
+    or no failure of ours was found, nor to somebody who was forgotten; agreed testers are not paid.
     Weeks are narrowed by the ledger, which sums every night; the running week is read whole.
     """
     newest = Decision.objects.filter(case=OuterRef("pk")).order_by("-pk")
@@ -56,6 +58,8 @@ def owed(*, at: datetime, after: int | None = None, limit: int | None = None) ->
     today = at.astimezone(UTC).date()
     rows: Any = (
         Case.objects.filter(status=Status.RESOLVED, same_as=None, **({"pk__lt": after} if after is not None else {}))
+        .exclude(Q(outcome=Outcome.NOT_UPHELD) | Q(customer__status=CustomerStatus.ERASED))
+        .exclude(customer__in=probes.customers())
         .annotate(week=Cast(TruncWeek("resolved_at", tzinfo=UTC), DateField()))
         .filter(Q(week__in=weeks) | Q(week__gte=today - timedelta(days=today.weekday())))
         .annotate(
@@ -81,7 +85,7 @@ def top_up(case_id: int, *, by: User, at: datetime) -> Grant:
     """
     case = Case.objects.select_related("customer", "conversation").get(pk=case_id)
     decision = Decision.objects.filter(case=case).order_by("-pk").first()
-    if decision is None or case.status != Status.RESOLVED:
+    if decision is None or case.status != Status.RESOLVED or case.outcome == Outcome.NOT_UPHELD:
         raise NothingOwed(_("Nothing is owed in this case, or it is not settled yet."))
     key = f"back-pay:{decision.pk}"
     standing = Grant.objects.filter(case=case, key=key).first()

@@ -34,7 +34,11 @@ BY_HAND = (*CAUSES, CorrectionKind.CAPACITY_MOVE)
 """What a person may note that nobody proposed."""
 TO_CORRECT = (FindingState.OPEN, FindingState.CORRECTING)
 """What people explained or dispute is not corrected."""
-CURE_OF = {"ingest_lag": CorrectionKind.INGEST_FIX, "remedy_in_full": CorrectionKind.BACKPAY_REMEDY}
+CURE_OF = {
+    "ingest_lag": CorrectionKind.INGEST_FIX,
+    "remedy_in_full": CorrectionKind.BACKPAY_REMEDY,
+    "remedy_part": CorrectionKind.BACKPAY_REMEDY,
+}
 """Findings that no order of the queue can put right, and what does."""
 
 
@@ -206,13 +210,17 @@ def _write(week: date, look: ParityAudit, seen: _Seen, *, at: datetime) -> None:
         elif step.channel in by_channel:
             detail = {"skills": seen.skills.get(step.channel, [])} if step.kind == CorrectionKind.CERTIFY else {}
             _propose(step, by_channel[step.channel], look, seen, detail=detail, at=at)
-    owed = sum(1 for _case in back_pay.owed(at=at)) if any(found.metric == "remedy_in_full" for found in live) else 0
-    for found in live:
-        if found.metric in CURE_OF and not found.is_favoured and found.state in TO_CORRECT:
-            kind = CURE_OF[found.metric]
-            size = float(owed) if kind == CorrectionKind.BACKPAY_REMEDY else 0.0
-            if size or kind == CorrectionKind.INGEST_FIX:
-                _propose(Step(kind, found.channel, size), found, look, seen, detail={}, at=at)
+    cured = [
+        (found, CURE_OF[found.metric])
+        for found in live
+        if found.metric in CURE_OF and not found.is_favoured and found.state in TO_CORRECT
+    ]
+    pays = any(kind == CorrectionKind.BACKPAY_REMEDY for _found, kind in cured)
+    owed = sum(1 for _case in back_pay.owed(at=at)) if pays else 0
+    for found, kind in cured:
+        size = float(owed) if kind == CorrectionKind.BACKPAY_REMEDY else 0.0
+        if size or kind == CorrectionKind.INGEST_FIX:
+            _propose(Step(kind, found.channel, size), found, look, seen, detail={}, at=at)
     steps = {"steps": len(planned.steps), "says_hours": planned.says_hours}
     history.record(None, "levels.looked_at", ref=f"week:{week}", by=None, at=at, detail=steps)
 
@@ -414,7 +422,7 @@ def note(finding_id: int, *, kind: CorrectionKind, words: str, by: User, at: dat
     if not words.strip():
         raise WordsMissing(_("Please say what is done."))
     found = ParityFinding.objects.select_for_update().get(pk=finding_id)
-    if kind not in BY_HAND or found.state == FindingState.VERIFIED:
+    if kind not in BY_HAND or found.is_favoured or found.state == FindingState.VERIFIED:
         raise WrongCorrectionState(_("This cannot be noted for this finding."))
     if Correction.objects.live().filter(channel=found.channel, kind=kind).exists():
         raise CorrectionStands(_("The same is proposed or at work for this channel already."))

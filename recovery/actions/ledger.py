@@ -1,4 +1,7 @@
-"""The special-treatment ledger: what was given less what was owed, by first channel, owner and week (R065)."""
+"""The special-treatment ledger: what was given less what was owed, by first channel, owner and week (R065).
+
+Agreed testers are in it: its rows are small enough that an owner who missed one of their cases would know which it is (R051).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Sum
 
-from recovery.actions import probes
 from recovery.models import Case, Decision, Grant, LedgerWeek
 from recovery.policy import Status
 
@@ -54,9 +56,7 @@ def refresh_ledger(at: datetime) -> int:
 
 
 def _summed(since: datetime) -> dict[tuple[date, str, int | None, str], _Sum]:
-    settled = Case.objects.filter(status=Status.RESOLVED, resolved_at__gte=since).exclude(
-        customer__in=probes.customers()
-    )
+    settled = Case.objects.filter(status=Status.RESOLVED, resolved_at__gte=since)
     newest = (
         Decision.objects.filter(case__in=settled)
         .order_by("case_id", "-pk")

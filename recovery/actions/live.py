@@ -78,15 +78,6 @@ class Live:
         return next((each for each in self.shares if (each.channel, each.metric) == (channel, metric)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """First responses of one channel. n: matters whose customers expect one; times as in `Wait`."""
-
-    n: int
-    median_seconds: float | None
-    p90_seconds: float | None
-
-
 def look(*, since: datetime, until: datetime, at: datetime) -> Live:
     """Figures and verdicts over the days (UTC) that a window touches, as of now.
 
@@ -104,21 +95,6 @@ def look(*, since: datetime, until: datetime, at: datetime) -> Live:
         shares=tuple(_shares(told)),
         lines=tuple(_line(each) for each in cells.contrasts(told)),
     )
-
-
-def figures(*, since: datetime, until: datetime, at: datetime) -> dict[str, Figure]:
-    """First response of every channel that was used on the days (UTC) that a window touches.
-
-    since, until, at: aware; as in `look`. Channels by their codes, in the order of `Channel`.
-    """
-    from recovery.parity import cells
-
-    told = _told(since, until, at)[0]
-    return {
-        each.channel: Figure(each.n, each.median_seconds, each.p90_seconds)
-        for each in _waits(told)
-        if each.metric == cells.FIRST_RESPONSE
-    }
 
 
 def _told(since: datetime, until: datetime, at: datetime) -> tuple[Table, datetime | None, date, date]:

@@ -289,6 +289,7 @@ JOIN LATERAL (
   ORDER BY c.spoke_at, c.id LIMIT 1
 ) f ON true
 WHERE g.send_at >= %(since)s AND g.send_at < least(%(until)s, %(at)s)
+  AND NOT EXISTS (SELECT 1 FROM recovery_probeside t WHERE t.customer_id = g.customer_id)
 ORDER BY g.id
 """
-"""Kindnesses with the channel by which their customer first came; who never spoke to us has none and is left out."""
+"""Kindnesses with the channel by which their customer first came; left out is who never spoke to us, and who is a tester."""

@@ -58,7 +58,11 @@ def of_customer(customer: Any) -> QuerySet[ProbeSide]:
 
 
 def customers() -> QuerySet[ProbeSide, Any]:
-    """Keys of the customers that are testers, as a query: they get no gesture and count in no figure."""
+    """Keys of the customers that are testers, as a query: they get no gesture, are asked nothing and count in no audit.
+
+    Where those who answer can see or count single matters, testers are among them like everybody: what was missing there would
+    tell which they are.
+    """
     return ProbeSide.objects.filter(customer__isnull=False).values("customer")
 
 

@@ -339,10 +339,14 @@ def by_channel(since: datetime, until: datetime) -> list[Line]:
 
 
 def rows(since: datetime, until: datetime) -> list[Regraded]:
-    """The matters that were graded again from since to before until, under the channel they first came by; one statement."""
+    """The matters that were graded again from since to before until, under the channel they first came by; one statement.
+
+    Those of agreed testers are left out, also where somebody found out after they were drawn.
+    """
     from recovery.parity.regrades import Regraded
 
     found = Regrade.objects.filter(done_at__gte=since, done_at__lt=until).order_by("done_at", "id")
+    found = found.exclude(Exists(probes_of(OuterRef("conversation__customer"))))
     made = []
     for one in found.select_related("conversation", "grading", "manner").iterator(chunk_size=2_000):
         graded, sheet = getattr(one, "grading", None), getattr(one, "manner", None)

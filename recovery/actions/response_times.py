@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from crm.channels import Channel
 from crm.models import ChannelAccount, Feed, ListeningPlace, Mailbox, Promise
-from crm.policy import ConversationState, PromiseKind, PromiseState
+from crm.policy import REASON_WITHIN
 from recovery.actions import outcomes
 from recovery.actions.audits import WINDOW
 from recovery.models import ResponseTimes
@@ -110,21 +110,13 @@ def newest() -> ResponseTimes | None:
 def past_their_promise(at: datetime) -> list[dict[str, Any]]:
     """Matters that nobody answered though the promised time is over, by first channel; the wanted number is none (R032).
 
-    Each: channel, number, oldest (when the oldest of these promises ran out), unexplained (for a day without a reason in writing).
-    One statement.
+    The neglect index over the whole house: the same matters as on the first page. Each: channel, number, oldest (when the oldest of
+    these promises ran out), unexplained (for a day without a reason in writing). One statement.
     """
-    day_old = Q(due_at__lt=at - timedelta(days=1), explanation="")
-    unmet = Promise.objects.filter(
-        kind=PromiseKind.FIRST_RESPONSE,
-        state__in=[PromiseState.RUNNING, PromiseState.BREACHED],
-        due_at__lt=at,
-        conversation__state=ConversationState.OPEN,
-        conversation__first_answer_at=None,
-    )
-    counted = unmet.values("conversation__channel").annotate(
-        number=Count("conversation", distinct=True),
-        oldest=Min("due_at"),
-        unexplained=Count("conversation", distinct=True, filter=day_old),
+    owing = Q(is_explained=False, due_at__lte=at - REASON_WITHIN)
+    neglected = Promise.objects.neglected(at).with_reasons()
+    counted = neglected.values("conversation__channel").annotate(
+        number=Count("pk"), oldest=Min("due_at"), unexplained=Count("pk", filter=owing)
     )
     return [
         {"channel": row["conversation__channel"], **{name: row[name] for name in ("number", "oldest", "unexplained")}}

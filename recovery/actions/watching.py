@@ -92,6 +92,8 @@ def add_day(day: date, *, at: datetime) -> bool:
         audits.parity_nightly(at)
     try:
         with transaction.atomic():
+            if rung:
+                audits.one_after_another()
             WatchDay.objects.bulk_create(rows)
             for ring in rung:
                 _follow(ring, day=day, at=at)

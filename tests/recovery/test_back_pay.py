@@ -46,6 +46,24 @@ def test_every_settled_case_that_got_less_is_listed_and_nobody_else_R065():
 
 
 @pytest.mark.django_db
+def test_where_no_failure_of_ours_was_found_nothing_is_owed_back_and_a_click_gives_nothing_R009():
+    case, ada = decided(), colleague()
+    denied = {"outcome": Outcome.NOT_UPHELD, "explanation": "It was whole.", "reason": "The photos show it."}
+    actions.resolve(case.pk, **denied, by=ada, at=NOON)
+    assert owed() == []
+    with pytest.raises(actions.NothingOwed):
+        actions.top_up(case.pk, by=ada, at=NOON)
+    assert not Grant.objects.exists()
+
+
+@pytest.mark.django_db
+def test_nobody_is_paid_who_was_forgotten():
+    case = settled()
+    type(case.customer).objects.filter(pk=case.customer_id).update(status="erased")
+    assert owed() == []
+
+
+@pytest.mark.django_db
 def test_older_weeks_are_found_by_the_ledger_however_old():
     short = settled()
     actions.refresh_ledger(NOON + timedelta(days=1))

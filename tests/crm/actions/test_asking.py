@@ -298,6 +298,16 @@ def test_it_is_asked_once_more_in_the_moment_it_leaves_and_nobody_can_send_it_af
         outgoing.release(question.pk, by=colleague(), at=ASKED)
 
 
+def test_what_cannot_leave_for_our_own_trouble_waits_for_nobody_to_choose_it_either_R150(monkeypatch):
+    begun()
+    conversation = settled()
+    asking.ask_settled(ASKED)
+    monkeypatch.delitem(outgoing.SENDERS, Channel.EMAIL)
+    outgoing.send_batch(at=ASKED)
+    question = ask_of(conversation).message
+    assert (question.state, question.reason) == (OutgoingState.CANCELLED, "no_provider")
+
+
 def test_a_death_takes_back_what_waits_to_be_asked_R168():
     begun()
     conversation = settled()

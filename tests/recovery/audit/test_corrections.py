@@ -28,11 +28,12 @@ from recovery import actions
 from recovery.actions import corrections, levels
 from recovery.models import Correction, LevellingWeek, ParityFinding, QueueDay
 from recovery.parity.levelling import CorrectionKind
-from recovery.policy import CorrectionState, FindingState
+from recovery.policy import CorrectionState, FindingState, Outcome
 from tests.conftest import NOON
 from tests.crm.stories import colleague, message
 from tests.faults.threads import at_once
 from tests.recovery.audit.test_outcomes import many
+from tests.recovery.test_grants import decided
 
 DAY = timedelta(days=1)
 NIGHT = NOON + 12 * DAY
@@ -288,6 +289,26 @@ def test_ingest_and_short_remedies_have_cures_of_their_own(found: ParityFinding)
     assert {(row.kind, row.channel) for row in Correction.objects.all()} == {
         ("priority_credit", "phone"), ("ingest_fix", "letter"),  # nothing is owed, so there is nothing to give
     }  # fmt: skip
+
+
+def test_a_part_of_what_was_owed_is_cured_by_back_pay_as_the_whole_is_and_nothing_is_noted_against_the_favoured(
+    found: ParityFinding, lena: User
+):
+    short = {
+        metric: ParityFinding.objects.create(
+            metric=metric, channel=channel, versus="others", is_favoured=favoured, effect="part_ratio", value=0.8,
+            found_by=found.seen_by, seen_by=found.seen_by, opened_at=NIGHT,
+        )
+        for metric, channel, favoured in (("remedy_part", "store", False), ("remedy_amount", "email", True))
+    }  # fmt: skip
+    case, ada = decided(), colleague()
+    actions.resolve(case.pk, outcome=Outcome.UPHELD, explanation="We pay.", by=ada, at=MONDAY)
+    actions.correct_levels(MONDAY)
+    assert proposed(CorrectionKind.BACKPAY_REMEDY).finding == short["remedy_part"]
+    with pytest.raises(actions.WrongCorrectionState):
+        corrections.note(
+            short["remedy_amount"].pk, kind=CorrectionKind.GUIDE_FIX, words="Less for them.", by=lena, at=MONDAY
+        )
 
 
 # --- what the planner reads -----------------------------------------------------------------------------------------------

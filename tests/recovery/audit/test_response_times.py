@@ -10,6 +10,7 @@ from django.db import Error, transaction
 from django.urls import reverse
 
 from crm.actions import forms, listening_places, promises
+from crm.admin import neglect
 from crm.channels import Channel
 from crm.models import Conversation, Mailbox, Promise
 from crm.policy import MissReason, Role
@@ -165,7 +166,10 @@ def test_who_waits_past_the_promise_is_counted_by_channel_until_somebody_answers
     Promise.objects.filter(pk=promise.pk).update(state="breached", breached_at=promise.due_at)
     promises.explain(promise.pk, reason=MissReason.values[0], words="Two were ill.", by=colleague(), at=later)
     assert response_times.past_their_promise(later)[0]["unexplained"] == 1
-    Conversation.objects.filter(pk=first.pk).update(first_answer_at=later)
-    assert response_times.past_their_promise(later)[0]["number"] == 1
+    Promise.objects.filter(pk=promise.pk).update(state="met_late", met_at=later)
+    found = response_times.past_their_promise(later)
+    assert {line["channel"]: line["number"] for line in found} == {"phone": 1, "email": 1}
+    lena = colleague(Role.LEAD)
+    assert {line.channel: line.number for line in neglect.by_channel(lena, at=later)} == {"Phone": 1, "Email": 1}
     client.force_login(colleague(Role.LEAD))
     assert "Past the promise" in client.get(reverse("admin:parity")).content.decode()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from threading import Event
+from time import sleep
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from crm.actions import gates
 from crm.models import Alert, Closing, Conversation, Customer, HistoryEntry, Promise
 from crm.policy import AlertKind
 from recovery import actions
-from recovery.actions import outcomes, watching
+from recovery.actions import audits, outcomes, watching
 from recovery.models import ParityAudit, ParityFinding, WatchDay
 from recovery.parity import sequential, watched
 from recovery.policy import FindingOrigin, FindingState, Rang
@@ -149,6 +151,42 @@ def test_a_channel_that_waits_three_times_as_long_rings_opens_a_finding_and_the_
     assert HistoryEntry.objects.filter(verb="parity.rang", ref=f"finding:{found.public_id}").count() == len(rung)
     assert gates.reasons()  # R071
     assert found.found_by == ParityAudit.objects.get()  # the newest look: its window shows the very matters
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_alarm_while_a_look_ends_the_last_finding_keeps_the_gate_closed_and_its_own_finding_open_R071(monkeypatch):
+    """The look was begun before the alarm rang: it ends what it knows of, and neither opens the gate nor ends what rang since."""
+    look = actions.look_now(by=colleague(), at=MONDAY)
+    old = ParityFinding.objects.create(
+        metric="came_back", channel="email", versus="others", is_favoured=False, effect="risk_difference", value=0.1,
+        found_by=look, seen_by=look, opened_at=MONDAY,
+    )  # fmt: skip
+    audits.keep_gate(at=MONDAY)
+    effect = sequential.hazard_ratio(-90.0, 90.0)
+    rings = [watching._Ring("first_response", "phone", Rang.EVER, effect)]
+    rung, keep = Event(), audits.keep_gate
+
+    def slowly(**given):
+        keep(**given)
+        if not rung.is_set():
+            rung.set()
+            sleep(1)
+
+    def looked():
+        assert rung.wait(20)
+        return actions.look_now(by=colleague(), at=MONDAY + 2 * DAY - timedelta(minutes=1))
+
+    monkeypatch.setattr(
+        watching, "_measured", lambda measure, *_: ([], rings if measure.name == "first_response" else [])
+    )
+    monkeypatch.setattr(audits, "keep_gate", slowly)
+    monkeypatch.setattr(audits, "is_gone", lambda *_, **__: True)
+    done = at_once(lambda: actions.add_day(MONDAY.date() + DAY, at=MONDAY + 2 * DAY), looked)
+    assert not [each for each in done if isinstance(each, Exception)], done
+    old.refresh_from_db()
+    assert old.state == FindingState.VERIFIED
+    assert ParityFinding.objects.get(metric="first_response").state == FindingState.OPEN
+    assert gates.reasons()
 
 
 @pytest.mark.django_db

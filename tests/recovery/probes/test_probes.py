@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from django.db.models import Subquery
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.actions import answers, customers, endings, identity, intake, outgoing
+from crm.actions import answers, asking, customers, desk, endings, erasure, identity, intake, outgoing, reach
 from crm.channels import Channel
-from crm.models import Conversation, HistoryEntry, User
+from crm.models import Ask, Conversation, HistoryEntry, User
 from crm.policy import DismissalReason, Role
 from loyalty import actions as kindness
 from loyalty.models import Gesture, Programme
 from recovery import actions
-from recovery.actions import outcomes, probes
-from recovery.models import ParityProbe, ProbeSide, Regrade
+from recovery.actions import back_pay, outcomes, probes, regrading
+from recovery.models import Case, LedgerWeek, ParityProbe, ProbeSide, Regrade
 from recovery.parity.probes import FEWEST, compare
-from recovery.policy import Facts, is_spoiled, log_ratio, moment_within
+from recovery.policy import ComplaintType, Facts, Outcome, is_spoiled, log_ratio, moment_within
 from tests.conftest import NOON
+from tests.crm.allowing import allows
 from tests.crm.stories import colleague, message
 from tests.faults.threads import at_once
 
@@ -196,6 +199,91 @@ def test_a_tester_is_in_no_audit_no_draw_and_gets_no_gesture(settings):
         )
     kindness.plan_birthdays(MONDAY + DAY)
     assert [gesture.customer for gesture in Gesture.objects.all()] == [other.customer]
+
+
+def wronged(matter: Conversation, by: User) -> Case:
+    """A settled case in which 100 were owed and nothing was given."""
+    case = actions.open_case(matter.pk, facts=Facts(), seen_because=["broken"], by=None, at=MONDAY)
+    facts = Facts(ComplaintType.DAMAGED_ITEM, loss=Decimal("80.00"), days_without=3)
+    actions.decide(case.pk, facts=facts, by=by, at=MONDAY)
+    how = {"outcome": Outcome.UPHELD, "explanation": "We pay.", "out_of_order": "knows_it"}
+    actions.resolve(case.pk, **how, by=by, at=MONDAY)  # type: ignore[arg-type]
+    return case
+
+
+@pytest.mark.django_db
+def test_testers_are_asked_nothing_paid_nothing_back_and_in_no_sum_of_kindnesses_R051():
+    ada, lena = colleague(), colleague(Role.LEAD)
+    planned(lena)
+    mail, _call = both_told()
+    other = told("email", "real@home.example")
+    asking.begin(asking.Plan(kind="survey", share=100), by=lena, at=NOON)
+    for matter in (mail, other):
+        allows(matter.customer, "survey", at=MONDAY)
+        desk.answer(matter.pk, text="A new one is on its way.", by=ada, at=MONDAY, out_of_order="knows_it")
+        Gesture.objects.create(
+            customer=matter.customer, programme=Programme.objects.get(), send_at=MONDAY, occasion_on=MONDAY.date(),
+            key=f"test:{matter.pk}",
+        )  # fmt: skip
+    outgoing.send_batch(at=MONDAY)
+    for matter in (mail, other):
+        desk.close(matter.pk, by=ada, at=MONDAY)
+    asking.ask_settled(MONDAY + 2 * DAY)
+    assert Ask.objects.get().conversation == other
+    for address in ("tom@home.example", "real@home.example"):
+        wronged(told("email", address, at=MONDAY + 3 * DAY), ada)
+    assert [each.case.customer for each in back_pay.owed(at=MONDAY)] == [other.customer]
+    read = outcomes.read(since=NOON, until=ENDS, at=ENDS)
+    assert read.gestures["number"].tolist() == [other.pk]
+
+
+@pytest.mark.django_db
+def test_what_was_drawn_before_somebody_said_that_it_is_a_test_counts_no_more(settings):
+    settings.EVENHAND_REGRADED_SHARE = 1.0
+    ada, lena, mara = colleague(), colleague(Role.LEAD), colleague(Role.LEAD, name="Mara", takes=False)
+    probe = planned(lena)
+    call = told("phone", "+49 30 777777", "phone")
+    endings.dismiss(call.pk, reason=DismissalReason.SPAM, by=ada, at=MONDAY)
+    assert actions.draw_regrades(MONDAY + DAY) == 1
+    mine = regrading.take_next(by=mara, at=MONDAY + DAY)
+    regrading.judge_dismissal(mine.pk, would_answer=False, by=mara, at=MONDAY + DAY)
+    assert len(regrading.rows(MONDAY, MONDAY + 2 * DAY)) == 1
+    probes.name_matter(probe.sides.get(channel="phone").pk, conversation=str(call.public_id), by=mara, at=ENDS)
+    assert regrading.rows(MONDAY, MONDAY + 2 * DAY) == []
+
+
+@pytest.mark.django_db
+def test_whoever_answers_cannot_tell_a_tester_by_what_is_missing_or_listed_R051(settings):
+    """The ledger's rows are by owner and week, so a case of theirs that is missing would tell; so would a line about test pairs."""
+    settings.EVENHAND_REGRADED_SHARE = 1.0
+    ada, lena = colleague(), colleague(Role.LEAD)
+    planned(lena)
+    mail, _call = both_told()
+    other = told("email", "real@home.example")
+    for matter in (mail, other):
+        wronged(matter, ada)
+    actions.refresh_ledger(MONDAY + DAY)
+    assert LedgerWeek.objects.get().cases == 2
+    assert actions.draw_regrades(MONDAY + DAY) == 1
+    seen = [erasure.preview(matter.customer, at=MONDAY + DAY) for matter in (mail, other)]
+    labels = [{row[0] for row in (*each.goes, *each.changes, *each.stays)} for each in seen]
+    assert labels[0] == labels[1]
+    assert "recovery.Case" in labels[0]
+
+
+@pytest.mark.django_db
+def test_what_a_tester_posts_spreads_no_failure(settings):
+    settings.EVENHAND_KEEP_REACH = True
+    planned(
+        colleague(Role.LEAD),
+        sides=[side(Channel.EMAIL, "tom@home.example"), side(Channel.SOCIAL_PUBLIC, "@tina", "handle")],
+    )
+    told("social_public", "@tina", "handle")
+    told("social_public", "@real", "handle")
+    kind = Case.objects.none().values("complaint_type")[:1]
+    assert [one.matters for one in reach.spread_by(Subquery(kind), at=MONDAY)] == [2]
+    assert actions.match_probes(MONDAY) == 1
+    assert [one.matters for one in reach.spread_by(Subquery(kind), at=MONDAY)] == [1]
 
 
 # --- compared ---------------------------------------------------------------------------------------------------------
