@@ -17,6 +17,7 @@ from crm.actions import (
     channel_files,
     channel_hooks,
     channel_polling,
+    closing_lines,
     customer_files,
     deadlines,
     duties,
@@ -56,6 +57,7 @@ BATCHES: dict[str, Callable[[datetime], int]] = {
     "bereavement": lambda at: bereavement.work_batch(at=at),
     "erasures": lambda at: erasure.work_batch(at=at),
     "packages": lambda at: packages.work_batch(at=at),
+    "closing_lines": lambda at: closing_lines.work_batch(at=at),
 }
 
 
@@ -238,3 +240,9 @@ def remove_packages() -> None:
 def ask_settled() -> None:
     """Draw what was settled, and ask those who are drawn."""
     duties.once_per_slot("ask_settled", asking.ask_settled, at=timezone.now())
+
+
+@shared_task
+def tend_closing_lines() -> None:
+    """Propose public closing lines that were missed, and let go those that are not to be."""
+    duties.once_per_slot("tend_closing_lines", closing_lines.tend, at=timezone.now())

@@ -124,6 +124,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Doubtful mail"), "unknown_document", "doubts", "crm.view_doubt", ()),
                 (_("Set aside"), "inventory_2", "set_aside", "crm.view_setaside", ("set-aside",)),
                 (_("Public posts"), "public", "posts", "crm.view_publicpost", ()),
+                (_("Public closing lines"), "short_text", "closing_lines", "crm.view_conversation", ("closing-lines",)),
                 (_("Where customers talk"), "hearing", "places", "crm.view_listeningplace", ()),
                 (_("Calls"), "phone_in_talk", "calls", "crm.view_call", ()),
                 (_("Log a call"), "call", "log_call", "crm.log_call", ()),

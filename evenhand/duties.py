@@ -74,6 +74,9 @@ LANES: dict[str, Lane] = {
         "note what became of a case's messages, that its owner changed, that it was wrongly dismissed, or what nobody asked for",
     ),
     "bereavement": Lane("crm.tasks.run_due", SWEPT, "look at messages whose words may tell of a death"),
+    "closing_lines": Lane(
+        "crm.tasks.run_due", SWEPT, "propose a short public last word for settled matters that began in public"
+    ),
     "gestures": Lane("loyalty.tasks.run_due", SWEPT, "write the cards whose day has come, and note what was sent"),
 }
 
@@ -90,6 +93,7 @@ NUDGES: dict[str, tuple[Nudge, ...]] = {
     "outgoing.accepted": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "outgoing.came_back": (Nudge("recovery", keeps_row=True), Nudge("gestures", keeps_row=True)),
     "dismissal.overturned": (Nudge("recovery", keeps_row=True),),
+    "matter.settled": (Nudge("closing_lines", keeps_row=True),),
     "service_change.unrequested": (Nudge("recovery", keeps_row=True),),
     "service_change.ended": (Nudge("recovery", keeps_row=True),),
     "gesture.planned": (Nudge("gestures"),),
@@ -183,6 +187,11 @@ DUTIES: dict[str, Duty] = {
         "crm.tasks.ask_settled",
         timedelta(hours=1),
         "every hour: draw the matters that were settled a day ago, and ask those who are drawn, where that is switched on",
+    ),
+    "tend_closing_lines": Duty(
+        "crm.tasks.tend_closing_lines",
+        timedelta(hours=1),
+        "every hour: propose public closing lines that were missed, and let go those that are not to be",
     ),
     "plan_birthdays": Duty(
         "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"
@@ -316,8 +325,8 @@ DUTIES: dict[str, Duty] = {
 }
 
 SETTLED_BY = ("recovery.actions.settled.matters",)
-"""What counts as settled beside closed conversations, for `ask_settled`: each is called with since and until and gives a query of
-the keys of conversations."""
+"""What counts as settled beside closed conversations, for `endings.settled_between`: each is called with since and until and gives
+a query of the keys of conversations."""
 
 RUNG_AT_LEAST = timedelta(seconds=60)
 """A duty is rung at least this often; its slot is claimed once, so a run that died is made up for in the next minute."""

@@ -136,6 +136,7 @@ PERSONAL: dict[str, Table] = {
     "crm.Alert": Table(whose=_MATTER, shrinks=("detail",), keeps={"key": _ONCE}),
     "crm.Joining": Table(whose=("moved__customer", "into__customer"), words=("because",), shrinks=("before",)),
     "crm.Closing": Table(whose=_MATTER, words=("reason",)),
+    "crm.ClosingLine": Table(whose=_MATTER, empties={"text": GONE}, words=("because",), keeps={"reason": _CODE}),
     "crm.Continuation": Table(whose=_MATTER),
     "crm.Outreach": Table(whose=_MATTER, empties={"note": GONE}),
     "crm.Dismissal": Table(whose=_MATTER, keeps={"sampled_for": "a month"}),

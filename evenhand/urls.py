@@ -8,7 +8,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from crm import asking_pages, preference_pages, service_pages
+from crm import asking_pages, closing_line_pages, preference_pages, service_pages
 from crm import hooks as crm_hooks
 from crm import pages as crm_pages
 from crm.api import urls as crm_api
@@ -35,6 +35,7 @@ urlpatterns = [
     *crm_pages.urlpatterns,
     *service_pages.urlpatterns,
     *asking_pages.urlpatterns,
+    *closing_line_pages.urlpatterns,
     *preference_pages.urlpatterns,
     *loyalty_pages.urlpatterns,
     *recovery_pages.urlpatterns,

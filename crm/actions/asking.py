@@ -20,7 +20,6 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.utils import translation
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
@@ -28,6 +27,7 @@ from crm.actions import (
     answers,
     belongings,
     consent,
+    endings,
     holds,
     kindness,
     lease,
@@ -43,7 +43,6 @@ from crm.models import (
     Ask,
     Asking,
     ChannelAccount,
-    Closing,
     ContactPoint,
     Conversation,
     Customer,
@@ -53,7 +52,7 @@ from crm.models import (
     User,
 )
 from crm.models.people import ContactKind
-from crm.policy import Direction, HowClosed, MessageKind, OutgoingState
+from crm.policy import Direction, MessageKind, OutgoingState
 from crm.policy.asking import (
     ASKED_AFTER,
     ASKED_BEFORE,
@@ -259,20 +258,12 @@ def _settled(asking: Asking, *, behind: int, at: datetime) -> list[tuple[int, bo
     since, until = max(asking.started_at, at - ASKED_BEFORE), at - ASKED_AFTER
     drawn = Ask.objects.filter(kind=asking.kind, conversation=OuterRef("pk"))
     found = Conversation.objects.filter(
-        _settled_between(since, until), imported=False, first_answer_at__isnull=False, pk__gt=behind
+        endings.settled_between(since, until), imported=False, first_answer_at__isnull=False, pk__gt=behind
     ).exclude(Exists(drawn))
     for testers in holds.not_greeted():
         found = found.exclude(customer__in=testers)
-    is_last = ExpressionWrapper(_settled_between(since, at - ASKED_BEFORE + LAST_DAY), BooleanField())
+    is_last = ExpressionWrapper(endings.settled_between(since, at - ASKED_BEFORE + LAST_DAY), BooleanField())
     return list(found.order_by("pk").values_list("pk", is_last)[:DRAWN_AT_ONCE])
-
-
-def _settled_between(since: datetime, until: datetime) -> Q:
-    closed = Closing.objects.filter(how=HowClosed.CLOSED, reopened_at=None, at__gt=since, at__lte=until)
-    settled = Q(pk__in=closed.values("conversation"))
-    for name in settings.EVENHAND_SETTLED_BY:
-        settled |= Q(pk__in=import_string(name)(since, until))
-    return settled
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from crm import history
-from crm.actions import answers, calls, endings, identity, intake, promises, queue, talks
+from crm.actions import answers, calls, closing_lines, endings, identity, intake, promises, queue, talks
 from crm.actions.talks import Call
 from crm.channels import Channel
 from crm.models import ContactPoint, Conversation, Interaction, OutgoingMessage, Promise, User
@@ -163,6 +163,7 @@ def close(conversation_id: int, *, by: User, at: datetime, origin: str = "admin"
     before = conversation.state
     endings.closed(conversation, HowClosed.CLOSED, reason=reason, by=by, at=at)
     queue.ended(conversation, PullEnd.CLOSED, at=at)
+    closing_lines.settled(conversation, at=at)
     history.record(
         conversation.customer,
         "conversation.closed",

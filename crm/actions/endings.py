@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -37,6 +40,7 @@ from crm.policy import (
     sample,
     still_wanted,
 )
+from crm.policy.closing_lines import CONCERNS
 
 
 class WrongState(Exception):
@@ -94,6 +98,18 @@ def comes_back(conversation: Conversation, *, at: datetime) -> None:
     for standing in Closing.objects.filter(conversation=conversation, reopened_at=None):
         standing.reopened_at = max(at, standing.at)
         standing.save(update_fields=["reopened_at"])
+
+
+def settled_between(since: datetime, until: datetime) -> Q:
+    """Which conversations are settled since then: closed after an answer, or what EVENHAND_SETTLED_BY names, and not come back.
+
+    since is left out, until counts. What was dismissed or went quiet is not among them.
+    """
+    closings = Closing.objects.filter(how=HowClosed.CLOSED, reopened_at=None, at__gt=since, at__lte=until)
+    settled = Q(pk__in=closings.values("conversation"))
+    for name in settings.EVENHAND_SETTLED_BY:
+        settled |= Q(pk__in=import_string(name)(since, until))
+    return settled
 
 
 def is_long_closed(conversation: Conversation, *, at: datetime) -> bool:
@@ -281,11 +297,16 @@ def log_try(conversation_id: int, *, medium: str, note: str, by: User, at: datet
 
 
 def media_tried(conversation: Conversation) -> list[str]:
-    """The medium of every try to reach a customer since they last spoke: accepted messages of ours and logged tries."""
+    """The medium of every try to reach a customer since they last spoke: accepted messages of ours and logged tries.
+
+    A public closing line and the word about it ask for no reply, so their silence says nothing.
+    """
     since = conversation.last_inbound_at or conversation.spoke_at
-    sent = OutgoingMessage.objects.filter(
-        conversation=conversation, state=OutgoingState.ACCEPTED, created_at__gte=since
-    ).order_by("id")
+    sent = (
+        OutgoingMessage.objects.filter(conversation=conversation, state=OutgoingState.ACCEPTED, created_at__gte=since)
+        .exclude(concerns__startswith=CONCERNS)
+        .order_by("id")
+    )
     logged = Outreach.objects.filter(conversation=conversation, at__gt=since).order_by("id")
     return [*sent.values_list("channel", flat=True), *logged.values_list("medium", flat=True)]
 

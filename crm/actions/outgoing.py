@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from crm import dispatch, history
-from crm.actions import channel_sending, kindness, lease, outcomes, reply_addresses, representatives
+from crm.actions import channel_sending, closing_stops, kindness, lease, outcomes, reply_addresses, representatives
 from crm.actions.letters import Rendered
 from crm.channels import PUBLIC, Channel
 from crm.channels.app import AppSender
@@ -392,6 +392,8 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
             reason = reason or channel_sending.reason_to_hold(message)
         elif message.channel not in SENDERS:
             reason = "no_provider"
+        if closing_stops.belongs_to_line(message) and (stopped := closing_stops.last_look(message, at=at)):
+            reason, state = stopped, OutgoingState.CANCELLED  # nobody lets it out after all
         if reason:
             state = after_being_stopped(MessageKind(message.kind))
             outcomes.mine(message, OutgoingState.HANDING).update(state=state, reason=reason, lease_until=None)

@@ -8,6 +8,7 @@ from crm.models.bereavements import Bereavement
 from crm.models.calendars import CalendarDay, ServiceCalendar
 from crm.models.calls import Call, CallEvent
 from crm.models.channels import AwaitedFile, ChannelAccount, MessageChange
+from crm.models.closing_lines import ClosingLine
 from crm.models.consents import Consent, ConsentProof, ConsentQuestion, Suppression
 from crm.models.credits import CreditedPull, QueueCredit
 from crm.models.customer_files import CustomerFile, ImportFinding
@@ -61,6 +62,7 @@ __all__ = [
     "Certificate",
     "ChannelAccount",
     "Closing",
+    "ClosingLine",
     "Consent",
     "ConsentProof",
     "ConsentQuestion",

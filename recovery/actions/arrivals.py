@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from crm import history
-from crm.actions import endings, holds, promises
+from crm.actions import closing_lines, endings, holds, promises
 from crm.models import Conversation, OutgoingMessage
 from crm.policy import Delivery, OutgoingState, PromiseKind
 from recovery.actions.cases import CAME_BACK, ref_of
@@ -44,8 +44,10 @@ def _confirmed(public_id: str, *, at: datetime) -> None:
         return
     case.confirmed_at = at
     case.save(update_fields=["confirmed_at"])
-    promises.meet(_conversation(case), KEPT_BY_CONFIRMING, at=at, interaction=None)
+    conversation = _conversation(case)
+    promises.meet(conversation, KEPT_BY_CONFIRMING, at=at, interaction=None)
     holds.lift(ref_of(case), at=at)
+    closing_lines.settled(conversation, at=at)
     history.record(case.customer, "case.confirmed", ref=ref_of(case), by=None, at=at)
 
 

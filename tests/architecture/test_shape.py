@@ -426,7 +426,7 @@ NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyAsking", "AlreadyHeard", "AlreadyJudged", "AlreadyLookedAt",
     "AlreadyReported", "AlreadySettled", "CaseTakenOn", "CorrectionStands", "EventNotReadable", "EvidenceMissing",
     "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden", "HouseInUse", "JournalBroken", "LeaseLost",
-    "MailboxKnown", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NotAHousehold", "NotALanguage", "NotALink",
+    "MailboxKnown", "MayNotStand", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NotAHousehold", "NotALanguage", "NotALink",
     "NotAMember", "NotAMoment", "NotAskable", "NoteMissing", "NotEnded", "NotErasable", "NotGiven", "NotGoingOn",
     "NothingOpen", "NothingOwed", "NothingToDecide", "NothingToGrade", "NotJoinable", "NotKeptApart", "NotLinkable",
     "NotMergeable", "NotMissed", "NotPartable", "NotPlaceable", "NotReleasable", "NotSetAside", "NotTakenBack",

@@ -45,6 +45,7 @@ from crm.channels import Channel, Part
 from crm.models import (
     Ask,
     Call,
+    ClosingLine,
     ContactPoint,
     Conversation,
     Customer,
@@ -94,6 +95,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "erased": ("crm.view_customer",),
     "post": ("crm.view_interaction", "crm.view_conversation", "crm.view_publicpost"),
     "removal": ("crm.view_publicpost",),
+    "closing": ("crm.view_conversation",),
     "custom": ("crm.view_customer",),
     "upload": ("crm.import_customers",),
     "row": ("crm.import_customers",),
@@ -271,6 +273,9 @@ def _doors(boss: User, *, at: Any) -> None:
     )  # fmt: skip
     removals.ask(
         post.interaction.pk, kind=RemovalKind.HIDE, reason=RemovalReason.DOXXING, words=mark("removal"), by=boss, at=at
+    )
+    ClosingLine.objects.create(
+        conversation=post.conversation, post=post.interaction, text=mark("closing"), proposed_at=at
     )
     account_of(EXAMPLES["telegram"])
     feeds.add(feeds.Draft("https://blog.example/feed", "A blog", Channel.BLOG), by=boss, at=at)
