@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('crm', '0033_reports'),
+        ("crm", "0033_reports"),
     ]
 
     operations = [
