@@ -58,7 +58,6 @@ LETTERS: dict[str, list[dict[str, Any]]] = {
             {
                 "name": n,
                 "own": o,
-                "place": "Bewertungen",
                 "link": "https://shop.example/asked/x/",
                 "stop_url": "https://shop.example/stop/x/",
                 "page_url": "https://shop.example/preferences/x/",
