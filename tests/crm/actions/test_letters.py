@@ -31,6 +31,7 @@ LETTERS: dict[str, list[dict[str, Any]]] = {
     "crm/answer": [{"text": "§", "subject": s, "is_owner": o, **SIGNED} for s in ("Lampe", "") for o in (True, False)],
     "crm/confirmation": [{"text": "§", "subject": "", "is_owner": o, **SIGNED} for o in (True, False)],
     "crm/hand_over": [{"text": "§", "subject": s, "is_owner": False, **SIGNED} for s in ("Lampe", "")],
+    "crm/closing_line": [{"text": "§", "subject": s, **SIGNED} for s in ("Lampe", "")],
     "crm/acknowledgement": [{"owner": o, "answer_by": a} for o in ("Ada", "") for a in (ANSWER, "")],
     "crm/file_refused": [{"owner": o, "files": [("photo.exe", "§")]} for o in ("Ada", "")],
     "crm/address_changed": [{"link": "https://shop.example/account/address/x/", "undo_until": ANSWER}],
