@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from crm.actions import (
     outcomes,
     outgoing,
     removals,
+    routing,
     suppression,
     ways,
 )
@@ -352,6 +354,49 @@ def test_a_private_word_and_a_public_line_are_no_tries_to_reach_a_silent_custome
     posted(told(line_of(matter)))
     outgoing.send_batch(at=RIPE)
     assert desk.close(matter.pk, by=ada, at=RIPE).state == ConversationState.CLOSED
+
+
+def test_who_wrote_in_private_through_an_account_is_told_there_and_can_say_no_too_late_R128() -> None:
+    ada, matter = colleague(), asked_in()
+    said = Interaction.objects.get()
+    Interaction.objects.create(
+        conversation=matter, direction="in", channel=Channel.CHAT, contact_point=said.contact_point, source=said.source,
+        external_id="private", text="Order 4711.", spoke_at=NOON, ingested_at=NOON,
+    )  # fmt: skip
+    desk.answer(matter.pk, text="A new one is on its way.", by=ada, at=NOON)
+    outgoing.send_batch(at=NOON)
+    desk.close(matter.pk, by=ada, at=NOON)
+    closing_lines.work_batch(at=NOON)
+    line = told(line_of(matter))
+    assert (line.word.channel, line.word.account, line.word.is_public) == (Channel.CHAT, account_of(GENERIC), False)
+    assert closing_lines.no_link(line) in line.word.text
+    posted(line)
+    outgoing.send_batch(at=RIPE)
+    closing_lines.say_no(token(line), at=RIPE + HOUR)
+    assert Conversation.objects.get().state == ConversationState.OPEN
+    assert Customer.objects.count() == 1
+
+
+def test_who_may_not_write_in_public_may_not_plan_it_either_R128() -> None:
+    line = proposed()
+    intern = colleague()
+    intern.line_of_work = "it"
+    with pytest.raises(routing.NotCertified):
+        closing_lines.tell(line.pk, text=line.text, by=intern, at=NOON)
+
+
+def test_erasing_empties_the_words_R128_P07(settings: Any, tmp_path: Path) -> None:
+    settings.EVENHAND_ERASURE_JOURNAL = tmp_path / "erasures.journal"
+    line, ada = proposed(), colleague()
+    closing_lines.drop(line.pk, because="Carla said so.", by=ada, at=NOON)
+    asked = erasure.ask(
+        line.conversation.customer_id, asked_by=AskedBy.CUSTOMER, words="by mail", reason="x", by=ada, at=NOON
+    )
+    erasure.carry_out(asked.pk, by=ada, at=NOON)
+    while erasure.work_batch(at=NOON):
+        pass
+    line.refresh_from_db()
+    assert (line.text, line.because) == ("erased", "erased")
 
 
 # --- what stops it ------------------------------------------------------------------------------------------------------
