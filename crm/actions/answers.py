@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -293,12 +293,8 @@ def say(
     send_after: datetime | None = None,
     stops_if_they_write: bool = False,
     representative: Representative | None = None,
-    words: Mapping[str, str] | None = None,
 ) -> OutgoingMessage:
-    """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit.
-
-    words: what the template of a mail shows besides.
-    """
+    """Write what we say, its outgoing message, its history and what stands beside them in one statement; ring after commit."""
     taken_back = statements.compare(conversation, text=text, correction=correction, at=at)
     is_owner = template in SAYS_WHOSE_IT_IS and conversation.owner_id == by.pk
     channel = way.channel
@@ -324,7 +320,6 @@ def say(
         subject=conversation.subject,
         is_owner=is_owner,
         **letters.signed(by),
-        **(words or {}),
     )
     headers = {IN_REPLY_TO: way.in_reply_to} if way.in_reply_to else {}
     if thread and channel == Channel.EMAIL:

@@ -310,7 +310,6 @@ def _say(line: ClosingLine, text: str, *, way: ways.Way, by: User, at: datetime)
         meets=[],
         template="closing_line",
         thread=[said.message_id for said in reversed(heard) if said.message_id],
-        words={"link": no_link(line)},
     )
 
 
