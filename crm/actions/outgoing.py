@@ -392,10 +392,10 @@ def _begin_handing(message: OutgoingMessage, *, at: datetime) -> bool:
             reason = reason or channel_sending.reason_to_hold(message)
         elif message.channel not in SENDERS:
             reason = "no_provider"
-        if closing_stops.belongs_to_line(message) and (stopped := closing_stops.last_look(message, at=at)):
-            reason, state = stopped, OutgoingState.CANCELLED  # nobody lets it out after all
-        if reason:
-            state = after_being_stopped(MessageKind(message.kind))
+        stopped = closing_stops.last_look(message, at=at) if closing_stops.belongs_to_line(message) else ""
+        if reason := stopped or reason:
+            # A last word in public that may not stand is not held: nobody lets it out after all.
+            state = OutgoingState.CANCELLED if stopped else after_being_stopped(MessageKind(message.kind))
             outcomes.mine(message, OutgoingState.HANDING).update(state=state, reason=reason, lease_until=None)
             history.record(
                 message.customer,
