@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 
 from crm.actions import closing_lines, closing_stops
 from crm.admin import pages, panels, words
-from crm.channels import PUBLIC
 from crm.models import ClosingLine, Conversation
 from crm.policy.closing_lines import LONGEST, REASONS, STANDING, VETO_FOR, LineState
 
@@ -116,8 +115,9 @@ def _visible(request: HttpRequest) -> Any:
 
 
 def side(request: HttpRequest, conversation: Conversation) -> str:
-    """What became of the public last word of a matter that began in public; one statement, none for any other."""
-    if conversation.channel not in PUBLIC:
+    """What became of the public last word of a matter; one statement, none where there is no such line."""
+    # The page has looked already whether there is one (`has_closing_line`).
+    if not getattr(conversation, "has_closing_line", True):
         return ""
     line = ClosingLine.objects.filter(conversation=conversation).select_related("word").order_by("-pk").first()
     if line is None:

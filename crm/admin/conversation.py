@@ -32,6 +32,7 @@ from crm.channels import PUBLIC
 from crm.models import (
     AnswerElsewhere,
     Attachment,
+    ClosingLine,
     ContactPoint,
     Conversation,
     Interaction,
@@ -89,6 +90,7 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         .select_related("customer", "owner")
         .annotate(
             was_in_public=Exists(PublicPost.objects.filter(conversation=OuterRef("pk"))),
+            has_closing_line=Exists(ClosingLine.objects.filter(conversation=OuterRef("pk"))),
             newest_stage=stages.stage_of(OuterRef("customer_id")),
             somebody_died=Exists(bereavements.open_of(OuterRef("customer_id"))),
             somebody_acts=Exists(representatives.known_around(OuterRef("customer_id"))),
