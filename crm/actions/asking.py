@@ -76,6 +76,11 @@ logger = logging.getLogger(__name__)
 DRAWN_AT_ONCE: Final = 200
 LONGEST_TEXT: Final = 600
 HEARD_LATELY: Final = 5
+ASKED_IS_CALLED: Final[Mapping[str, str]] = {
+    AskingKind.SURVEY: "survey.asked",
+    AskingKind.REVIEW: "public_review.asked",
+}
+"""In the history; "review.asked" there is a customer who asks for a second look."""
 
 
 class UnusableAsking(ValueError):
@@ -287,7 +292,7 @@ def _draw(asking: Asking, number: int, *, is_last: bool, at: datetime) -> None:
         transaction.set_rollback(True)
         return
     if drawn.message is not None:
-        history.record(customer, f"{asking.kind}.asked", ref=survey.ref_of(drawn), by=None, at=at)
+        history.record(customer, ASKED_IS_CALLED[asking.kind], ref=survey.ref_of(drawn), by=None, at=at)
 
 
 @dataclass(frozen=True, slots=True)

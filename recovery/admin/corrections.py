@@ -15,9 +15,9 @@ from django.utils.translation import ngettext
 
 from crm.actions import credits
 from crm.admin import pages
-from crm.channels import Channel
 from recovery import actions
 from recovery.actions import back_pay, corrections
+from recovery.admin.audit_words import METRICS, channel_name
 from recovery.admin.refusals import REFUSALS
 from recovery.models import Case, Correction, LevellingWeek, ParityFinding
 from recovery.parity.levelling import CorrectionKind
@@ -83,7 +83,7 @@ def _lags(week: LevellingWeek | None) -> list[dict[str, Any]]:
     rows = [
         {
             **line,
-            "on": _on(line["channel"]),
+            "on": channel_name(line["channel"]),
             "size": _ratio(line["ratio"]),
             "from": _ratio(line["low"]),
             "credit": now.get(line["channel"], 0),
@@ -100,7 +100,7 @@ def _row(row: Correction) -> dict[str, Any]:
         "row": row,
         "kind": CorrectionKind(row.kind),
         "says": corrections.says(row),
-        "on": _on(row.channel),
+        "on": channel_name(row.channel),
         "skills": ", ".join(row.detail.get("skills", [])),
         "before": _ratio(row.ratio_before),
         "after": _ratio(row.ratio_after),
@@ -128,11 +128,10 @@ def _owed(request: HttpRequest) -> tuple[list[back_pay.Owed], str]:
 
 def _findings() -> list[tuple[uuid.UUID, str]]:
     standing = ParityFinding.objects.exclude(state=FindingState.VERIFIED).filter(is_favoured=False).order_by("pk")
-    return [(found.public_id, f"{_on(found.channel)}: {found.metric.replace('_', ' ')}") for found in standing]
-
-
-def _on(channel: str) -> str:
-    return str(Channel(channel).label)
+    return [
+        (found.public_id, f"{channel_name(found.channel)}: {METRICS.get(found.metric, found.metric)}")
+        for found in standing
+    ]
 
 
 def _ratio(value: float | None) -> str:

@@ -213,8 +213,8 @@ def _survival(d: Floats, q: Floats) -> Floats:
 
 
 def contrasts(told: Table) -> tuple[Contrast, ...]:
-    """Every channel against all the others, like for like, with verdicts, as the exact audit has them but for the log-rank test,
-    which needs the rows. Dismissals are judged among themselves.
+    """Every channel against all the others, like for like, with verdicts, as the exact audit has them inside kinds but for the
+    log-rank test, which needs the rows, as comparing under like load does. Dismissals are judged among themselves.
     """
     sizes = (told.d + told.q).sum(axis=(0, 1, 3))
     shown = sorted(np.flatnonzero(sizes).tolist(), key=lambda code: (-sizes[code], told.names.channels[code]))

@@ -21,6 +21,7 @@ from crm.actions import (
     suppression,
     survey,
 )
+from crm.admin.timeline import VERBS
 from crm.channels import Channel
 from crm.models import (
     Ask,
@@ -257,6 +258,15 @@ def test_a_review_needs_its_own_yes_and_not_that_to_questions_or_news_R150():
     allows(conversation.customer, "news")
     asking.ask_settled(ASKED)
     assert ask_of(conversation, "review").reason == "no_consent"
+
+
+def test_the_timeline_does_not_take_a_question_about_a_review_for_a_wish_for_a_second_look():
+    begun(REVIEW)
+    conversation = settled(purpose="review")
+    asking.ask_settled(ASKED)
+    verbs = set(HistoryEntry.objects.filter(customer=conversation.customer).values_list("verb", flat=True))
+    assert "review.asked" not in verbs
+    assert str(VERBS[(verbs & {"public_review.asked"}).pop()]) == "Asked for a public review"
 
 
 def test_an_objection_to_advertising_stops_asking_for_a_review_R150():

@@ -7,15 +7,17 @@ from datetime import timedelta
 import pytest
 from django.db import Error, transaction
 from django.db.models import F
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.actions import gates, promises
 from crm.models import Alert, Closing, Conversation, HistoryEntry, Promise
-from crm.policy import AlertKind
+from crm.policy import AlertKind, Role
 from recovery import actions
+from recovery.admin import audit_words
 from recovery.models import ParityAudit, ParityFinding
-from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingState, LaterLook, is_favoured, is_gone
+from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingOrigin, FindingState, LaterLook, is_favoured, is_gone
 from tests.conftest import NOON
 from tests.crm.stories import colleague
 from tests.faults.threads import at_once
@@ -122,6 +124,31 @@ def test_a_look_is_never_changed_and_no_finding_ends_without_a_look():
 def test_where_nobody_spoke_there_is_nothing_to_compare():
     look = actions.look_now(by=colleague(), at=NOON)
     assert (look.matters, look.report, look.red) == (0, None, 0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", [0, 120])
+def test_whatever_can_be_found_has_its_very_matters_and_a_page_however_it_was_found_and_without_a_size(client, number):
+    """Also of a house that was emptied since, and of an alarm: a ratio of hazards, and no interval."""
+    many(number)
+    look = actions.look_now(by=colleague(), at=NIGHT)
+    ParityFinding.objects.all().delete()
+    client.force_login(colleague(Role.LEAD))
+    for metric in audit_words.METRICS:
+        channel = "public" if metric == "went_public" else "phone"
+        at = {"since": look.since, "until": look.until, "at": look.at}
+        assert isinstance(actions.matters_behind(metric, channel, **at), list), metric
+        alarm = metric in ("first_response", "time_to_resolution", "went_public")
+        found = ParityFinding.objects.create(
+            metric=metric, channel=channel, versus="others", is_favoured=False, opened_at=NIGHT, value=0.7,
+            effect="hazard_ratio" if alarm else "risk_difference", found_by=look, seen_by=look,
+            origin=FindingOrigin.ALARM, rang_on=NIGHT.date(),
+        )  # fmt: skip
+        assert client.get(reverse("admin:parity_finding", args=[found.public_id])).status_code == 200, metric
+    for page in ("admin:parity", "admin:levelling", "admin:parity_now", "admin:index"):
+        assert client.get(reverse(page)).status_code == 200, page
+    ParityFinding.objects.update(state=FindingState.VERIFIED, ended_by=look)
+    assert client.get(reverse("admin:parity")).status_code == 200
 
 
 @pytest.mark.django_db
