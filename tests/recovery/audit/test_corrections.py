@@ -64,9 +64,9 @@ def heard(channel: str, *, at: datetime) -> Conversation:
 
 def all_alike(*, after: timedelta) -> None:
     """The same matters again so much later, everybody answered within two hours."""
-    for matter in Conversation.objects.exclude(subject="My parcel"):
+    for place, matter in enumerate(Conversation.objects.exclude(subject="My parcel").order_by("pk")):
         matter.spoke_at += after
-        matter.first_answer_at = matter.spoke_at + timedelta(hours=1, minutes=matter.pk % 60)
+        matter.first_answer_at = matter.spoke_at + timedelta(hours=1, minutes=place % 60)
         matter.save(update_fields=["spoke_at", "first_answer_at"])
     Promise.objects.filter(conversation__subject="").update(state="met", met_at=F("starts_at"))
     Closing.objects.all().delete()
@@ -107,7 +107,7 @@ def test_found_proposed_agreed_followed_by_the_queue_and_verified_by_a_later_loo
     assert found.state == FindingState.VERIFIED
     actions.correct_levels(MONDAY + timedelta(days=42))
     less = Correction.objects.working().get()
-    assert row.size * 0.8 < less.size < row.size  # the crutch is taken away slowly
+    assert row.size * 0.8 < less.size <= round(row.size * 0.9)  # the crutch is taken away slowly
     assert credits.live() == {"phone": int(less.size)}
     row.refresh_from_db()
     assert row.state == CorrectionState.ENDED
