@@ -31,6 +31,7 @@ from crm.models import (
     RawItem,
     RetentionProof,
     RetentionRule,
+    SurveyAnswer,
     User,
 )
 from crm.models.talk import NO_PERSON, AttachmentState
@@ -112,7 +113,8 @@ def _words(before: datetime, at: datetime) -> QuerySet[Any]:
     lately = said.filter(ingested_at__gte=before)
     left = said.exclude(text="", full_text="", html="", subject="")
     closed = Conversation.objects.filter(state=ConversationState.CLOSED, spoke_at__lt=before)
-    return closed.filter(~Exists(lately), Exists(left)).filter(~_protected("customer", at))
+    answered = SurveyAnswer.objects.filter(ask__conversation=OuterRef("pk")).exclude(words="")
+    return closed.filter(~Exists(lately), Exists(left) | Exists(answered)).filter(~_protected("customer", at))
 
 
 def _forget_words(keys: Sequence[int]) -> None:
@@ -124,6 +126,7 @@ def _forget_words(keys: Sequence[int]) -> None:
     OutgoingMessage.objects.filter(**matters).update(subject="", text="", html="", headers={})
     Interaction.objects.filter(**matters).update(**empty)
     Conversation.objects.filter(pk__in=keys).update(subject="")
+    SurveyAnswer.objects.filter(ask__conversation__in=list(keys)).exclude(words="").update(words="")
 
 
 def _imported(before: datetime, at: datetime) -> QuerySet[Any]:

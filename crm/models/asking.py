@@ -97,7 +97,7 @@ class Ask(models.Model):
 
 
 class SurveyAnswer(models.Model):
-    """What a customer answered to the questions of a survey, each of which they may skip. Append-only, one for each ask (R068)."""
+    """What a customer answered to the questions of a survey, each of which they may skip; one an ask (R068). Only words can go."""
 
     ask = models.OneToOneField(Ask, models.PROTECT, related_name="answer")
     csat = models.PositiveSmallIntegerField(_("satisfied, 1 to 5"), null=True)

@@ -10,9 +10,10 @@ from django.apps import apps
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, connection, transaction
 
-from crm.actions import holds, retention
+from crm.actions import asking, holds, retention
 from crm.models import (
     AnswerDraft,
+    Ask,
     Attachment,
     Call,
     Conversation,
@@ -25,6 +26,7 @@ from crm.models import (
     RawItem,
     RetentionProof,
     RetentionRule,
+    SurveyAnswer,
 )
 from crm.policy import Role
 from crm.policy.privacy import RetentionKind
@@ -108,6 +110,29 @@ def test_what_is_due_goes_in_portions_with_a_proof_and_no_word_is_left_P19(monke
     assert retention.remove_due(MUCH_LATER) == 0
     assert RetentionProof.objects.count() == 14
     assert HistoryEntry.objects.filter(verb="retention.changed", by=lead).count() == 7
+
+
+def test_the_words_of_an_answer_to_our_questions_go_with_their_matter_and_its_grades_stay_P19_R068():
+    matter = Conversation.objects.get(customer=old_things())
+    lead = colleague(Role.ADMINISTRATOR)
+    sent = OutgoingMessage.objects.create(
+        key="q", kind="ask", purpose="survey", channel="email", address="x@y.example", customer=matter.customer, subject="x",
+        text="x", created_at=NOON, send_after=NOON, state="accepted", accepted_at=NOON,
+    )  # fmt: skip
+    asked = Ask.objects.create(
+        asking=asking.begin(asking.Plan(kind="survey", share=100), by=lead, at=NOON), kind="survey", conversation=matter,
+        outcome="asked", message=sent, at=NOON,
+    )  # fmt: skip
+    SurveyAnswer.objects.create(ask=asked, csat=1, words=CANARY, language="en", at=NOON)
+    retention.set_rule(RetentionKind.WORDS, keep_days=30, basis="enough", is_active=True, by=lead, at=NOON)
+    retention.remove_due(MUCH_LATER)
+    answer = SurveyAnswer.objects.get()
+    assert (answer.words, answer.csat) == ("", 1)
+    for change in ({"csat": 5}, {"csat": 5, "words": ""}, {"words": "fine"}):
+        with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+            SurveyAnswer.objects.update(**change)
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        answer.delete()
 
 
 @pytest.mark.parametrize("why", ["hold", "open"])
