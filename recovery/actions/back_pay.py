@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import DateField, DecimalField, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import DateField, DecimalField, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, TruncWeek
 from django.utils.translation import gettext as _
@@ -46,6 +46,28 @@ def owed(*, at: datetime, after: int | None = None, limit: int | None = None) ->
     or no failure of ours was found, nor to somebody who was forgotten; agreed testers are not paid.
     Weeks are narrowed by the ledger, which sums every night; the running week is read whole.
     """
+    weeks = LedgerWeek.objects.filter(shorted__gt=0).values("week")
+    today = at.astimezone(UTC).date()
+    settled = Case.objects.filter(**({"pk__lt": after} if after is not None else {}))
+    settled = settled.exclude(customer__status=CustomerStatus.ERASED).exclude(customer__in=probes.customers())
+    rows: Any = (
+        short(settled)
+        .annotate(week=Cast(TruncWeek("resolved_at", tzinfo=UTC), DateField()))
+        .filter(Q(week__in=weeks) | Q(week__gte=today - timedelta(days=today.weekday())))
+        .select_related("customer", "conversation", "owner")
+        .order_by("-pk")
+    )
+    found = rows[:limit] if limit is not None else rows.iterator(chunk_size=READ_AT_ONCE)
+    for case in found:
+        yield Owed(case, case.decision, case.owed - case.given, case.of)
+
+
+def short(cases: QuerySet[Case]) -> Any:
+    """Of these cases the settled ones in which less was given than the newest decision owes; beside each: decision, owed, of,
+    given.
+
+    What was given beyond the rules in the decision's currency counts too: nothing more is owed for it.
+    """
     newest = Decision.objects.filter(case=OuterRef("pk")).order_by("-pk")
     given = (
         Grant.objects.filter(case=OuterRef("pk"), currency=OuterRef("of"))
@@ -54,14 +76,9 @@ def owed(*, at: datetime, after: int | None = None, limit: int | None = None) ->
         .annotate(total=Sum("amount"))
         .values("total")
     )
-    weeks = LedgerWeek.objects.filter(shorted__gt=0).values("week")
-    today = at.astimezone(UTC).date()
-    rows: Any = (
-        Case.objects.filter(status=Status.RESOLVED, same_as=None, **({"pk__lt": after} if after is not None else {}))
-        .exclude(Q(outcome=Outcome.NOT_UPHELD) | Q(customer__status=CustomerStatus.ERASED))
-        .exclude(customer__in=probes.customers())
-        .annotate(week=Cast(TruncWeek("resolved_at", tzinfo=UTC), DateField()))
-        .filter(Q(week__in=weeks) | Q(week__gte=today - timedelta(days=today.weekday())))
+    return (
+        cases.filter(status=Status.RESOLVED, same_as=None)
+        .exclude(outcome=Outcome.NOT_UPHELD)
         .annotate(
             decision=Subquery(newest.values("pk")[:1]),
             owed=Cast(Subquery(newest.annotate(x=KT("entitlement__owed")).values("x")[:1]), _MONEY),
@@ -69,12 +86,7 @@ def owed(*, at: datetime, after: int | None = None, limit: int | None = None) ->
         )
         .annotate(given=Coalesce(Subquery(given), Value(Decimal(0)), output_field=_MONEY))
         .filter(owed__gt=F("given"))
-        .select_related("customer", "conversation", "owner")
-        .order_by("-pk")
     )
-    found = rows[:limit] if limit is not None else rows.iterator(chunk_size=READ_AT_ONCE)
-    for case in found:
-        yield Owed(case, case.decision, case.owed - case.given, case.of)
 
 
 def top_up(case_id: int, *, by: User, at: datetime) -> Grant:

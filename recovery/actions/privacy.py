@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from decimal import Decimal
-
-from django.db.models import OuterRef, Subquery, Sum
-from django.db.models.functions import Coalesce
 
 from crm.policy.privacy import Obstacle
-from recovery.models import Case, Decision, Grant
-from recovery.policy import Outcome, Status
+from recovery.actions import back_pay
+from recovery.models import Case
 
 
 def in_the_way(records: Collection[int], *, at: datetime) -> list[str]:
@@ -20,26 +16,6 @@ def in_the_way(records: Collection[int], *, at: datetime) -> list[str]:
     found: list[str] = []
     if theirs.live().exists():
         found.append(Obstacle.OPEN_CASE)
-    if any(_is_owed(case) for case in _with_money(theirs)):
+    if back_pay.short(theirs).exists():
         found.append(Obstacle.MONEY_OWED)
     return found
-
-
-def _with_money(cases: object) -> list[Case]:
-    newest = Decision.objects.filter(case=OuterRef("pk")).order_by("-pk")
-    given = (
-        Grant.objects.filter(case=OuterRef("pk"), beyond=None).values("case").annotate(all=Sum("amount")).values("all")
-    )
-    settled = Case.objects.filter(pk__in=cases, status=Status.RESOLVED, same_as=None).exclude(  # type: ignore[misc]
-        outcome=Outcome.NOT_UPHELD
-    )
-    return list(
-        settled.annotate(
-            decided=Subquery(newest.values("entitlement__owed")[:1]), given=Coalesce(Subquery(given[:1]), Decimal(0))
-        )
-    )
-
-
-def _is_owed(case: Case) -> bool:
-    decided: str | None = case.decided  # type: ignore[attr-defined]
-    return decided is not None and Decimal(decided) > case.given  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from crm.actions import desk, gates
 from crm.models import HistoryEntry, OutgoingMessage
 from recovery import actions
-from recovery.actions import back_pay
+from recovery.actions import back_pay, privacy
 from recovery.models import Case, Grant
 from recovery.policy import ComplaintType, Facts, GrantKind, Outcome
 from tests.architecture.source import name_of, product_files
@@ -54,6 +54,20 @@ def test_where_no_failure_of_ours_was_found_nothing_is_owed_back_and_a_click_giv
     with pytest.raises(actions.NothingOwed):
         actions.top_up(case.pk, by=ada, at=NOON)
     assert not Grant.objects.exists()
+
+
+@pytest.mark.django_db
+def test_erasing_waits_for_what_back_pay_would_give_and_for_nothing_else_P09():
+    short, more = settled(), decided()
+    ada, bob = colleague(), colleague()
+    asked = actions.propose_exception(
+        more.pk, kind=GrantKind.GOODWILL, reason="Her wedding.", amount=Decimal(500), currency="EUR", by=ada, at=NOON
+    )
+    actions.approve_exception(asked.pk, by=bob, at=NOON)
+    actions.resolve(more.pk, outcome=Outcome.UPHELD, explanation="More than that.", by=ada, at=NOON)
+    assert [number for number, _left, _currency in owed()] == [short.pk]
+    assert privacy.in_the_way([short.customer_id], at=NOON) == ["money_owed"]
+    assert privacy.in_the_way([more.customer_id], at=NOON) == []
 
 
 @pytest.mark.django_db
