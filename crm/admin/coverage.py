@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -39,21 +39,15 @@ TONES = ((60, "late"), (85, "soon"), (97, "busy"))
 
 
 @dataclass(slots=True)
-class Line:
-    """What posts of one kind count for; within: seconds until half and nine of ten of the answered had their answer."""
+class Coverage:
+    """How many that needed an answer had one. counts: what is added up from rows, by name."""
 
-    posts: int = 0
+    counts: ClassVar[tuple[str, ...]]
     answered: int = 0
     unanswered: int = 0
-    not_answerable: int = 0
-    in_time: int = 0
-    unjudged: int = 0
-    imports: int = 0
-    label: str = ""
-    within: Sequence[float] | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
-        for name in COUNTS:
+        for name in self.counts:
             setattr(self, name, getattr(self, name) + row[name])
 
     @property
@@ -75,6 +69,20 @@ class Line:
         if share is None:
             return "none"
         return next((tone for below, tone in TONES if share < below), "good")
+
+
+@dataclass(slots=True)
+class Line(Coverage):
+    """What posts of one kind count for; within: seconds until half and nine of ten of the answered had their answer."""
+
+    counts = COUNTS
+    posts: int = 0
+    not_answerable: int = 0
+    in_time: int = 0
+    unjudged: int = 0
+    imports: int = 0
+    label: str = ""
+    within: Sequence[float] | None = None
 
     @property
     def half_minutes(self) -> float | None:

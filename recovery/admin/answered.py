@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm.admin import pages
-from crm.admin.coverage import FEW, REMINDER, TONES
+from crm.admin.coverage import FEW, REMINDER, Coverage
 from crm.channels import Channel
 from crm.models import Closing, Conversation, Promise
 from crm.policy import HowClosed, PromiseKind
@@ -31,39 +31,14 @@ COUNTS = ("answered", "unanswered", "needed_none", "in_time")
 
 
 @dataclass(slots=True)
-class Line:
+class Line(Coverage):
     """What the matters of one channel and kind count for; each counts for exactly one of COUNTS (`policy.counted`)."""
 
+    counts = COUNTS
     channel: str = ""
     kind: str = ""
-    answered: int = 0
-    unanswered: int = 0
     needed_none: int = 0
     in_time: int = 0
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + row[name])
-
-    @property
-    def needed_one(self) -> int:
-        return self.answered + self.unanswered
-
-    @property
-    def share(self) -> float | None:
-        """Response coverage in per cent; None where nothing needed an answer."""
-        return 100 * self.answered / self.needed_one if self.needed_one else None
-
-    @property
-    def is_few(self) -> bool:
-        return self.needed_one < FEW
-
-    @property
-    def tone(self) -> str:
-        share = self.share
-        if share is None:
-            return "none"
-        return next((tone for below, tone in TONES if share < below), "good")
 
 
 def counted(since: datetime, until: datetime, *, at: datetime) -> Iterable[Mapping[str, Any]]:
@@ -121,8 +96,8 @@ def answered(request: HttpRequest) -> HttpResponse:
         "admin/recovery/answered.html",
         _("Answered by a person"),
         total=total,
-        channels=sorted(by_channel.values(), key=lambda line: (-line.needed_one, line.channel)),
-        lines=sorted(lines, key=lambda line: (line.channel, -line.needed_one, line.kind)),
+        channels=sorted(by_channel.values(), key=lambda line: (-line.answerable, line.channel)),
+        lines=sorted(lines, key=lambda line: (line.channel, -line.answerable, line.kind)),
         first=first,
         last=last,
         days=DAYS,

@@ -9,7 +9,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm.channels import Channel
-from recovery.admin import regrading
 
 METRICS: dict[str, Any] = {
     "response_coverage": gettext_lazy("answered at all"),
@@ -36,7 +35,10 @@ METRICS: dict[str, Any] = {
     "fair_process": gettext_lazy("the way there was fair, they say"),
     "fair_manner": gettext_lazy("we treated them well, they say"),
     "effort": gettext_lazy("we made it easy, they say"),
-    **{name: told[0] for name, told in regrading.METRICS.items()},
+    "severity_graded_low": gettext_lazy("graded too mild"),
+    "merit_graded_low": gettext_lazy("found less right"),
+    "dismissal_overturned": gettext_lazy("wrongly dismissed"),
+    "manner_below_good": gettext_lazy("answered less kindly"),
 }
 GRADED: frozenset[str] = frozenset({"csat", "fair_outcome", "fair_process", "fair_manner", "effort"})
 MEANS: dict[str, Any] = {
@@ -90,7 +92,16 @@ MEANS: dict[str, Any] = {
         "We were polite and explained ourselves, 1 to 5: the chance of the worse grade in a pair."
     ),
     "effort": gettext_lazy("We made it easy, 1 to 7: the chance of the worse grade in a pair of like matters."),
-    **{name: told[1] for name, told in regrading.METRICS.items()},
+    "severity_graded_low": gettext_lazy(
+        "How many were graded milder at first than by who did not know the channel; and the mean of the steps."
+    ),
+    "merit_graded_low": gettext_lazy(
+        "How many customers were found less in the right at first; and the mean of the steps."
+    ),
+    "dismissal_overturned": gettext_lazy("How many of those dismissed a second colleague would have answered."),
+    "manner_below_good": gettext_lazy(
+        "How many answers score below 4 of 5 on friendly, helpful and sympathetic together; and the mean."
+    ),
 }
 TONES = {"red": "late", "amber": "soon", "green": "good", "grey": ""}
 SAYS: dict[str, Any] = {

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from crm.admin import pages
 from crm.channels import Channel
 from recovery.actions import regrading
+from recovery.admin.audit_words import MEANS, METRICS, SAYS, TONES
 from recovery.admin.cases import FactsForm
 from recovery.admin.refusals import REFUSALS
 from recovery.models import Regrade
@@ -27,35 +28,7 @@ CAN_GRADE = "recovery.grade_again"
 CAN_SEE = "recovery.view_parityaudit"
 PAGE_SIZE = 50
 
-METRICS: dict[str, tuple[Any, Any]] = {
-    "severity_graded_low": (
-        gettext_lazy("graded too mild"),
-        gettext_lazy(
-            "How many were graded milder at first than by who did not know the channel; and the mean of the steps."
-        ),
-    ),
-    "merit_graded_low": (
-        gettext_lazy("found less right"),
-        gettext_lazy("How many customers were found less in the right at first; and the mean of the steps."),
-    ),
-    "dismissal_overturned": (
-        gettext_lazy("wrongly dismissed"),
-        gettext_lazy("How many of those dismissed a second colleague would have answered."),
-    ),
-    "manner_below_good": (
-        gettext_lazy("answered less kindly"),
-        gettext_lazy(
-            "How many answers score below 4 of 5 on friendly, helpful and sympathetic together; and the mean."
-        ),
-    ),
-}
 MANNER = "manner_below_good"
-SAYS: dict[str, tuple[Any, str]] = {
-    "red": (gettext_lazy("treated differently"), "late"),
-    "amber": (gettext_lazy("to watch"), "soon"),
-    "green": (gettext_lazy("shown to be alike"), "good"),
-    "grey": (gettext_lazy("too little to say"), ""),
-}
 
 
 class GuessForm(forms.Form):
@@ -226,7 +199,8 @@ def figures(request: HttpRequest) -> HttpResponse:
         "admin/recovery/regrading_figures.html",
         _("What grading again shows"),
         metrics=[
-            (*METRICS[name], _table([line for line in lines if line.metric == name])) for name in regrades.METRICS
+            (METRICS[name], MEANS[name], _table([line for line in lines if line.metric == name]))
+            for name in regrades.METRICS
         ],
         days=regrading.WINDOW // timedelta(days=1),
         number=len(rows),
@@ -243,7 +217,7 @@ def figures(request: HttpRequest) -> HttpResponse:
 def _table(lines: Sequence[Any]) -> list[dict[str, Any]]:
     shown = []
     for line in lines:
-        says, tone = SAYS[line.contrast.verdict]
+        verdict = line.contrast.verdict
         effect = line.contrast.tested.effects[0]
         shown.append(
             {
@@ -258,11 +232,11 @@ def _table(lines: Sequence[Any]) -> list[dict[str, Any]]:
                 "mean": "–"
                 if line.mean is None
                 else f"{line.mean:+.2f}"
-                if line.metric != "manner_below_good"
+                if line.metric != MANNER
                 else f"{line.mean:.2f}",
                 "around": _between(line.low, line.high, 1, 2),
-                "says": says,
-                "tone": tone,
+                "says": SAYS[verdict],
+                "tone": TONES[verdict],
                 "needed": line.contrast.n_needed,
             }
         )
