@@ -15,8 +15,9 @@ from crm.channels import Channel
 from crm.models import Alert, User
 from crm.policy import AlertKind
 from recovery import actions as recovery_actions
-from recovery.actions import certificates
+from recovery.actions import certificates, corrections
 from recovery.models import ParityFinding
+from recovery.parity.levelling import CorrectionKind
 from recovery.policy import ComplaintType, FindingState
 
 A_DAY = 26
@@ -24,6 +25,8 @@ A_DAY = 26
 LATER = 2.4
 """So many times as long the phone's customers waited for a like matter, before it was found."""
 PEOPLE = 420
+SEEN = (AlertKind.PARITY_FOUND, AlertKind.LEVELS_LAG)
+"""What leads were told of in the past, and saw then."""
 SHARES = {Channel.PHONE: 34, Channel.EMAIL: 28, Channel.WEB_FORM: 18, Channel.CHAT: 12, Channel.SMS: 8}
 FIRST = ["Anna", "Ben", "Clara", "David", "Elif", "Felix", "Greta", "Hugo", "Ida", "Jonas", "Kira", "Leon", "Mina", "Noah",
          "Olga", "Pavel", "Rita", "Samir", "Tess", "Ugo", "Vera"]  # fmt: skip
@@ -57,7 +60,12 @@ def look_back(now: datetime, *, lead: User) -> None:
         for found in ParityFinding.objects.filter(state=FindingState.OPEN).order_by("pk"):
             state, words = _answer(found, put_right)
             recovery_actions.answer_finding(found.pk, state=state, words=words, by=lead, at=night + timedelta(hours=5))
-        for alert in Alert.objects.filter(kind=AlertKind.PARITY_FOUND, seen_at=None).order_by("pk"):
+            if found.channel == Channel.PHONE and found.metric == "first_response":
+                corrections.note(
+                    found.pk, kind=CorrectionKind.INGEST_FIX, words=words, by=lead, at=night + timedelta(hours=5)
+                )
+        recovery_actions.correct_levels(night + timedelta(hours=6))
+        for alert in Alert.objects.filter(kind__in=SEEN, seen_at=None).order_by("pk"):
             alerts.see(alert.pk, by=lead, at=night + timedelta(hours=5))
         recovery_actions.certificate_monthly(night + timedelta(minutes=30))
     recovery_actions.certificate_monthly(now)

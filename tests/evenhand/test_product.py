@@ -24,12 +24,12 @@ from crm.models import (
     PublicPost,
     User,
 )
-from crm.policy import AlertKind, Role
+from crm.policy import Role
 from evenhand import mailbox
 from evenhand.management import demo_channels, demo_past
 from evenhand.management.commands import demo
 from recovery.actions import certificates
-from recovery.models import Case, Decision, ParityAudit, ParityCertificate, ParityFinding, ResponseTimes
+from recovery.models import Case, Correction, Decision, ParityAudit, ParityCertificate, ParityFinding, ResponseTimes
 from recovery.parity import stored
 from recovery.policy import CertificateResult, FindingState
 from tests.conftest import NOON, ROOT
@@ -181,7 +181,12 @@ def test_the_demos_past_has_a_slow_phone_that_was_found_put_right_and_is_gone_an
     assert ParityCertificate.objects.earliest("month").result == CertificateResult.DIFFERS
     assert ParityCertificate.objects.count() == 2
     assert certificates.is_public()
-    assert not Alert.objects.filter(kind=AlertKind.PARITY_FOUND, seen_at=None).exists()
+    assert not Alert.objects.filter(kind__in=demo_past.SEEN, seen_at=None).exists()
+    mended = Correction.objects.get(finding=found, kind="ingest_fix")
+    assert (mended.agreed_by, mended.state) == (lena, "ended")
+    assert mended.ratio_before > 1.8
+    assert mended.ratio_after < 1.25
+    assert not Correction.objects.filter(state="proposed").exists()
     for look in ParityAudit.objects.order_by("id"):  # the page says of the mix what the report notes
         lines = {(line["channel"], line["metric"]) for line in look.report["contrasts"]}
         mixed = {
