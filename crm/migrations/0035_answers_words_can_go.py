@@ -5,7 +5,9 @@ from django.db import migrations
 GUARD = """
 DROP TRIGGER survey_answer_append_only ON crm_surveyanswer;
 CREATE TRIGGER survey_answer_append_only BEFORE UPDATE ON crm_surveyanswer
-  FOR EACH ROW WHEN (to_jsonb(NEW) <> to_jsonb(OLD) || '{"words": ""}') EXECUTE FUNCTION evenhand_append_only();
+  FOR EACH ROW WHEN (to_jsonb(NEW) <> to_jsonb(OLD) || '{"words": ""}') EXECUTE FUNCTION evenhand_append_only(
+    '(SELECT c.customer_id FROM crm_ask a JOIN crm_conversation c ON c.id = a.conversation_id WHERE a.id = ($1).ask_id)',
+    '{"words": ""}', '');
 CREATE TRIGGER survey_answer_never_removed BEFORE DELETE ON crm_surveyanswer
   FOR EACH ROW EXECUTE FUNCTION evenhand_append_only();
 """
