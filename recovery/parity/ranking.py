@@ -19,7 +19,7 @@ class Ranking:
         self._known: dict[int, tuple[survival.LogRank, survival.LogRank]] = {}
         self._flat = self.order = np.empty(0, dtype=np.int64)
         if metric.is_time:
-            self._flat = np.argsort(metric.values, kind="stable")
+            self._flat = np.argsort(metric.values)  # cases that ended together may stand in any order
             self.order = self._flat[np.argsort(_small(stratum[self._flat], strata), kind="stable")]
 
     def log_ranks(self, code: int, others: list[int]) -> tuple[survival.LogRank, survival.LogRank] | tuple[None, None]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from recovery.parity import survival, verdicts
-from recovery.parity.columns import Flags
 from recovery.parity.kernel import Floats, Ints
 from recovery.parity.metrics import Metric
 from recovery.parity.reading import Cases
@@ -48,37 +48,38 @@ def standardised(
         line: dict[str, float | None] = {cases.channels[code]: None for code in shown}
         if len(usual) > 1 and common.any():
             mix = sizes[:, usual].sum(axis=1) * common
-            for code in usual:
-                line[cases.channels[code]] = _standard(
-                    metric, where, channel == code, np.flatnonzero(common), mix / mix.sum(), orders[metric.name]
-                )
+            mix, used = mix / mix.sum(), np.flatnonzero(common)
+            if metric.is_time:
+                order = orders[metric.name]
+                by_channel = channel[order]
+                for code in usual:
+                    line[cases.channels[code]] = _median(metric, where, order[by_channel == code], used, mix)
+            else:
+                sums = _per_stratum(where, channel, len(names), len(cases.channels), _scores(metric))
+                means = sums[used][:, usual] / counts[used][:, usual]
+                for code, mean in zip(usual, means.T, strict=True):
+                    line[cases.channels[code]] = float((mean * mix[used]).sum())
             shared[metric.name] = tuple(names[code] for code in np.flatnonzero(common))
         values[metric.name] = line
     return values, shared
 
 
-def _per_stratum(stratum: Ints, channel: npt.NDArray[np.integer], strata: int, channels: int) -> Ints:
-    """Count rows: (strata, channels)."""
-    return np.bincount(stratum * channels + channel, minlength=strata * channels).reshape(strata, channels)
+def _per_stratum(
+    stratum: Ints, channel: npt.NDArray[np.integer], strata: int, channels: int, scores: Floats | None = None
+) -> npt.NDArray[Any]:
+    """Count rows, or add up their scores: (strata, channels)."""
+    return np.bincount(stratum * channels + channel, scores, strata * channels).reshape(strata, channels)
 
 
-def _standard(metric: Metric, stratum: Ints, own: Flags, used: Ints, mix: Floats, order: Ints) -> float | None:
-    """The share of yes, the mean number or grade (1 the worst), or the median time, that a channel would have with the given mix
-    of strata.
-    """
+def _scores(metric: Metric) -> Floats:
+    """What is averaged of each row: yes as 1, a number, a grade (1 the worst)."""
     if metric.is_graded:
-        sums = np.bincount(stratum[own], weights=(metric.bins - metric.place[own]).astype(float), minlength=len(mix))
-        every = np.bincount(stratum[own], minlength=len(mix))
-        return float((sums[used] / every[used] * mix[used]).sum())
-    if metric.number:
-        total = np.bincount(stratum[own], metric.values[own], minlength=len(mix))
-        count = np.bincount(stratum[own], minlength=len(mix))
-        return float((total[used] / count[used] * mix[used]).sum())
-    if not metric.is_time:
-        yes = np.bincount(stratum[own & (metric.place == 0)], minlength=len(mix))
-        every = np.bincount(stratum[own], minlength=len(mix))
-        return float((yes[used] / every[used] * mix[used]).sum())
-    rows = order[own[order]]
+        return (metric.bins - metric.place).astype(np.float64)
+    return metric.values if metric.number else (metric.place == 0).astype(np.float64)
+
+
+def _median(metric: Metric, stratum: Ints, rows: Ints, used: Ints, mix: Floats) -> float | None:
+    """The median time of these rows, which stand by stratum and then time, with the given mix of strata."""
     ends = np.cumsum(np.bincount(stratum[rows], minlength=len(mix)))
     curves = []
     for code in used:
