@@ -256,7 +256,7 @@ def test_what_was_drawn_before_somebody_said_that_it_is_a_test_counts_no_more(se
 def test_whoever_answers_cannot_tell_a_tester_by_what_is_missing_or_listed_R051(settings):
     """The ledger's rows are by owner and week, so a case of theirs that is missing would tell; so would a line about test pairs."""
     settings.EVENHAND_REGRADED_SHARE = 1.0
-    ada, lena = colleague(), colleague(Role.LEAD)
+    ada, lena = colleague(), colleague(Role.LEAD, takes=False)
     planned(lena)
     mail, _call = both_told()
     other = told("email", "real@home.example")
