@@ -46,6 +46,7 @@ class Closing(models.Model):
         indexes = [
             models.Index(fields=["conversation", "-id"], name="closing_of_conversation"),
             models.Index(fields=["at"], name="closing_by_day"),
+            models.Index(fields=["reopened_at"], name="closing_reopened", condition=Q(reopened_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

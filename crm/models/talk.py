@@ -170,6 +170,10 @@ class Conversation(models.Model):
             ),
             models.Index(fields=["customer", "-id"], name="conversation_of_customer"),
             models.Index(fields=["-spoke_at", "-id"], name="conversation_newest"),
+            # What became of older matters since a moment: how it stands now is told without reading all of them.
+            models.Index(
+                fields=["first_answer_at"], name="conversation_answered", condition=Q(first_answer_at__isnull=False)
+            ),
         ]
         permissions = [("answer_conversation", "Can answer customers"), ("log_call", "Can log calls")]
 

@@ -146,6 +146,7 @@ class Settlement(models.Model):
         indexes = [
             models.Index(fields=["case", "-id"], name="settlement_of_case"),
             models.Index(fields=["at"], name="settlement_by_day"),
+            models.Index(fields=["reopened_at"], name="settlement_reopened", condition=Q(reopened_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
