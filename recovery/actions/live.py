@@ -1,18 +1,19 @@
 """How it stands now: the figures and verdicts of the last days, out of counts, where an audit reads every matter.
 
-What the newest counts know comes from recovery/actions/cells.py; what customers said since is read row by row, by the statement and
-the code of the exact audit. Days that have not been counted are read the same way: without counts the answers are the same, later.
+What the newest counts know comes from recovery/actions/cells.py. Who waited then waits until now, but for those who were answered,
+settled, came back or whose promise fell due since: these matters are read row by row, like what customers said since, by the
+statement and the code of the exact audit. Days that have not been counted are read so too: the answers are the same, later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from recovery.actions import outcomes
-from recovery.actions.cells import DAY, beginning, stored
+from recovery.actions.cells import DAY, Counted, beginning, stored
 
 if TYPE_CHECKING:
     from recovery.parity.cells import Cells, Table
@@ -105,10 +106,8 @@ def _told(since: datetime, until: datetime, at: datetime) -> tuple[Table, dateti
     days = [first + place * DAY for place in range((last - first).days + 1)]
     known = stored(days)
     parts = [
-        cells.aged(part, began=beginning(day), at=found.counted_at)
-        for day, found in known.items()
-        for part in found.parts
-    ]
+        cells.aged(part, began=beginning(day), at=at) for day, found in known.items() for part in found.parts
+    ] + list(_since(known, at))
     left = [
         (max(beginning(day), known[day].counted_at) if day in known else beginning(day), min(beginning(day + DAY), at))
         for day in days
@@ -116,6 +115,30 @@ def _told(since: datetime, until: datetime, at: datetime) -> tuple[Table, dateti
     parts += [_read(start, stop, at) for start, stop in _joined(left)]
     oldest = min((found.counted_at for found in known.values()), default=None)
     return cells.table(parts), oldest, first, last
+
+
+def _since(known: Mapping[date, Counted], at: datetime) -> Iterator[Cells]:
+    """Yield what became since of matters that were counted: of days counted at one moment in one reading."""
+    from recovery.parity import cells
+
+    for days, counted_at in _runs(known.values()):
+        began = beginning(days[0])
+        found = outcomes.changed(since=counted_at, at=at, first=began, until=min(beginning(days[-1] + DAY), counted_at))
+        if found is not None:
+            then, now = (cells.counted(each, began=began) for each in found)
+            yield cells.aged(cells.change(then, now), began=began, at=at)
+
+
+def _runs(counts: Iterable[Counted]) -> Iterator[tuple[list[date], datetime]]:
+    """Yield days that follow each other and were counted at one moment, with that moment."""
+    run: list[Counted] = []
+    for each in sorted(counts, key=lambda one: one.day):
+        if run and (each.day - run[-1].day, each.counted_at) != (DAY, run[0].counted_at):
+            yield [one.day for one in run], run[0].counted_at
+            run = []
+        run.append(each)
+    if run:
+        yield [one.day for one in run], run[0].counted_at
 
 
 def _joined(spans: list[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:

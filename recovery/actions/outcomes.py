@@ -7,6 +7,7 @@ matters are read about as fast as it can say them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from crm.channels import Channel
-from crm.models import RequiredSkill
+from crm.models import RequiredSkill, ServiceCalendar
 from loyalty.policy import Occasion
 from recovery.policy import ComplaintType, Severity
 
@@ -42,25 +43,53 @@ def read(*, since: datetime, until: datetime, at: datetime, of: Sequence[int | N
     from recovery.parity import own
 
     text, values = statement(since=since, until=until, at=at, of=of)
-    columns = _columns(text, values, _names())
-    needed = columns[own.NO_ANSWER_NEEDED] == (0 if of is None else columns[own.NO_ANSWER_NEEDED])
-    dismissed = {
-        "number": columns["number"],
-        "channel": columns["channel"],
-        "type": columns["type"],
-        "is": columns.pop(own.NO_ANSWER_NEEDED),
-    }
-    kept = {name: columns.pop(name)[needed] for name in own.COLUMNS}
+    made = _matters(text, values, _names(), any_ending=of is not None)
+    kindly = {**values, "occasions": list(Occasion.values)}
+    return replace(made, gestures=_columns(_KINDNESSES, kindly, own.GESTURES), occasions=tuple(Occasion.values))
+
+
+def changed(*, since: datetime, at: datetime, first: datetime, until: datetime) -> tuple[Matters, Matters] | None:
+    """Read matters to which something happened since a moment: as they stood then, and as they stand at `at`; None without any.
+
+    first, until: when their customers spoke. What counts as happened: a first answer, an end, coming back, a case that was opened,
+    and that the time came by which an answer was promised. The columns are those of `recovery.parity.cells.LIVE` alone. What was
+    written down later than it happened, made one with another or judged anew is for the next count.
+    """
+    from recovery.parity import cells
+
+    values = _values(since=first, until=until, at=at)
+    touched = _columns(_CHANGED.format(whose=_NO_TEST), {**values, "then": since}, ("number",))["number"]
+    if not len(touched):
+        return None
+    values["of"] = touched.tolist()
+    names = (*cells.LIVE, "no_answer_needed")
+    text = _SELECT.format(
+        whose=_THESE,
+        cases=" AND c.opened_at <= %(at)s",
+        columns=",\n".join(f"({(_SAYS | _AS_OF)[name]})::bigint" for name in names),
+    )
+    then, now = (_matters(text, {**values, "at": moment}, names, any_ending=False) for moment in (since, at))
+    return then, now
+
+
+def _matters(text: str, values: Mapping[str, Any], names: tuple[str, ...], *, any_ending: bool) -> Matters:
+    """Read a statement that has these columns. any_ending: with those that were dismissed or needed no answer."""
+    from recovery.parity import own
+
+    columns = _columns(text, values, names)
+    is_dismissed = columns.pop(own.NO_ANSWER_NEEDED)
+    dismissed = {name: columns[name] for name in ("number", "channel", "type")} | {"is": is_dismissed}
+    needed = is_dismissed == (is_dismissed if any_ending else 0)
+    kept = {name: columns.pop(name)[needed] for name in names if name != own.NO_ANSWER_NEEDED}
     return own.Matters(
         columns=kept,
         dismissed=dismissed,
         channels=tuple(Channel.values),
         types=tuple(values["types"]),
         severities=tuple(values["severities"]),
-        at=at,
+        at=values["at"],
         languages=tuple(values["languages"]),
-        gestures=_columns(_KINDNESSES, {**values, "occasions": list(Occasion.values)}, own.GESTURES),
-        occasions=tuple(Occasion.values),
+        regions=tuple(values["regions"]),
     )
 
 
@@ -68,17 +97,30 @@ def statement(
     *, since: datetime, until: datetime, at: datetime, of: Sequence[int | None] | None = None
 ) -> tuple[str, dict[str, Any]]:
     """The statement that `read` sends, and its values. Its columns are whole numbers, by the names of own.COLUMNS and one more."""
+    text = _SELECT.format(
+        whose=_NO_TEST if of is None else _THESE,
+        cases="",
+        columns=",\n".join(f"({_SAYS[name]})::bigint" for name in _names()),
+    )
+    return text, {**_values(since=since, until=until, at=at), "of": list(of or ())}
+
+
+def _values(*, since: datetime, until: datetime, at: datetime) -> dict[str, Any]:
     skills = RequiredSkill.objects.order_by("skill").values_list("skill", flat=True).distinct()
     types = (NO_FAILURE, *ComplaintType.values, *(each for each in skills if each not in ComplaintType.values), OTHER)
     languages = dict.fromkeys(tag.lower()[:2] for tag in settings.EVENHAND_CUSTOMER_LANGUAGES)
-    text = _SELECT.format(
-        whose=_NO_TEST if of is None else _THESE,
-        columns=",\n".join(f"({_SAYS[name]})::bigint" for name in _names()),
-    )
-    return text, {
+    return {
         "since": since, "until": until, "at": at, "channels": list(Channel.values), "types": list(types),
-        "severities": ["", *Severity.values], "languages": list(languages), "of": list(of or ()),
+        "severities": ["", *Severity.values], "regions": _regions(), "languages": list(languages),
     }  # fmt: skip
+
+
+def _regions() -> list[str]:
+    """Regions with a service calendar of their own: when people are there decides how long an answer takes, so like is of one."""
+    return [
+        "",
+        *ServiceCalendar.objects.exclude(region="").order_by("region").values_list("region", flat=True).distinct(),
+    ]
 
 
 def _names() -> tuple[str, ...]:
@@ -164,6 +206,7 @@ _SAYS: dict[str, str] = {
         " CASE WHEN m.skill = '' THEN 1 ELSE cardinality(%(types)s::text[]) END) - 1"
     ),
     "severity": "coalesce(array_position(%(severities)s::text[], r.severity::text), 1) - 1",
+    "region": "coalesce(array_position(%(regions)s::text[], m.region::text), 1) - 1",
     "spoke_at": _EPOCH.format("m.spoke_at"),
     "reached_us_at": _moment("f.reached_us_at"),
     "answer_due_at": f"coalesce({_EPOCH.format('p.answer_due_at')}, -1)",
@@ -203,18 +246,35 @@ _SAYS: dict[str, str] = {
 }
 """What each column says of a matter, in SQL over the tables below."""
 
+_SEEN_SINCE = "r.id IS NULL AND EXISTS (SELECT 1 FROM recovery_case o WHERE o.conversation_id = m.id)"
+_DUE = """coalesce(p.answer_due_at, (
+  SELECT min(u.due_at) FROM crm_promise u WHERE u.conversation_id = m.id AND u.kind = 'first_response' AND u.state = 'released'
+    AND EXISTS (SELECT 1 FROM crm_closing x WHERE x.conversation_id = m.id AND x.at > %(at)s) AND e.how IS NULL
+))"""
+_AS_OF = {
+    "type": f"CASE WHEN {_SEEN_SINCE} THEN 0 ELSE {_SAYS['type']} END",
+    "answer_due_at": f"coalesce({_EPOCH.format(_DUE)}, -1)",
+    "settled_at": _moment(
+        "coalesce((SELECT s.at FROM recovery_settlement s WHERE s.case_id = r.id AND s.at <= %(at)s"
+        " AND (s.reopened_at IS NULL OR s.reopened_at > %(at)s) ORDER BY s.id DESC LIMIT 1), r.resolved_at,"
+        " CASE WHEN r.id IS NULL AND e.how = 'closed' THEN e.at END)"
+    ),
+}
+"""What of a past moment has to be looked up matter by matter: before its case was opened a matter was no failure of ours as far as
+anybody saw, an end lets go of what was promised, and a case that came back no longer says itself when it was settled."""
+
 _NO_TEST = "NOT EXISTS (SELECT 1 FROM recovery_probeside t WHERE t.customer_id = c.customer_id)"
 _THESE = "c.id = ANY(%(of)s::bigint[])"
 _SELECT = """
 WITH m AS MATERIALIZED (
-  SELECT c.id, coalesce(k.merged_into_id, k.id) AS customer, k.language, c.channel, c.skill, c.state, c.spoke_at,
+  SELECT c.id, coalesce(k.merged_into_id, k.id) AS customer, k.language, k.region, c.channel, c.skill, c.state, c.spoke_at,
          c.first_answer_at
   FROM crm_conversation c JOIN crm_customer k ON k.id = c.customer_id
   WHERE c.spoke_at >= %(since)s AND c.spoke_at < %(until)s AND NOT c.imported
     AND {whose}
 ), r AS MATERIALIZED (
   SELECT c.id, c.conversation_id, c.complaint_type, c.severity, c.resolved_at, c.same_as_id
-  FROM recovery_case c JOIN m ON m.id = c.conversation_id
+  FROM recovery_case c JOIN m ON m.id = c.conversation_id{cases}
 )
 SELECT {columns}
 FROM m
@@ -272,6 +332,22 @@ LEFT JOIN (
 ) q ON q.conversation_id = m.id
 ORDER BY m.id
 """
+
+_CHANGED = """
+SELECT c.id::bigint FROM crm_conversation c WHERE c.id IN (
+  SELECT id FROM crm_conversation WHERE first_answer_at > %(then)s
+  UNION ALL SELECT conversation_id FROM crm_closing WHERE at > %(then)s
+  UNION ALL SELECT conversation_id FROM crm_closing WHERE reopened_at > %(then)s
+  UNION ALL SELECT conversation_id FROM recovery_case WHERE opened_at > %(then)s
+  UNION ALL SELECT r.conversation_id FROM recovery_settlement s JOIN recovery_case r ON r.id = s.case_id
+  WHERE s.at > %(then)s
+  UNION ALL SELECT r.conversation_id FROM recovery_settlement s JOIN recovery_case r ON r.id = s.case_id
+  WHERE s.reopened_at > %(then)s
+  UNION ALL SELECT conversation_id FROM crm_promise
+  WHERE due_at > %(then)s AND due_at <= %(at)s AND kind = 'first_response'
+) AND c.spoke_at >= %(since)s AND c.spoke_at < %(until)s AND NOT c.imported AND {whose}
+"""
+"""Numbers of the matters to which something happened after a moment (`then`)."""
 
 _KINDNESSES = """
 SELECT f.id::bigint, (array_position(%(channels)s::text[], f.channel::text) - 1)::bigint,

@@ -34,6 +34,18 @@ SLOT = 300  # seconds
 EDGES: Final = np.concatenate([[0.0, 0.0], SHORTEST * np.exp(WIDTH * np.arange(BINS - 1))])
 """Seconds between which the bins lie: bin k from EDGES[k] (excluded) to EDGES[k + 1]."""
 OTHERS = "others"
+LIVE: Final = (
+    "number",
+    "channel",
+    "type",
+    "severity",
+    "region",
+    "spoke_at",
+    "answer_due_at",
+    "answered_at",
+    "settled_at",
+)
+"""Columns without which nothing can be said about what still waits."""
 
 
 class Names(NamedTuple):
@@ -73,26 +85,29 @@ def bin_of(seconds: npt.NDArray[np.number[Any]]) -> Ints:
 def counted(matters: Matters, *, began: datetime) -> Cells:
     """Count what became of these matters as of their own moment, those still waiting by when they spoke after `began`.
 
-    What counts for what is said in recovery/parity/reading.py and answers.py, which the exact audit goes through.
+    What counts for what is said in recovery/parity/reading.py and answers.py, which the exact audit goes through. Of matters that
+    have the columns LIVE alone the first answer, the end, whether they were answered and dismissed.
     """
     columns, at, start = matters.columns, int(matters.at.timestamp()), int(began.timestamp())
+    flags = [name for name in FLAGS if name in columns]
     spoke = columns["spoke_at"]
     settled = columns["settled_at"]
     usable = (settled == UNKNOWN) | (settled >= spoke)
     kind, strata = matters.kinds()
     waits_since = -1 - (spoke - start) // SLOT
     answered, due = columns["answered_at"], columns["answer_due_at"]
+    reached_us = columns.get("reached_us_at", np.full_like(spoke, UNKNOWN))
     parts = [
         _part(0, usable & ((answered != UNKNOWN) | (due != UNKNOWN)), answered, spoke, waits_since),
         _part(1, usable, settled, spoke, waits_since),
-        _part(2, usable & (columns["reached_us_at"] != UNKNOWN), columns["reached_us_at"], spoke, waits_since),
+        _part(2, usable & (reached_us != UNKNOWN), reached_us, spoke, waits_since),
         _shares(3, usable & (due != UNKNOWN) & (due <= at), answered != UNKNOWN),
         *(
             _shares(4 + place, usable & (columns[name] != UNKNOWN), columns[name] == 1)
-            for place, name in enumerate(FLAGS)
+            for place, name in enumerate(flags)
         ),
     ]
-    names = Names((*TIMES, RESPONSE_COVERAGE, *FLAGS), strata, matters.channels)
+    names = Names((*TIMES, RESPONSE_COVERAGE, *flags), strata, matters.channels)
     channel = columns["channel"].astype(np.int64)
     held = [
         Cells(names, np.full(len(rows), metric), kind[rows], channel[rows], bins, d, 1 - d)
@@ -171,7 +186,7 @@ class Table:
 
 
 def table(parts: Sequence[Cells]) -> Table:
-    """Add aged cells up into a table."""
+    """Add aged cells up into a table. What comes to less than nothing, for its kind has changed since it was counted, is none."""
     names = Names(*(tuple(dict.fromkeys(name for part in parts for name in part.names[axis])) for axis in range(3)))
     shape = (len(names.metrics), len(names.strata), len(names.channels), BINS)
     flat = [
@@ -181,7 +196,7 @@ def table(parts: Sequence[Cells]) -> Table:
     ]
     where = np.concatenate([np.empty(0, dtype=np.int64), *flat])
     d, q = (
-        np.bincount(where, np.concatenate([np.empty(0), *held]), int(np.prod(shape))).astype(np.float64).reshape(shape)
+        np.maximum(np.bincount(where, np.concatenate([np.empty(0), *held]), int(np.prod(shape))), 0.0).reshape(shape)
         for held in ([part.d for part in parts], [part.q for part in parts])
     )
     return Table(names, d, q)

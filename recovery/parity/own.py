@@ -61,7 +61,7 @@ NUMBERS: Final = ("remedy_owed", "remedy_given", "remedy_currency", "hand_offs")
 """Money in hundredths of its currency, of settled cases that were decided on; a currency is a number made of its letters."""
 DISMISSED: Final = "dismissed"
 GESTURE_SENT: Final = "gesture_sent"
-CODES: Final = ("number", "customer", "channel", "type", "severity", "language")
+CODES: Final = ("number", "customer", "channel", "type", "severity", "region", "language")
 COLUMNS: Final = (*CODES, *TIMES, *FLAGS, ANSWERED, *NUMBERS, *GRADES)
 """The columns that the database gives, all whole numbers; times in seconds since 1970 UTC."""
 NO_ANSWER_NEEDED: Final = "no_answer_needed"
@@ -105,8 +105,8 @@ PLAN: Final = maps.parse(
 class Matters:
     """Matters of one window as columns of equal length, in the order of their numbers.
 
-    channels, types, severities, languages, occasions: what their codes mean. at: as of when they were read. dismissed: number,
-    channel code, kind code and 1 or 0 of every matter, also those that needed no answer, which are not among the columns.
+    channels, types, severities, languages, regions, occasions: what their codes mean. at: as of when they were read. dismissed:
+    number, channel code, kind code and 1 or 0 of every matter, also those that needed no answer, which are not among the columns.
     gestures: of every kindness that was to leave in the window, the number of its customer's first matter, the code of that
     matter's channel and of the occasion, and 1 or 0 for sent.
     """
@@ -120,6 +120,7 @@ class Matters:
     languages: tuple[str, ...] = ()
     gestures: Mapping[str, Whole] = field(default_factory=lambda: dict.fromkeys(GESTURES, np.empty(0, dtype=np.int64)))
     occasions: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ("",)
 
     def __len__(self) -> int:
         return len(self.columns["number"])
@@ -127,7 +128,9 @@ class Matters:
     @property
     def content_hash(self) -> str:
         """A fingerprint of every value, so that a report can be tied to what it was made of (SHA-256)."""
-        made = hashlib.sha256(repr((self.channels, self.types, self.severities, int(self.at.timestamp()))).encode())
+        made = hashlib.sha256(
+            repr((self.channels, self.types, self.severities, self.regions, int(self.at.timestamp()))).encode()
+        )
         for name in COLUMNS:
             made.update(name.encode())
             made.update(np.ascontiguousarray(self.columns[name], dtype="<i8").tobytes())
@@ -136,14 +139,21 @@ class Matters:
         return made.hexdigest()
 
     def kinds(self) -> tuple[Whole, tuple[str, ...]]:
-        """What makes matters alike: the kind of failure and its severity together; code per matter, and their names."""
-        key = self.columns["type"].astype(np.int64) * len(self.severities) + self.columns["severity"]
+        """What makes matters alike: failure, severity and the region whose calendar counts; code per matter, and their names."""
+        shape = (len(self.types), len(self.severities), len(self.regions))
+        key = self.columns["type"].astype(np.int64) * shape[1] + self.columns["severity"]
+        if len(self.regions) > 1:
+            key = key * shape[2] + self.columns["region"]
         found, place = _as_they_come(key)
-        names = []
-        for code in found:
-            kind, severity = divmod(int(code), len(self.severities))
-            names.append(" · ".join(part for part in (self.types[kind], self.severities[severity]) if part))
-        return place, tuple(names)
+        parts = np.unravel_index(found, shape)
+        named = zip(
+            *(
+                [names[code] for code in codes]
+                for names, codes in zip((self.types, self.severities, self.regions), parts, strict=True)
+            ),
+            strict=True,
+        )
+        return place, tuple(" · ".join(part for part in each if part) for each in named)
 
 
 def cases_of(matters: Matters, *, public: frozenset[str] = frozenset()) -> Cases:
@@ -296,7 +306,7 @@ def _there(public: frozenset[str], matters: Matters) -> frozenset[str]:
 
 
 def _header() -> list[str]:
-    return [name for name in COLUMNS if name != "severity"]
+    return [name for name in COLUMNS if name not in ("severity", "region")]
 
 
 def _array(kind: str, values: npt.NDArray[Any]) -> array[int]:

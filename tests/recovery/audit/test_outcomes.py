@@ -16,7 +16,17 @@ from django.core.management import call_command
 
 from crm.actions import asking, endings, intake
 from crm.channels import Channel
-from crm.models import Ask, Closing, Conversation, Customer, HandOff, OutgoingMessage, Promise, SurveyAnswer
+from crm.models import (
+    Ask,
+    Closing,
+    Conversation,
+    Customer,
+    HandOff,
+    OutgoingMessage,
+    Promise,
+    ServiceCalendar,
+    SurveyAnswer,
+)
 from crm.policy import DismissalReason, HandOffReason, HandOffState
 from loyalty.models import Gesture, Programme
 from loyalty.policy import Occasion
@@ -174,6 +184,24 @@ def test_the_customer_s_language_is_known_where_it_is_one_of_ours():
 
 
 @pytest.mark.django_db
+def test_like_is_of_one_region_where_regions_have_calendars_of_their_own():
+    here, there, elsewhere = heard(), heard(), heard()
+    for matter, region in ((there, "NY"), (elsewhere, "XX")):
+        Customer.objects.filter(pk=matter.customer_id).update(region=region)
+    assert set(read().kinds()[1]) == {outcomes.NO_FAILURE}
+    week = [[[540, 1020]]] * 7
+    ServiceCalendar.objects.create(
+        region="NY", number=1, zone="America/New_York", week=week, published_at=NOON, effective_from=NOON + DAY,
+        covers_until=(NOON + 300 * DAY).date(),
+    )  # fmt: skip
+    found = read()
+    assert found.regions == ("", "NY")
+    place, names = found.kinds()
+    kinds = {int(number): names[code] for number, code in zip(found.columns["number"], place, strict=True)}
+    assert kinds == {here.pk: "no failure", there.pk: "no failure · NY", elsewhere.pk: "no failure"}
+
+
+@pytest.mark.django_db
 def test_a_kindness_counts_for_the_channel_by_which_its_customer_first_came_R065():
     people = {channel: Customer.objects.create(display_name=channel, created_at=NOON) for channel in ("phone", "email")}
     matters = {channel: spoken(people[channel], channel, NOON) for channel in people}
@@ -223,7 +251,7 @@ def test_imports_of_the_past_and_other_windows_are_left_out():
 def test_one_statement_whatever_the_number(django_assert_num_queries):
     for _ in range(3):
         heard()
-    with django_assert_num_queries(1):  # the skills; the matters are copied beside what Django counts
+    with django_assert_num_queries(2):  # the skills and the regions; the matters are copied beside what Django counts
         read()
 
 
@@ -333,8 +361,9 @@ def with_numbers(matters: own.Matters) -> own.Matters:
         "remedy_currency": np.where(owed > 0, dice.choice([yen, euro], count), own.UNKNOWN),
         "hand_offs": dice.poisson(0.6, count),
         "language": dice.integers(-1, len(matters.languages), count),
+        "region": dice.integers(0, 2, count),
     }
-    return replace(matters, columns={**matters.columns, **columns})
+    return replace(matters, columns={**matters.columns, **columns}, regions=("", "NY"))
 
 
 def differ(one: object, other: object, where: str) -> None:
