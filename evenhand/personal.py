@@ -332,6 +332,7 @@ IMPERSONAL: dict[str, str] = {
     "recovery.WatchDay": "sums by channel and day",
     "recovery.Teaching": "sums by month",
     "recovery.DayCells": "counts by day, kind and channel",
+    "recovery.DaySince": "counts by day, kind and channel",
     "crm.ServiceCalendar": "when we are open",
     "crm.CalendarDay": "when we are open",
     "crm.WebForm": "forms of ours",

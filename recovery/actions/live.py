@@ -7,13 +7,13 @@ statement and the code of the exact audit. Days that have not been counted are r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from recovery.actions import outcomes
-from recovery.actions.cells import DAY, Counted, beginning, stored
+from recovery.actions.cells import DAY, Counted, beginning, known, runs
 
 if TYPE_CHECKING:
     from recovery.parity.cells import Cells, Table
@@ -104,41 +104,32 @@ def _told(since: datetime, until: datetime, at: datetime) -> tuple[Table, dateti
     until = min(until, at)
     first, last = since.astimezone(UTC).date(), (until - timedelta(microseconds=1)).astimezone(UTC).date()
     days = [first + place * DAY for place in range((last - first).days + 1)]
-    known = stored(days)
+    counts = known(days, at=at)
     parts = [
-        cells.aged(part, began=beginning(day), at=at) for day, found in known.items() for part in found.parts
-    ] + list(_since(known, at))
+        cells.aged(part, began=beginning(day), at=at) for day, found in counts.items() for part in found.parts
+    ] + list(_since(counts.values(), at))
     left = [
-        (max(beginning(day), known[day].counted_at) if day in known else beginning(day), min(beginning(day + DAY), at))
+        (
+            max(beginning(day), counts[day].counted_at) if day in counts else beginning(day),
+            min(beginning(day + DAY), at),
+        )
         for day in days
     ]
     parts += [_read(start, stop, at) for start, stop in _joined(left)]
-    oldest = min((found.counted_at for found in known.values()), default=None)
+    oldest = min((found.counted_at for found in counts.values()), default=None)
     return cells.table(parts), oldest, first, last
 
 
-def _since(known: Mapping[date, Counted], at: datetime) -> Iterator[Cells]:
-    """Yield what became since of matters that were counted: of days counted at one moment in one reading."""
+def _since(counts: Iterable[Counted], at: datetime) -> Iterator[Cells]:
+    """Yield what became since of matters that were counted; days known as of one moment are read together."""
     from recovery.parity import cells
 
-    for days, counted_at in _runs(known.values()):
-        began = beginning(days[0])
-        found = outcomes.changed(since=counted_at, at=at, first=began, until=min(beginning(days[-1] + DAY), counted_at))
-        if found is not None:
-            then, now = (cells.counted(each, began=began) for each in found)
-            yield cells.aged(cells.change(then, now), began=began, at=at)
-
-
-def _runs(counts: Iterable[Counted]) -> Iterator[tuple[list[date], datetime]]:
-    """Yield days that follow each other and were counted at one moment, with that moment."""
-    run: list[Counted] = []
-    for each in sorted(counts, key=lambda one: one.day):
-        if run and (each.day - run[-1].day, each.counted_at) != (DAY, run[0].counted_at):
-            yield [one.day for one in run], run[0].counted_at
-            run = []
-        run.append(each)
-    if run:
-        yield [one.day for one in run], run[0].counted_at
+    for run in runs(counts):
+        began = beginning(run[0].day)
+        if run[0].known_at < at:
+            for found in outcomes.changed(since=run[0].known_at, at=at, spans=[(began, run[-1].until)]):
+                then, now = (cells.counted(each, began=began) for each in found)
+                yield cells.aged(cells.change(then, now), began=began, at=at)
 
 
 def _joined(spans: list[tuple[datetime, datetime]]) -> Iterator[tuple[datetime, datetime]]:

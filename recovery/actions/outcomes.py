@@ -43,44 +43,51 @@ def read(*, since: datetime, until: datetime, at: datetime, of: Sequence[int | N
     from recovery.parity import own
 
     text, values = statement(since=since, until=until, at=at, of=of)
-    made = _matters(text, values, _names(), any_ending=of is not None)
+    made = _matters(_columns(text, values, _names()), values, any_ending=of is not None)
     kindly = {**values, "occasions": list(Occasion.values)}
     return replace(made, gestures=_columns(_KINDNESSES, kindly, own.GESTURES), occasions=tuple(Occasion.values))
 
 
-def changed(*, since: datetime, at: datetime, first: datetime, until: datetime) -> tuple[Matters, Matters] | None:
-    """Read matters to which something happened since a moment: as they stood then, and as they stand at `at`; None without any.
+def changed(
+    *, since: datetime, at: datetime, spans: Sequence[tuple[datetime, datetime]]
+) -> list[tuple[Matters, Matters]]:
+    """Read matters to which something happened since a moment: as they stood then, and as they stand at `at`.
 
-    first, until: when their customers spoke. What counts as happened: a first answer, an end, coming back, a case that was opened,
-    and that the time came by which an answer was promised. The columns are those of `recovery.parity.cells.LIVE` alone. What was
-    written down later than it happened, made one with another or judged anew is for the next count.
+    spans: when their customers spoke, from and before, each following the last one; there is a pair for each. What counts as
+    happened: a first answer, an end, coming back, a case that was opened, and that the time came by which an answer was promised.
+    The columns are those of `recovery.parity.cells.LIVE` alone. What was written down later than it happened, made one with another
+    or judged anew is for the next count.
     """
-    from recovery.parity import cells
+    from recovery.parity import cells, own
 
-    values = _values(since=first, until=until, at=at)
+    values = _values(since=spans[0][0], until=spans[-1][1], at=at)
     touched = _columns(_CHANGED.format(whose=_NO_TEST), {**values, "then": since}, ("number",))["number"]
-    if not len(touched):
-        return None
     values["of"] = touched.tolist()
-    names = (*cells.LIVE, "no_answer_needed")
+    names = (*cells.LIVE, own.NO_ANSWER_NEEDED)
     text = _SELECT.format(
         whose=_THESE,
         cases=" AND c.opened_at <= %(at)s",
         columns=",\n".join(f"({(_SAYS | _AS_OF)[name]})::bigint" for name in names),
     )
-    then, now = (_matters(text, {**values, "at": moment}, names, any_ending=False) for moment in (since, at))
-    return then, now
+    then, now = (_columns(text, {**values, "at": moment}, names) for moment in (since, at))
+    return [
+        (_matters(_spoke(then, *span), {**values, "at": since}), _matters(_spoke(now, *span), values)) for span in spans
+    ]
 
 
-def _matters(text: str, values: Mapping[str, Any], names: tuple[str, ...], *, any_ending: bool) -> Matters:
-    """Read a statement that has these columns. any_ending: with those that were dismissed or needed no answer."""
+def _spoke(columns: Mapping[str, Whole], since: datetime, until: datetime) -> dict[str, Whole]:
+    within = (columns["spoke_at"] >= int(since.timestamp())) & (columns["spoke_at"] < until.timestamp())
+    return {name: values[within] for name, values in columns.items()}
+
+
+def _matters(columns: dict[str, Whole], values: Mapping[str, Any], *, any_ending: bool = False) -> Matters:
+    """Make matters of the columns of a statement. any_ending: with those that were dismissed or needed no answer."""
     from recovery.parity import own
 
-    columns = _columns(text, values, names)
     is_dismissed = columns.pop(own.NO_ANSWER_NEEDED)
     dismissed = {name: columns[name] for name in ("number", "channel", "type")} | {"is": is_dismissed}
     needed = is_dismissed == (is_dismissed if any_ending else 0)
-    kept = {name: columns.pop(name)[needed] for name in names if name != own.NO_ANSWER_NEEDED}
+    kept = {name: columns.pop(name)[needed] for name in list(columns)}
     return own.Matters(
         columns=kept,
         dismissed=dismissed,

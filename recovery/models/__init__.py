@@ -8,7 +8,7 @@ from recovery.models.cases import (
     Decision,
     Settlement,
 )
-from recovery.models.cells import DayCells
+from recovery.models.cells import DayCells, DaySince
 from recovery.models.certificates import Disclosure, ParityCertificate, ResponseTimes
 from recovery.models.corrections import Correction, CorrectionQuerySet, CreditSwitch, LevellingWeek
 from recovery.models.grants import EmpowermentGap, Grant, LedgerWeek, PolicyProposal, TreatmentException
@@ -38,6 +38,7 @@ __all__ = [
     "CorrectionQuerySet",
     "CreditSwitch",
     "DayCells",
+    "DaySince",
     "Decision",
     "Disclosure",
     "EmpowermentGap",

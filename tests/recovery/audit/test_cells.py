@@ -15,7 +15,7 @@ from crm.policy import DismissalReason, Role
 from recovery import actions
 from recovery.actions import cells as days
 from recovery.actions import live, outcomes
-from recovery.models import Case, DayCells
+from recovery.models import Case, DayCells, DaySince
 from recovery.parity import cells, own, survival
 from recovery.policy import ComplaintType, Facts, Outcome
 from tests.conftest import NOON
@@ -147,7 +147,7 @@ def test_a_count_that_stands_is_never_changed_or_removed():
 def test_nobody_is_in_the_cells():
     many(50)
     actions.parity_rollup(LATER)
-    fields = DayCells._meta.get_fields()
+    fields = [*DayCells._meta.get_fields(), *DaySince._meta.get_fields()]
     assert not [field for field in fields if field.is_relation]
     assert not [field for field in fields if isinstance(field, models.CharField | models.TextField)]
     kinds = {name.partition(" · ")[0] for row in DayCells.objects.all() for name in row.names["strata"]}
@@ -222,6 +222,31 @@ def test_open_matters_are_told_as_of_now_whatever_was_counted_when(counts, minut
         actions.parity_rollup(NOON + after)
     at = NOON + 4 * DAY + HOUR + timedelta(minutes=minutes)
     assert told_now(at) == read_now(at)
+
+
+@pytest.mark.django_db
+def test_what_became_of_older_days_is_noted_every_hour_until_they_are_counted_again():
+    def as_of(day: int, at: datetime) -> datetime:
+        date = (NOON + day * DAY).date()
+        return days.known([date], at=at)[date].known_at
+
+    many(600)
+    night, hour = NOON + 3 * DAY, NOON + 3 * DAY + HOUR
+    actions.parity_rollup(night)
+    assert not DaySince.objects.exists()  # what was counted just now became nothing since
+    actions.parity_rollup(hour)
+    assert {as_of(day, hour) for day in (0, 1)} == {hour}
+    assert as_of(0, night + HOUR / 2) == night  # an earlier moment does not know it
+    noted = list(DaySince.objects.values_list("day", "at"))
+    actions.parity_rollup(hour + timedelta(minutes=20))
+    assert list(DaySince.objects.values_list("day", "at")) == noted
+    assert told_now(hour + timedelta(minutes=30)) == read_now(hour + timedelta(minutes=30))
+    again = NOON + 4 * DAY
+    actions.parity_rollup(again)
+    assert {as_of(day, again) for day in (0, 1)} == {again}  # counted anew: what was noted is in the count
+    assert told_now(again) == read_now(again)
+    actions.parity_rollup(NOON + 70 * DAY)
+    assert not DaySince.objects.filter(day__lt=(NOON + 14 * DAY).date()).exists()
 
 
 @pytest.mark.django_db
