@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from crm.channels import Channel
 from crm.models import RequiredSkill, ServiceCalendar
@@ -61,7 +61,7 @@ def changed(
     from recovery.parity import cells, own
 
     values = _values(since=spans[0][0], until=spans[-1][1], at=at)
-    touched = _columns(_CHANGED.format(whose=_NO_TEST), {**values, "then": since}, ("number",))["number"]
+    touched = _columns(_CHANGED.format(whose=_NO_TEST), {**values, "then": since}, ("number",), by_index=True)["number"]
     values["of"] = touched.tolist()
     names = (*cells.LIVE, own.NO_ANSWER_NEEDED)
     text = _SELECT.format(
@@ -69,7 +69,7 @@ def changed(
         cases=" AND c.opened_at <= %(at)s",
         columns=",\n".join(f"({(_SAYS | _AS_OF)[name]})::bigint" for name in names),
     )
-    then, now = (_columns(text, {**values, "at": moment}, names) for moment in (since, at))
+    then, now = (_columns(text, {**values, "at": moment}, names, by_index=True) for moment in (since, at))
     return [
         (_matters(_spoke(then, *span), {**values, "at": since}), _matters(_spoke(now, *span), values)) for span in spans
     ]
@@ -136,7 +136,9 @@ def _names() -> tuple[str, ...]:
     return (*own.COLUMNS, own.NO_ANSWER_NEEDED)
 
 
-def _columns(text: str, values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Whole]:
+def _columns(
+    text: str, values: Mapping[str, Any], names: tuple[str, ...], *, by_index: bool = False
+) -> dict[str, Whole]:
     """Read whole numbers into columns while the database goes on; what is no key and no time takes four bytes a row."""
     import numpy as np
 
@@ -145,7 +147,7 @@ def _columns(text: str, values: Mapping[str, Any], names: tuple[str, ...]) -> di
     row, wide = _shape(names), {"number", "customer", *own.TIMES, *own.NUMBERS}
     parts: dict[str, list[Whole]] = {name: [] for name in names}
     left, began = bytearray(), False
-    for block in copied(text, values):
+    for block in copied(text, values, by_index=by_index):
         left += block
         if len(left) < _AT_ONCE:
             continue
@@ -179,16 +181,21 @@ def _shape(names: tuple[str, ...]) -> np.dtype[Any]:
     return np.dtype(fields)
 
 
-def copied(text: str, values: Mapping[str, Any]) -> Iterator[bytes | bytearray | memoryview]:
-    """Yield what a statement gives as a binary COPY, block by block as it comes."""
+def copied(text: str, values: Mapping[str, Any], *, by_index: bool = False) -> Iterator[bytes | bytearray | memoryview]:
+    """Yield what a statement gives as a binary COPY, block by block as it comes. by_index: few rows of large tables are asked for.
+
+    It is read in a transaction, which ends when all has been read.
+    """
     connection.ensure_connection()
     # The cursor of psycopg itself: Django's own, while it counts statements, takes no values with a COPY.
-    with (
-        connection.connection.cursor() as cursor,
-        cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT BINARY)", values) as copy,
-    ):
-        yield from copy
+    with transaction.atomic(), connection.connection.cursor() as cursor:
+        cursor.execute(_PLANNED, {"seqscan": "off" if by_index else "on"})
+        with cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT BINARY)", values) as copy:
+            yield from copy
 
+
+_PLANNED = "SELECT set_config('jit', 'off', true), set_config('enable_seqscan', %(seqscan)s, true)"
+"""To compile so many expressions takes a second, which is never earned back; and for few rows whole tables may look no dearer."""
 
 _EPOCH = "floor(date_part('epoch', {}))"  # as a double: extract() counts in decimal numbers, which are slow
 
@@ -342,14 +349,14 @@ ORDER BY m.id
 
 _CHANGED = """
 SELECT c.id::bigint FROM crm_conversation c WHERE c.id IN (
-  SELECT id FROM crm_conversation WHERE first_answer_at > %(then)s
-  UNION ALL SELECT conversation_id FROM crm_closing WHERE at > %(then)s
-  UNION ALL SELECT conversation_id FROM crm_closing WHERE reopened_at > %(then)s
-  UNION ALL SELECT conversation_id FROM recovery_case WHERE opened_at > %(then)s
+  SELECT id FROM crm_conversation WHERE first_answer_at > %(then)s AND first_answer_at <= %(at)s
+  UNION ALL SELECT conversation_id FROM crm_closing WHERE at > %(then)s AND at <= %(at)s
+  UNION ALL SELECT conversation_id FROM crm_closing WHERE reopened_at > %(then)s AND reopened_at <= %(at)s
+  UNION ALL SELECT conversation_id FROM recovery_case WHERE opened_at > %(then)s AND opened_at <= %(at)s
   UNION ALL SELECT r.conversation_id FROM recovery_settlement s JOIN recovery_case r ON r.id = s.case_id
-  WHERE s.at > %(then)s
+  WHERE s.at > %(then)s AND s.at <= %(at)s
   UNION ALL SELECT r.conversation_id FROM recovery_settlement s JOIN recovery_case r ON r.id = s.case_id
-  WHERE s.reopened_at > %(then)s
+  WHERE s.reopened_at > %(then)s AND s.reopened_at <= %(at)s
   UNION ALL SELECT conversation_id FROM crm_promise
   WHERE due_at > %(then)s AND due_at <= %(at)s AND kind = 'first_response'
 ) AND c.spoke_at >= %(since)s AND c.spoke_at < %(until)s AND NOT c.imported AND {whose}
