@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
 from crm.channels import Channel
 from crm.models import RequiredSkill, ServiceCalendar
@@ -188,7 +188,7 @@ def copied(text: str, values: Mapping[str, Any], *, by_index: bool = False) -> I
     """
     connection.ensure_connection()
     # The cursor of psycopg itself: Django's own, while it counts statements, takes no values with a COPY.
-    with transaction.atomic(), connection.connection.cursor() as cursor:
+    with connection.connection.transaction(), connection.connection.cursor() as cursor:
         cursor.execute(_PLANNED, {"seqscan": "off" if by_index else "on"})
         with cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT BINARY)", values) as copy:
             yield from copy
