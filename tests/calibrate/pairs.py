@@ -1,24 +1,25 @@
-"""A house that tells agreed test pairs and weighs them every night: does it ever ring for nothing, and how many pairs does a wrong take?
+"""A house that tells agreed test pairs and weighs them every night: does it ever ring for nothing, and what does it find?
 
-Six channels of the fourteen that pairs may be told on. Each pair is one matter on two of them: how long it takes has a part that both
-sides share (sigma 0.7) and one of each side's own (sigma 0.9 for the first answer and until it is settled, which go together); a side is
-settled later than answered; 3 % are never answered or settled and have waited to their age. One in ten is graded a step milder, one
-graver; of half of the pairs something is owed, and a side gets all of it in nine of ten. The sides are told within 28 days of each other.
-Pairs are counted at the ages and by the code of `recovery.parity.probes`, in the order in which they become old enough.
+Six channels of those that pairs may be told on. Each pair is one matter on two of them: how long it takes has a part that both
+sides share (sigma 0.7) and one of each side's own (sigma 0.9); a side is settled later than answered, and the two go together;
+3 % are never answered or settled and have waited to their age. One in ten is graded a step milder, one graver; in half of the
+pairs something is owed, and a side gets all of it in nine of ten. The sides are told within 28 days of each other. Pairs are
+counted at the ages and by the code of `recovery.parity.probes`, in the order in which they become old enough, each time asking
+whether it rings.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
 
+from crm.channels import Channel
 from recovery.parity import probes
 from recovery.parity.probes import MEASURES
 
 CHANNELS = ("phone", "email", "chat", "web_form", "social_public", "letter")
-TOLD_ON = 14
-"""Channels that pairs may be told on: what the limit is corrected for."""
 A_WEEK = 3.0
 SIZES = (50, 200, 1_000)
 PLANTED = (("first", 1.5), ("first", 2.0), ("first", 3.0), ("milder", 0.3), ("short", 0.3))
@@ -44,14 +45,15 @@ def slower(ratio: float, count: int, seed: int) -> Counter[str]:
 def planted(what: str, size: float, count: int, seed: int) -> Counter[str]:
     """One channel is treated otherwise, in a house in which each of its pairs has another channel on the other side.
 
-    what: first (waits for an answer that many times as long), milder (so much of its sides is graded a step milder on top), short (so
-    much of its sides gets less than is owed on top).
+    what: first (waits for an answer that many times as long), milder (that share of its sides is graded a step milder on top),
+    short (that share of its sides gets less than is owed on top).
     """
     random = np.random.default_rng(seed)
     told = np.stack([np.array([0, each]) for each in random.integers(1, len(CHANNELS), count)])
     told = np.where(random.random((count, 1)) < 0.5, told, told[:, ::-1])
     metric = {"first": "first_response", "milder": "severity_graded_low", "short": "remedy_in_full"}[what]
-    rung = _rung(random, told, _outcomes(random, told, what=what, size=size))
+    became = _outcomes(random, told, what=what, size=size)
+    rung = _rung(random, told, {metric: became[metric]})
     return Counter({"rang": int(0 in rung[metric]), "others rang": int(any(rung[metric] - {0}))})
 
 
@@ -85,21 +87,19 @@ def _rung(random: np.random.Generator, told: np.ndarray, became: dict[str, np.nd
     """By measure the channels that rang, once every pair has been counted."""
     moments = np.cumsum(random.exponential(7 / A_WEEK, len(told)))[:, None] + random.random(told.shape) * 28.0
     order = np.argsort(moments.max(axis=1))
-    limit = probes.limit(TOLD_ON)
+    limit = probes.limit(len(Channel))
     rung: dict[str, set[int]] = {}
-    for name, measure in MEASURES.items():
+    for name, both in became.items():
+        measure = MEASURES[name]
         rung[name] = set()
         stand = dict.fromkeys(range(len(CHANNELS)), probes.NOTHING)
-        sides = np.minimum(became[name], measure.days * 24.0) if measure.is_time else became[name]
+        sides = np.minimum(both, measure.days * 24.0) if measure.is_time else both
         for pair in order:
-            says = (
-                float(np.log(sides[pair, 0] / sides[pair, 1]))
-                if measure.is_time
-                else float(sides[pair, 0] - sides[pair, 1])
-            )
+            one, other = (float(each) for each in sides[pair])
+            says = math.log(one / other) if measure.is_time else one - other
             if name == "severity_graded_low":
-                says = -float(np.sign(says))  # milder is 1
-            if np.isnan(says):
+                says = float(np.sign(-says))  # milder is 1
+            if math.isnan(says):
                 continue
             for place, sign in ((0, 1.0), (1, -1.0)):
                 channel = int(told[pair, place])
