@@ -21,7 +21,7 @@ from recovery.parity.customers import dealt
 from recovery.parity.effects import Estimate
 from recovery.parity.kernel import Floats
 from recovery.parity.metrics import TIME_TO_RESOLUTION
-from recovery.parity.sequential import EVER, STAKES, averaged
+from recovery.parity.sequential import EVER, STAKES
 
 FEWEST: Final = 25
 """Pairs; so many show a factor of two where waits scatter as the house assumes (sigma 0.9 on the log scale). Fewer say nothing."""
@@ -76,7 +76,8 @@ def further(log_es: Sequence[float], measure: PairMeasure, difference: float) ->
 
 def log_e(log_es: Sequence[float]) -> float:
     """Log evidence: of the average over stakes."""
-    return float(averaged(np.asarray(log_es, dtype=float)))
+    most = max(log_es)
+    return most + math.log(sum(math.exp(each - most) for each in log_es) / len(log_es))
 
 
 def size(measure: PairMeasure, differences: Sequence[float]) -> Estimate:

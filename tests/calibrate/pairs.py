@@ -21,7 +21,7 @@ from recovery.parity.probes import MEASURES
 
 CHANNELS = ("phone", "email", "chat", "web_form", "social_public", "letter")
 A_WEEK = 3.0
-SIZES = (50, 200, 1_000)
+SIZES = (50, 200, 500)
 PLANTED = (("first", 1.5), ("first", 2.0), ("first", 3.0), ("milder", 0.3), ("short", 0.3))
 OF_A_CHANNEL = (25, 60, 100, 150)
 HOURS = {"first_response": 4.0, "time_to_resolution": 40.0}
