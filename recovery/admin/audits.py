@@ -79,6 +79,7 @@ def parity(request: HttpRequest) -> HttpResponse:
         newest=newest,
         **(_shown(newest, request.GET.get("metric", "")) if newest else {}),
         findings=_with_corrections([one for one in findings if one.state != FindingState.VERIFIED]),
+        held=sum(_is_of_pairs(one) for one in findings if one.state != FindingState.VERIFIED),
         ended=[_finding(found) for found in findings if found.state == FindingState.VERIFIED],
         waiting=[
             {**line, "on": channel_name(line["channel"])} for line in response_times.past_their_promise(timezone.now())

@@ -141,7 +141,11 @@ def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, 
             yield Line("pairs", n), partial(pairs.equal, n), 7_000_000
         for what, size in pairs.PLANTED:
             for n in pairs.OF_A_CHANNEL:
-                yield Line("pairs", n, f"pairs_{what}", size), partial(pairs.planted, what, size, n), 7_500_000
+                yield (
+                    Line("pairs", n, f"pairs_{what}", size, pairs.CHANNELS[0]),
+                    partial(pairs.planted, what, size, n),
+                    7_500_000,
+                )
 
 
 def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, keep: Path, console: Console) -> Lines:

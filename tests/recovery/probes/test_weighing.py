@@ -361,6 +361,13 @@ def test_the_very_pairs_are_listed_to_those_alone_who_may_know_R051(client, role
     assert "× 30.0" in text
 
 
+def test_where_a_look_finds_nothing_its_page_says_that_pairs_do(client):
+    rung_phone()
+    client.force_login(colleague(Role.ADMINISTRATOR))
+    shown = client.get(reverse("admin:parity")).content.decode()
+    assert "2 findings of theirs stand below" in shown
+
+
 def test_a_finding_of_pairs_is_answered_like_any_other():
     found = rung_phone()
     lena = colleague(Role.LEAD, name="Lena")
