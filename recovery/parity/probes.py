@@ -21,7 +21,7 @@ from recovery.parity.customers import dealt
 from recovery.parity.effects import Estimate
 from recovery.parity.kernel import Floats
 from recovery.parity.metrics import TIME_TO_RESOLUTION
-from recovery.parity.sequential import EVER, STAKES
+from recovery.parity.sequential import EVER
 
 FEWEST: Final = 25
 """Pairs; so many show a factor of two where waits scatter as the house assumes (sigma 0.9 on the log scale). Fewer say nothing."""
@@ -55,6 +55,7 @@ MEASURES: Final = {
         PairMeasure(SEVERITY_GRADED_LOW, 28, "risk_difference"),
     )
 }
+STAKES: Final = (-0.8, -0.4, 0.4, 0.8)
 NOTHING: Final = (0.0,) * len(STAKES)
 """Evidence that begins, or begins anew."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -11,8 +12,7 @@ from hypothesis import strategies as st
 
 from recovery.parity import probes
 from recovery.parity.effects import Estimate
-from recovery.parity.probes import FEWEST, MEASURES
-from recovery.parity.sequential import pair_log_e
+from recovery.parity.probes import FEWEST, MEASURES, PairMeasure
 from recovery.policy import log_ratio
 from tests.calibrate import pairs as played
 
@@ -63,13 +63,43 @@ def test_a_share_is_those_one_way_less_those_the_other():
     assert probes.still_shown(LOW, [1.0] * 9 + [-1.0] + [0.0] * 20, None)
 
 
-@given(st.lists(st.floats(-6, 6), max_size=60))
-def test_evidence_added_pair_by_pair_is_the_evidence_of_them_all_and_both_sides_have_as_much(differences):
-    one, other = probes.NOTHING, probes.NOTHING
-    for place, each in enumerate(differences):
-        one, other = probes.further(one, FIRST, each), probes.further(other, FIRST, -each)
-        assert probes.log_e(one) == pytest.approx(pair_log_e(differences[: place + 1])[-1], abs=1e-9)
-        assert probes.log_e(one) == pytest.approx(probes.log_e(other), abs=1e-9)
+def path(differences: Iterable[float], measure: PairMeasure = FIRST) -> list[float]:
+    """Log evidence after each pair."""
+    stand, found = probes.NOTHING, []
+    for each in differences:
+        stand = probes.further(stand, measure, each)
+        found.append(probes.log_e(stand))
+    return found
+
+
+@given(st.lists(st.floats(-50, 50), max_size=60))
+def test_both_sides_have_as_much_evidence_and_it_is_the_mean_of_the_bets_by_the_book(differences):
+    mirrored = path([-each for each in differences])
+    wealth = [np.prod([1 + stake * np.tanh(each) for each in differences]) for stake in (-0.8, -0.4, 0.4, 0.8)]
+    for one, other in zip(path(differences), mirrored, strict=True):
+        assert one == pytest.approx(other, abs=1e-9)
+    assert (path(differences) or [0.0])[-1] == pytest.approx(np.log(np.mean(wealth)), abs=1e-9)
+
+
+def test_pairs_that_are_equal_say_nothing():
+    assert path([0.0, 0.0]) == [0.0, 0.0]
+
+
+def test_pairs_without_a_difference_seldom_reach_twenty_however_often_one_looks_and_whatever_their_tails_R051_R083():
+    random = np.random.default_rng(3)
+    ever = np.array([max(path(random.standard_t(2, 60))) for _ in range(1500)])
+    last = np.exp([path(random.normal(0, 1.27, 12))[-1] for _ in range(6000)])
+    assert np.mean(ever >= np.log(20)) <= 0.05
+    assert last.mean() == pytest.approx(1.0, abs=4 * last.std() / len(last) ** 0.5)
+
+
+def test_twenty_to_one_is_reached_for_twice_the_time_in_some_forty_pairs_R051():
+    random = np.random.default_rng(4)
+    found = [np.array(path(np.log(2) + random.normal(0, 0.9 * 2**0.5, 60))) >= np.log(20) for _ in range(300)]
+    share = [np.mean([each[:pairs].any() for each in found]) for pairs in (25, 40, 60)]
+    assert share[0] > 0.3
+    assert share[1] > 0.6
+    assert share[2] > 0.8
 
 
 @pytest.mark.parametrize("measure", [FIRST, FULL, LOW])
