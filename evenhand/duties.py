@@ -247,6 +247,12 @@ DUTIES: dict[str, Duty] = {
     "match_probes": Duty(
         "recovery.tasks.match_probes", timedelta(minutes=5), "every 5 minutes: find what agreed testers brought in"
     ),
+    "weigh_probes": Duty(
+        "recovery.tasks.weigh_probes",
+        timedelta(days=1),
+        "every night at 04:45 UTC: add the agreed test pairs that are old enough to the evidence, and ring where it is enough",
+        offset=timedelta(hours=4, minutes=45),
+    ),
     "ask_for_rule_reviews": Duty(
         "recovery.tasks.ask_for_rule_reviews",
         timedelta(days=1),

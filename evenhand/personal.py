@@ -31,6 +31,7 @@ class Table:
     empties: column -> what stands there afterwards. words: columns in which GONE stands where something stood. own: unique columns
     that get the row's own key. files: columns whose file is removed from the storage. shrinks: JSON of which only ids, numbers,
     times and codes stay. keeps: column -> why it stays. untold: why a look beforehand does not count these rows; "" where it does.
+    told_once: what has to hold of a row, as a query names it, before it stands in a copy of their data; {} where it always does.
     """
 
     whose: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Table:
     shrinks: tuple[str, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
     untold: str = ""
+    told_once: Mapping[str, str] = field(default_factory=dict)
 
 
 _MATTER = ("conversation__customer",)
@@ -215,6 +217,11 @@ PERSONAL: dict[str, Table] = {
         },
     ),
     "recovery.Regrade": Table(whose=_MATTER, keeps={"kind": _CODE, "guess": _DOOR}, untold=_DRAWN_IN_SILENCE),
+    "recovery.ProbeEvidence": Table(
+        whose=("side__customer",),
+        keeps={"metric": _CODE, "channel": _DOOR, "log_es": "numbers"},
+        untold=_DRAWN_IN_SILENCE,
+    ),
     "recovery.ProbeSide": Table(
         whose=("customer",),
         by_address=("address",),
@@ -222,6 +229,7 @@ PERSONAL: dict[str, Table] = {
         own=("address",),
         keeps={"channel": _DOOR, "kind": _CODE},
         untold=_DRAWN_IN_SILENCE,
+        told_once={"probe__state": "ended"},  # then their timeline says it too
     ),
     "recovery.Decision": Table(
         whose=_CASE,

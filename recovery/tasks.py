@@ -98,3 +98,9 @@ def draw_regrades() -> None:
 def match_probes() -> None:
     """Find what agreed testers brought in."""
     duties.once_per_slot("match_probes", actions.match_probes, at=timezone.now())
+
+
+@shared_task
+def weigh_probes() -> None:
+    """Add the agreed test pairs that are old enough to the evidence of how channels are treated."""
+    duties.once_per_slot("weigh_probes", actions.weigh_probes, at=timezone.now())

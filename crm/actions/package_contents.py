@@ -1,7 +1,8 @@
 """What stands in a copy of a person's data: data.json for programs, index.html for people, and the files themselves.
 
 Everything that the one table of what is personal (evenhand/personal.py) leads to is in it, so nothing new can be forgotten. Not in
-it: what other people wrote into the person's matters, who colleagues are beyond the name they show, secrets, and fingerprints.
+it: what other people wrote into the person's matters, who colleagues are beyond the name they show, secrets, fingerprints, and what
+is not told yet (`told_once` in that table): a copy is made and handed over by colleagues who may not know of it before.
 """
 
 from __future__ import annotations
@@ -58,8 +59,10 @@ _OF_TWO = {
 }  # fmt: skip
 """Rows about two records, of which the other may be another person: only that there is one is told."""
 _OF_THE_OTHER = {"evidence", "fields", "moved", "because", "one", "other"}
-_OF_MANY = {"crm.CustomerFile", "crm.ImportFinding"}
-"""Rows about files in which many people stand; what a file said of this person stands in its own row of them."""
+_OF_MANY = {"crm.CustomerFile", "crm.ImportFinding", "recovery.ProbeEvidence"}
+"""Rows about files in which many people stand; what a file said of this person stands in its own row of them. And rows that compare
+this person with another.
+"""
 _WORDS = ("text", "full_text", "html", "subject")
 Progress = Callable[[int, int], None]
 
@@ -98,13 +101,13 @@ def write(target: IO[bytes], customer: Customer, *, at: datetime, progress: Prog
 def _rows(label: str, records: Collection[int], named: Collection[str]) -> Iterator[dict[str, Any]]:
     model = apps.get_model(label)
     keys = clearing.raw_of(records) if label == "crm.RawItem" else clearing.keys_of(label, records, named)
-    left_out = _SECRET.get(label, set()) | _INWARD
+    left_out, once = _SECRET.get(label, set()) | _INWARD, settings.EVENHAND_PERSONAL[label].told_once
     fields = [field for field in model._meta.concrete_fields if field.name not in left_out]
     if label in _OF_TWO:
         fields = [field for field in fields if not _is_of_a_customer(field) and field.name not in _OF_THE_OTHER]
     people = [field.name for field in fields if field.is_relation and issubclass(field.related_model, User)]
     for portion in clearing.portions(keys):
-        rows = model._default_manager.filter(pk__in=portion).order_by("pk")
+        rows = model._default_manager.filter(pk__in=portion, **once).order_by("pk")
         for row in rows.select_related(*people) if people else rows:
             yield _masked(label, {field.name: _told(row, field) for field in fields})
 

@@ -102,6 +102,7 @@ from recovery.actions.shadow import (
 )
 from recovery.actions.teaching import in_words, newest_teaching, what_we_teach
 from recovery.actions.watching import add_day, parity_sequential, series
+from recovery.actions.weighing import probe_series, weigh_probes
 
 __all__ = [
     "REPLAYED_AT_ONCE",
@@ -186,6 +187,7 @@ __all__ = [
     "parity_nightly",
     "parity_rollup",
     "parity_sequential",
+    "probe_series",
     "propose_exception",
     "put_rule",
     "ref_of",
@@ -202,6 +204,7 @@ __all__ = [
     "take_review",
     "top_up",
     "triage",
+    "weigh_probes",
     "what_if",
     "what_we_teach",
     "work_batch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -20,15 +20,17 @@ from crm.models import User
 from crm.policy import AlertKind
 from recovery.actions import outcomes, regrading
 from recovery.models import ParityAudit, ParityFinding
-from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingState, LaterLook, is_favoured, is_gone
+from recovery.policy import BY_PEOPLE, FINDING_NEXT, FindingOrigin, FindingState, LaterLook, is_favoured, is_gone
 
 if TYPE_CHECKING:
     from recovery.parity.audit import Audit
+    from recovery.parity.effects import Estimate
     from recovery.parity.own import Matters
 
 WINDOW = timedelta(days=28)
 """Matters of so many days are compared, and so many are behind the public response times (R062)."""
 LISTED = 200
+OTHERS = "others"
 GATE = "parity"
 """While a finding stands, no new programme of kindness begins (R071)."""
 
@@ -156,7 +158,7 @@ def _follow(made: ParityAudit, lines: Iterable[Any], *, since: datetime, at: dat
         look = LaterLook(line.verdict if line is not None else "", since)
         if found.opened_at > at:  # it rang while this look was read, which knows nothing of that yet
             continue
-        if look.verdict != "red" and is_gone(look, opened_at=found.opened_at):
+        if look.verdict != "red" and is_gone(look, opened_at=found.opened_at, held_by_pairs=found.held_by_pairs):
             found.state, found.ended_by = FindingState.VERIFIED, made
             found.save(update_fields=["state", "ended_by"])
             _record(found, "parity.finding_gone", by=None, at=at, detail={"audit": str(made.public_id)})
@@ -202,6 +204,39 @@ def _found(made: ParityAudit, known: ParityFinding | None, line: Any, *, at: dat
     detail = {"metric": line.metric, "channel": line.channel}
     alerts.write([alerts.told(AlertKind.PARITY_FOUND, key=str(found.public_id), at=at, detail=detail)])
     _record(found, "parity.found", by=None, at=at, detail=detail)
+
+
+def rung(
+    metric: str, channel: str, effect: Estimate, *, origin: FindingOrigin, how: str, day: date, at: datetime
+) -> ParityFinding:
+    """Open a finding for what rang between looks, or note on the one that stands that it rang; tell the leads.
+
+    For a transaction that has called `one_after_another` and will call `keep_gate`, once there is a look. how: in a word, for the
+    history. A finding keeps the size that its own origin told last.
+    """
+    size = {"effect": effect.kind, "value": effect.value, "low": effect.low, "high": effect.high}
+    favoured = is_favoured(metric, effect=effect.kind, value=effect.value or 0.0)
+    held = origin == FindingOrigin.PAIRS
+    standing = ParityFinding.objects.select_for_update().exclude(state=FindingState.VERIFIED)
+    found = standing.filter(metric=metric, channel=channel).first()
+    if found is None:
+        newest = ParityAudit.objects.order_by("-pk")[0]
+        found = ParityFinding.objects.create(
+            metric=metric, channel=channel, versus=OTHERS, is_favoured=favoured, found_by=newest, seen_by=newest,
+            opened_at=at, origin=origin, rang_on=day, held_by_pairs=held, **size,
+        )  # fmt: skip
+    else:
+        found.rang_on, found.held_by_pairs = day, found.held_by_pairs or held
+        if found.origin == origin:
+            found.is_favoured = favoured
+            for name, value in size.items():
+                setattr(found, name, value)
+        found.save(update_fields=["rang_on", "held_by_pairs", "is_favoured", *size])
+    detail = {"metric": metric, "channel": channel, "rang": how, "day": day.isoformat()}
+    key = f"{found.public_id}:{origin.value}:{day}" if held else f"{found.public_id}:{day}"
+    alerts.write([alerts.told(AlertKind.PARITY_FOUND, key=key, at=at, detail=detail)])
+    _record(found, "parity.rang", by=None, at=at, detail=detail)
+    return found
 
 
 @transaction.atomic

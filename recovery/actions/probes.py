@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -25,9 +25,6 @@ from crm.models import ContactPoint, Conversation, Interaction, User
 from recovery import policy
 from recovery.models import Case, ParityProbe, ProbeSide
 from recovery.policy import LONGEST_WINDOW, SHORTEST_WINDOW, Facts, ProbeState
-
-if TYPE_CHECKING:
-    from recovery.parity.probes import Compared
 
 
 class UnusableProbe(ValueError):
@@ -185,8 +182,14 @@ def end(probe_id: int, *, words: str, by: User, at: datetime) -> ParityProbe:
 
 @transaction.atomic
 def withdraw(probe_id: int, *, words: str, by: User, at: datetime) -> ParityProbe:
-    """Give up a pair. words: why. What was told already is answered on. Raises ParityProbe.DoesNotExist, WrongProbe."""
+    """Give up a pair before both sides were told. words: why. What was told already is answered on.
+
+    A pair of which both were told is ended instead: it counts whatever came of it, or whoever dislikes what came of it could take
+    it out of the evidence. Raises ParityProbe.DoesNotExist, WrongProbe; then nothing has changed.
+    """
     probe = _locked(probe_id)
+    if not probe.sides.filter(conversation=None).exists():
+        raise WrongProbe(_("Both sides have been told, so it counts, whatever came of it. Please end it with thanks."))
     _ended(probe, ProbeState.WITHDRAWN, words, by=by, at=at)
     _record(probe, "probe.withdrawn", by=by, at=at)
     return probe
@@ -218,11 +221,13 @@ def _record(probe: ParityProbe, verb: str, *, by: User, at: datetime) -> None:
 class Outcome:
     """What became of one side as of a moment. Times in hours; what has not come yet has waited until then.
 
-    severity: "" without a case. in_full: whether all that was owed was given; None where nothing was, or it is not settled.
+    spoke_at: when it was told. severity: "" without a case. in_full: whether all that was owed was given; None where nothing was,
+    or it is not settled.
     """
 
     side: int
     channel: str
+    spoke_at: datetime
     first_response: float
     is_answered: bool
     resolution: float
@@ -252,6 +257,11 @@ def pairs_of(probe: ParityProbe, *, at: datetime) -> list[Pair]:
     return _compared(ProbeSide.objects.filter(probe=probe).order_by("channel"), at=at)
 
 
+def pairs_as_of(probes: Collection[int], *, at: datetime) -> list[Pair]:
+    """The same of these pairs (keys), as it stood then; the earliest planned first."""
+    return _compared(ProbeSide.objects.filter(probe__in=probes).order_by("probe_id", "channel"), at=at)
+
+
 def _compared(sides_told: QuerySet[ProbeSide], *, at: datetime) -> list[Pair]:
     from recovery.actions import outcomes
     from recovery.parity import own
@@ -266,7 +276,7 @@ def _compared(sides_told: QuerySet[ProbeSide], *, at: datetime) -> list[Pair]:
     since = min(side.probe.planned_at for side in told)
     matters = outcomes.read(since=since, until=at, at=at, of=numbers)
     place = {int(number): row for row, number in enumerate(matters.columns["number"])}
-    worked = _worked_on(numbers)
+    worked = _worked_on(numbers, at=at)
     found = []
     for sides in both.values():
         known = [place[number] for side in sides if (number := side.conversation_id) in place and number is not None]
@@ -296,6 +306,7 @@ def _outcome(side: ProbeSide, values: dict[str, int], matters: Any, *, unknown: 
     return Outcome(
         side=side.pk,
         channel=matters.channels[values["channel"]],
+        spoke_at=datetime.fromtimestamp(values["spoke_at"], UTC),
         first_response=hours("answered_at"),
         is_answered=values["answered_at"] != unknown,
         resolution=hours("settled_at"),
@@ -305,9 +316,10 @@ def _outcome(side: ProbeSide, values: dict[str, int], matters: Any, *, unknown: 
     )
 
 
-def _worked_on(numbers: Sequence[int | None]) -> dict[int | None, set[int]]:
+def _worked_on(numbers: Sequence[int | None], *, at: datetime) -> dict[int | None, set[int]]:
+    """Who wrote in a matter until then, or owns its case now."""
     who: dict[int | None, set[int]] = defaultdict(set)
-    said = Interaction.objects.filter(conversation__in=numbers, author__isnull=False).order_by()
+    said = Interaction.objects.filter(conversation__in=numbers, author__isnull=False, spoke_at__lte=at).order_by()
     for number, author in said.values_list("conversation", "author").distinct():
         if author is not None:
             who[number].add(author)
@@ -317,40 +329,13 @@ def _worked_on(numbers: Sequence[int | None]) -> dict[int | None, set[int]]:
     return who
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeLine:
-    """Pairs that have one channel on a side: its times over those of the other side, and on how many sides it was graded lower."""
-
-    channel: str
-    first_response: Compared
-    resolution: Compared
-    graded_lower: int
-    graded_higher: int
+def graver(own: Outcome, other: Outcome) -> int:
+    """Steps by which one side was graded graver than the other; below 0 milder. Where no failure was found is below all."""
+    order = ["", *policy.Severity.values]
+    return order.index(own.severity) - order.index(other.severity)
 
 
-def by_channel(found: Sequence[Pair]) -> list[ProbeLine]:
-    """Compare each channel with the other sides of its pairs, in the order of their names; spoiled pairs are left out."""
-    from recovery.parity import probes
-
-    usable = [pair for pair in found if not pair.is_spoiled and pair.one.channel != pair.other.channel]
-    lines = []
-    for channel in sorted({side.channel for pair in usable for side in (pair.one, pair.other)}):
-        sides = [
-            (pair.one, pair.other) if pair.one.channel == channel else (pair.other, pair.one)
-            for pair in reversed(usable)  # as they were planned: evidence adds up pair by pair
-            if channel in (pair.one.channel, pair.other.channel)
-        ]
-        order = ["", *policy.Severity.values]
-        steps = [order.index(own.severity) - order.index(other.severity) for own, other in sides]
-        lines.append(
-            ProbeLine(
-                channel=channel,
-                first_response=probes.compare(
-                    [policy.log_ratio(own.first_response, other.first_response) for own, other in sides]
-                ),
-                resolution=probes.compare([policy.log_ratio(own.resolution, other.resolution) for own, other in sides]),
-                graded_lower=sum(step < 0 for step in steps),
-                graded_higher=sum(step > 0 for step in steps),
-            )
-        )
-    return lines
+def withdrawn_when_one_was_told() -> int:
+    """How many pairs were given up although a side had been told: whoever did it could have seen how that side fared."""
+    told = ProbeSide.objects.filter(probe__state=ProbeState.WITHDRAWN, conversation__isnull=False)
+    return told.values("probe").distinct().count()

@@ -11,12 +11,9 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from crm import history
-from crm.actions import alerts
-from crm.policy import AlertKind
 from recovery.actions import audits, outcomes
-from recovery.models import ParityAudit, ParityFinding, WatchDay
-from recovery.policy import FindingOrigin, FindingState, Rang, is_favoured
+from recovery.models import ParityAudit, WatchDay
+from recovery.policy import FindingOrigin, Rang
 
 if TYPE_CHECKING:
     from recovery.parity.effects import Estimate
@@ -35,7 +32,6 @@ READ_DAYS = 42
 """How far back one day reads: a slice of a week that ended a week ago, and who was waiting when it began."""
 SIZED_DAYS = 28
 """How large a change is, is told from cohorts of so many days."""
-OTHERS = "others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +92,15 @@ def add_day(day: date, *, at: datetime) -> bool:
                 audits.one_after_another()
             WatchDay.objects.bulk_create(rows)
             for ring in rung:
-                _follow(ring, day=day, at=at)
+                audits.rung(
+                    ring.metric,
+                    ring.channel,
+                    ring.effect,
+                    origin=FindingOrigin.ALARM,
+                    how=ring.kind.value,
+                    day=day,
+                    at=at,
+                )
             if rung:
                 audits.keep_gate(at=at)
     except IntegrityError:
@@ -219,31 +223,6 @@ def _material(asked: Watched, matters: Matters, day: date, state: _State, channe
     effect = watched.size(asked.measure, sums, code)
     gap = float(asked.gap_hours(*window)[code]) if asked.measure.is_time else 0.0
     return effect if watched.matters_enough(asked.measure, effect, gap) else None
-
-
-def _follow(ring: _Ring, *, day: date, at: datetime) -> None:
-    """Open a finding, or note on the one that stands that it rang; tell the leads."""
-    effect = ring.effect
-    size = {"effect": effect.kind, "value": effect.value, "low": effect.low, "high": effect.high}
-    favoured = is_favoured(ring.metric, effect=effect.kind, value=effect.value or 0.0)
-    standing = ParityFinding.objects.select_for_update().exclude(state=FindingState.VERIFIED)
-    found = standing.filter(metric=ring.metric, channel=ring.channel).first()
-    if found is None:
-        newest = ParityAudit.objects.order_by("-pk")[0]
-        found = ParityFinding.objects.create(
-            metric=ring.metric, channel=ring.channel, versus=OTHERS, is_favoured=favoured, found_by=newest,
-            seen_by=newest, opened_at=at, origin=FindingOrigin.ALARM, rang_on=day, **size,
-        )  # fmt: skip
-    else:
-        found.rang_on = day
-        if found.origin == FindingOrigin.ALARM:  # a look tells its own size
-            found.is_favoured = favoured
-            for name, value in size.items():
-                setattr(found, name, value)
-        found.save(update_fields=["rang_on", "is_favoured", *size])
-    detail = {"metric": ring.metric, "channel": ring.channel, "rang": ring.kind.value, "day": day.isoformat()}
-    alerts.write([alerts.told(AlertKind.PARITY_FOUND, key=f"{found.public_id}:{day}", at=at, detail=detail)])
-    history.record(None, "parity.rang", ref=f"finding:{found.public_id}", by=None, at=at, detail=detail)
 
 
 def series(metric: str, *, days: int) -> list[Line]:

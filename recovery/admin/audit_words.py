@@ -103,6 +103,21 @@ MEANS: dict[str, Any] = {
         "How many answers score below 4 of 5 on friendly, helpful and sympathetic together; and the mean."
     ),
 }
+PAIRS_MEAN: dict[str, Any] = {
+    "first_response": gettext_lazy(
+        "The same facts told on two channels: how long this side waited for our first answer."
+    ),
+    "time_to_resolution": gettext_lazy(
+        "The same facts told on two channels: how long it took until this side was settled."
+    ),
+    "remedy_in_full": gettext_lazy(
+        "The same facts told on two channels: how often this side got all that was owed and the other did not, less the reverse."
+    ),
+    "severity_graded_low": gettext_lazy(
+        "The same facts told on two channels: how often this side was graded milder than the other, less how often graver."
+    ),
+}
+"""What a size means that agreed test pairs tell."""
 TONES = {"red": "late", "amber": "soon", "green": "good", "grey": ""}
 SAYS: dict[str, Any] = {
     "red": gettext_lazy("treated differently"),

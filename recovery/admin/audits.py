@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,7 +21,7 @@ from django.utils.translation import ngettext
 from crm.admin import pages
 from crm.models import Conversation
 from recovery import actions
-from recovery.actions import audits, corrections, response_times
+from recovery.actions import audits, corrections, response_times, weighing
 from recovery.admin.audit_files import CAN_SEE, look_of
 from recovery.admin.audit_words import (
     GRADED,
@@ -28,6 +29,7 @@ from recovery.admin.audit_words import (
     MEANS,
     METRICS,
     MIXES,
+    PAIRS_MEAN,
     READS,
     READS_OF_GRADES,
     SAYS,
@@ -40,10 +42,11 @@ from recovery.admin.audit_words import (
 )
 from recovery.admin.refusals import REFUSALS
 from recovery.models import ParityAudit, ParityCertificate, ParityFinding
-from recovery.policy import BY_PEOPLE, FindingState
+from recovery.policy import BY_PEOPLE, FindingOrigin, FindingState
 
 CAN_LOOK = "recovery.run_parityaudit"
 CAN_ANSWER = "recovery.answer_parityfinding"
+CAN_SEE_PAIRS = "recovery.plan_parityprobe"
 PAGE_SIZE = 30
 FEWEST = 25
 """Below so many matters a size says nothing, and none is shown; the same as in the audit."""
@@ -76,6 +79,7 @@ def parity(request: HttpRequest) -> HttpResponse:
         newest=newest,
         **(_shown(newest, request.GET.get("metric", "")) if newest else {}),
         findings=_with_corrections([one for one in findings if one.state != FindingState.VERIFIED]),
+        held=sum(_is_of_pairs(one) for one in findings if one.state != FindingState.VERIFIED),
         ended=[_finding(found) for found in findings if found.state == FindingState.VERIFIED],
         waiting=[
             {**line, "on": channel_name(line["channel"])} for line in response_times.past_their_promise(timezone.now())
@@ -243,12 +247,52 @@ def _finding(found: ParityFinding) -> dict[str, Any]:
     return {
         "row": found,
         "name": METRICS.get(found.metric, found.metric),
-        "means": MEANS.get(found.metric, ""),
+        "means": PAIRS_MEAN.get(found.metric, "") if _is_of_pairs(found) else MEANS.get(found.metric, ""),
+        "is_of_pairs": _is_of_pairs(found),
         "on": channel_name(found.channel),
         "against": _("all other channels") if found.versus == "others" else channel_name(found.versus),
         "size": size_shown(found.metric, found.effect, found.value),
         "interval": interval_shown({"effect": found.effect, "low": found.low, "high": found.high}),
     }
+
+
+def _is_of_pairs(found: ParityFinding) -> bool:
+    """Whether its size is that of test pairs: they opened it, and no look has found it since."""
+    return found.origin == FindingOrigin.PAIRS and found.seen_by_id == found.found_by_id
+
+
+def _pairs(request: HttpRequest, found: ParityFinding) -> dict[str, Any] | None:
+    """The pairs that rang for a finding, for those alone who may know which they are; to others it says as much as to nobody."""
+    if not request.user.has_perm(CAN_SEE_PAIRS):
+        return None
+    rows = weighing.behind(found)
+    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("pairs"))
+    return {
+        "page": page,
+        "number": len(rows),
+        "rows": [
+            {
+                "title": row.side.probe.title,
+                "probe": row.side.probe.public_id,
+                "matter": row.side.conversation,
+                "size": _of_pair(found.metric, row.difference or 0.0),
+                "day": row.day,
+            }
+            for row in page.object_list
+        ],
+        "since": weighing.told_since(found).count() if found.held_by_pairs else 0,
+    }
+
+
+def _of_pair(metric: str, difference: float) -> str:
+    """What one pair says: how many times as long this side waited, or which side had the better."""
+    if metric in weighing.TIMES:
+        return size_shown(metric, "time_ratio", math.exp(difference))
+    said = {
+        "remedy_in_full": {1: _("all that was owed, the other not"), -1: _("less than was owed, the other not")},
+        "severity_graded_low": {1: _("graded milder than the other"), -1: _("graded graver than the other")},
+    }
+    return said[metric].get(round(difference), _("alike"))
 
 
 @pages.page(CAN_SEE)
@@ -272,6 +316,8 @@ def finding(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         "admin/recovery/parity_finding.html",
         _("Equal treatment"),
         found=_finding(found),
+        pairs=_pairs(request, found),
+        fewest=FEWEST,
         states=[(state.value, state.label) for state in FindingState if state in BY_PEOPLE],
         **_listed(request, numbers),
         may_answer=request.user.has_perm(CAN_ANSWER) and found.state != FindingState.VERIFIED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
@@ -20,15 +21,21 @@ from django.utils.translation import gettext_lazy
 from crm.admin import pages, words
 from crm.channels import Channel
 from crm.models.people import ContactKind
-from recovery.actions import probes
+from recovery import actions
+from recovery.actions import probes, weighing
+from recovery.admin.audit_words import METRICS, channel_name, interval_shown, size_shown
 from recovery.admin.cases import FactsForm
 from recovery.admin.refusals import REFUSALS
 from recovery.models import ParityProbe, ProbeSide
-from recovery.parity.probes import FEWEST
+from recovery.parity import stored
+from recovery.parity.effects import Estimate
+from recovery.parity.probes import FEWEST, MEASURES, limit
 from recovery.policy import ProbeState, Severity
 
-RINGS = 20.0
-"""Evidence of pairs that rings, however often one looks (recovery/parity/sequential.py)."""
+SHOWN_DAYS = 730
+"""Of the evidence: a house tells some dozens of pairs a year."""
+PAIR_NAMES: dict[str, Any] = {"severity_graded_low": gettext_lazy("graded milder")}
+"""What a measure is called of pairs, where it is another thing than of matters graded again."""
 CAN_PLAN = "recovery.plan_parityprobe"
 PAGE_SIZE = 50
 SAID_OF_SEVERITY: dict[str, Any] = dict(Severity.choices)
@@ -82,44 +89,62 @@ def pairs(request: HttpRequest) -> HttpResponse:
         found = found.filter(pk__lt=key[0])
     rows = list(found.order_by("-pk")[: PAGE_SIZE + 1])
     more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    chosen = request.GET.get("metric", "")
+    chosen = chosen if chosen in MEASURES else next(iter(MEASURES))
     compared = probes.pairs(timezone.now())
     return pages.render(
         request,
         "admin/recovery/probes.html",
         _("Test pairs"),
         rows=rows,
-        lines=[_line(line) for line in probes.by_channel(compared)],
+        measures=[{"metric": name, "name": _name(name), "days": each.days} for name, each in MEASURES.items()],
+        lines=_lines(),
+        chosen={"metric": chosen, "name": _name(chosen)},
+        evidence=_evidence(chosen),
         number=len(compared),
         spoiled=sum(pair.is_spoiled for pair in compared),
+        withdrawn=probes.withdrawn_when_one_was_told(),
         fewest=FEWEST,
+        odds=round(math.exp(limit(len(Channel)))),
         next_key=pages.write_key(rows[-1].pk) if more else "",
         is_first=key is None,
     )
 
 
-def _line(line: probes.ProbeLine) -> dict[str, Any]:
+def _lines() -> list[dict[str, Any]]:
+    """Every channel that was counted, with how large the difference is by each measure."""
+    found = {name: weighing.sizes(name) for name in MEASURES}
+    channels = sorted({channel for each in found.values() for channel in each})
+    return [
+        {"on": Channel(channel).label, "cells": [_cell(name, found[name].get(channel)) for name in MEASURES]}
+        for channel in channels
+    ]
+
+
+def _cell(metric: str, found: tuple[int, Estimate] | None) -> dict[str, Any]:
+    if found is None:
+        return {"name": _name(metric), "pairs": 0}
+    pairs, effect = found
+    line = {"effect": effect.kind, "low": effect.low, "high": effect.high}
     return {
-        "on": Channel(line.channel).label,
-        "pairs": line.first_response.pairs,
-        "first": _ratio(line.first_response),
-        "resolution": _ratio(line.resolution),
-        "lower": line.graded_lower,
-        "higher": line.graded_higher,
+        "name": _name(metric),
+        "pairs": pairs,
+        "size": size_shown(metric, effect.kind, effect.value),
+        "interval": interval_shown(line) if pairs >= FEWEST else "",
     }
 
 
-def _ratio(found: Any) -> dict[str, str]:
-    ends = [found.low, found.high]
-    return {
-        "value": "–" if found.ratio is None else f"× {found.ratio:.2f}",
-        "interval": ""
-        if None in ends
-        else _("%(low)s to %(high)s") % {"low": f"{ends[0]:.2f}", "high": f"{ends[1]:.2f}"},
-        "p": "" if found.p is None else f"p {found.p:.3f}",
-        "rings": _("%(evidence).0f to 1 against likeness") % {"evidence": found.evidence}
-        if found.evidence >= RINGS
-        else "",
-    }
+def _evidence(metric: str) -> dict[str, Any] | None:
+    """What pairs add up to by one measure, channel by channel; None before the second day that counted."""
+    made = stored.evidence(actions.probe_series(metric, days=SHOWN_DAYS))
+    if made is not None:
+        for one in made["lines"]:
+            one["on"] = channel_name(one["channel"])
+    return made
+
+
+def _name(metric: str) -> str:
+    return str(PAIR_NAMES.get(metric, METRICS[metric]))
 
 
 @pages.page(CAN_PLAN)

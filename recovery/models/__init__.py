@@ -19,7 +19,7 @@ from recovery.models.policy import (
     PolicyVersion,
     PolicyVersionQuerySet,
 )
-from recovery.models.probes import ParityProbe, ProbeSide
+from recovery.models.probes import ParityProbe, ProbeEvidence, ProbeSide
 from recovery.models.regrading import Grading, MannerSheet, Regrade, RegradeSkip
 from recovery.models.reviews import CaseReview
 from recovery.models.rule_reviews import RuleReview
@@ -56,6 +56,7 @@ __all__ = [
     "PolicyRule",
     "PolicyVersion",
     "PolicyVersionQuerySet",
+    "ProbeEvidence",
     "ProbeSide",
     "QueueDay",
     "Regrade",

@@ -101,6 +101,8 @@ class ParityFinding(models.Model):
         _("found how"), max_length=8, choices=FindingOrigin, default=FindingOrigin.LOOK, editable=False
     )
     rang_on = models.DateField(_("rang last"), null=True, editable=False)  # the newest night after which it rang
+    # Agreed test pairs showed it, and no run of pairs told since then has let go of it: no look ends it.
+    held_by_pairs = models.BooleanField(_("held by test pairs"), default=False, editable=False)
     opened_at = models.DateTimeField(_("found"))
     state = models.CharField(_("state"), max_length=12, choices=FindingState, default=FindingState.OPEN, editable=False)
     words = models.TextField(_("in words"), blank=True)  # why, or what is done about it
@@ -108,7 +110,9 @@ class ParityFinding(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name=_("said by"), db_index=False
     )
     said_at = models.DateTimeField(_("said"), null=True)
-    ended_by = models.ForeignKey(ParityAudit, models.PROTECT, null=True, related_name="+", db_index=False)
+    ended_by = models.ForeignKey(
+        ParityAudit, models.PROTECT, null=True, related_name="+", db_index=False
+    )  # where pairs ended it: the newest look then, which did not find it either
 
     class Meta:
         verbose_name = _("finding")
@@ -128,6 +132,10 @@ class ParityFinding(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(origin=FindingOrigin.LOOK) | Q(rang_on__isnull=False), name="parity_finding_alarm_rang"
+            ),
+            models.CheckConstraint(
+                condition=Q(held_by_pairs=False) | (Q(rang_on__isnull=False) & ~Q(state=FindingState.VERIFIED)),
+                name="parity_finding_held_by_pairs_stands",
             ),
         ]
         indexes = [models.Index(fields=["-id"], name="parity_finding_newest")]

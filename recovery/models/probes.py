@@ -81,3 +81,40 @@ class ProbeSide(models.Model):
 
     def __str__(self) -> str:
         return f"{self.probe_id} {self.channel}"
+
+
+class ProbeEvidence(models.Model):
+    """What one side of a pair added to the evidence about its channel by one measure. Written once, in the order of its key."""
+
+    side = models.ForeignKey(ProbeSide, models.PROTECT, related_name="evidence", db_index=False)
+    metric = models.CharField(_("what"), max_length=40)
+    channel = models.CharField(_("channel"), max_length=16)  # on which it was really told
+    day = models.DateField(_("day"))  # the one after which it was counted
+    began_at = models.DateTimeField(_("the first of both was told"))
+    # As recovery/parity/probes.py says, this side against the other; null where the pair says nothing: its planner had a part,
+    # both were told on one channel, or there was nothing to compare.
+    difference = models.FloatField(null=True)
+    gap_hours = models.FloatField(null=True)  # of a time: how much longer this side waited
+    log_es = (
+        models.JSONField()
+    )  # one for each stake, added up since the evidence began or last rang; natural logarithms
+    log_e = models.FloatField()  # of their average
+    rang = models.BooleanField(_("rang"), default=False)
+
+    class Meta:
+        verbose_name = _("evidence of a test pair")
+        verbose_name_plural = _("evidence of test pairs")
+        constraints = [
+            models.UniqueConstraint(fields=["side", "metric"], name="probe_evidence_once"),
+            models.CheckConstraint(
+                condition=Q(rang=False) | Q(difference__isnull=False), name="probe_evidence_rings_by_a_difference"
+            ),
+            models.CheckConstraint(
+                condition=Q(difference__isnull=False) | Q(gap_hours__isnull=True),
+                name="probe_evidence_gap_of_a_difference",
+            ),
+        ]
+        indexes = [models.Index(fields=["metric", "channel", "id"], name="probe_evidence_adds_up")]
+
+    def __str__(self) -> str:
+        return f"{self.metric} · {self.channel} · {self.day:%Y-%m-%d}"

@@ -15,8 +15,7 @@ most 1 where nobody is treated differently, whatever was seen before and wheneve
   `ratio^d_c / (1 + (ratio - 1) y_c / y)^d` (ter Schure, Perez-Ortiz, Ly and Gruenwald 2024; ties by Hoeffding 1963: drawing without
   replacement has the smaller mean). The Shiryaev-Roberts sum `R <- (1 + R) e` rings at 52 weeks for each channel: R less the number
   of weeks is a martingale, so false alarms are a year apart on average or more (Pollak 1985; Shin, Ramdas and Rinaldo 2024).
-* **Pairs.** A bet on the sign of each difference, larger where the difference is: `1 + stake * tanh(log ratio)`, averaged over
-  stakes on either side; its mean is exactly 1 where a ratio and its inverse are as likely (Shafer and Vovk 2019).
+Evidence of agreed test pairs has a file of its own: recovery/parity/probes.py.
 
 For times the outcome is the wanted one (an answer): U above 0 is sooner. For shares it is the worse one (no answer): U above 0 is
 worse. All in logarithms: R and E of a plain wrong outgrow a double within some months.
@@ -43,7 +42,6 @@ SLOWER: Final = (0.8, 0.65, 0.5)
 """Ratios of hazards that the change detector looks for."""
 WORSE: Final = (1.25, 1.5, 2.0)
 """The like for the odds that a case ends worse."""
-STAKES: Final = (-0.8, -0.4, 0.4, 0.8)
 ENOUGH: Final = 8.0
 """Cases of a kind in a slice, on average over cases: fewer compare nobody with anybody."""
 
@@ -235,16 +233,3 @@ def difference(u: float, v: float, overlap: float) -> Estimate:
         return Estimate(kind="risk_difference")
     value, half = -u / overlap, Z95 * v**0.5 / overlap
     return Estimate(kind="risk_difference", value=value, low=max(-1.0, value - half), high=min(1.0, value + half))
-
-
-def pair_log_e(log_ratios: Sequence[float]) -> Floats:
-    """Log evidence after each matched pair that its two sides are not treated alike: (pairs,).
-
-    log_ratios: log(time on one channel / time on the other) for each pair, in the order in which they were known; 0 where equal.
-    A pair counts as the hyperbolic tangent of it: little when little, at most 1, so that no single pair decides (as a signed rank
-    does). Two-sided. Its only assumption: without a difference a ratio and its inverse are as likely, which holds where chance
-    decided what was sent on which channel; where customers chose the order themselves it does not. At least log 20 at any moment
-    rings, with at most 5 % of false alarms however often one looks.
-    """
-    size = np.tanh(np.asarray(log_ratios, dtype=float))
-    return averaged(np.log1p(np.outer(STAKES, size)).cumsum(axis=1))

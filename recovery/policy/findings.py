@@ -19,11 +19,13 @@ class FindingState(TextChoices):
 
 class FindingOrigin(TextChoices):
     """What opened a finding. A look compares a window of 28 days by itself; an alarm adds up all nights, and so rings for less, or
-    sooner. What people do about it, and what ends it, is the same.
+    sooner; agreed test pairs tell the same facts on two channels. What people do about it is the same. A look ends what a look or
+    an alarm opened; what pairs showed is ended by later pairs (`is_gone`).
     """
 
     LOOK = "look", _("found by a look")
     ALARM = "alarm", _("rang between looks")
+    PAIRS = "pairs", _("shown by agreed test pairs")
 
 
 class Rang(TextChoices):
@@ -67,12 +69,16 @@ class LaterLook:
     since: datetime
 
 
-def is_gone(look: LaterLook, *, opened_at: datetime) -> bool:
-    """Say whether a later audit ends a finding.
+def is_gone(look: LaterLook, *, opened_at: datetime, held_by_pairs: bool = False) -> bool:
+    """Say whether a later look ends a finding.
 
     Green does: likeness was shown. Amber and grey do only over matters that all began after the finding was opened, for while old
     matters are in the window, "no longer significant" may be the window moving. A comparison that is not there ends nothing.
+    held_by_pairs: agreed test pairs showed it, and no later run of pairs has let go of it: no look ends that, for a look compares
+    other people's matters and takes for alike what was graded alike, while a pair is the same facts twice.
     """
+    if held_by_pairs:
+        return False
     if look.verdict == "green":
         return True
     return look.verdict in ("amber", "grey") and look.since >= opened_at

@@ -4,7 +4,7 @@ Sections: equality (nobody is treated differently: is anything red?), margin (a 
 called alike?), real (the channels of a real export dealt anew inside its types), power (a planted gap: is it found?),
 themselves (the same customer on two channels), public (does going public pay?), daily (nobody is treated differently, and somebody
 looks every night), slipped (a channel slows down: how soon does it ring?), bursts (a channel's posts come on congested
-days), remedies (what was given of what was owed, amounts, hand-offs).
+days), remedies (what was given of what was owed, amounts, hand-offs), pairs (agreed test pairs, weighed every night).
 The world is told in tests/calibrate/world.py. Every finished line is kept, so an interrupted run goes on where it stopped.
 """
 
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import recovery.parity
-from tests.calibrate import bursts, chart, daily, questions, remedies, tables, world
+from tests.calibrate import bursts, chart, daily, pairs, questions, remedies, tables, world
 from tests.calibrate.tables import Line, Lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,8 +75,8 @@ OF_REMEDIES = (
 Job = Callable[[int], Counter[str]]
 CHUNK = 10
 JUDGING = (
-    "audit", "contrasts", "customers", "effects", "kernel", "means", "metrics", "prognostic", "public", "ranking", "sequential",
-    "verdicts",
+    "audit", "contrasts", "customers", "effects", "kernel", "means", "metrics", "probes", "prognostic", "public", "ranking",
+    "sequential", "verdicts",
 )  # fmt: skip
 
 
@@ -136,6 +136,16 @@ def asked(sections: tuple[str, ...], real: Path | None) -> Iterator[tuple[Line, 
             for n in OWED:
                 job = partial(remedies.asked, channel, metric, size, n)
                 yield Line("remedies", n, metric, size, channel), job, 6_500_000
+    if "pairs" in sections:
+        for n in pairs.SIZES:
+            yield Line("pairs", n), partial(pairs.equal, n), 7_000_000
+        for what, size in pairs.PLANTED:
+            for n in pairs.OF_A_CHANNEL:
+                yield (
+                    Line("pairs", n, f"pairs_{what}", size, pairs.CHANNELS[0]),
+                    partial(pairs.planted, what, size, n),
+                    7_500_000,
+                )
 
 
 def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, keep: Path, console: Console) -> Lines:
@@ -148,7 +158,9 @@ def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, 
         keep.open("a", encoding="utf-8") as file,
         Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
     ):
-        wanted = {line: replications * (OFTEN if line.section in ("margin", "daily") else 1) for line, _, _ in lines}
+        wanted = {
+            line: replications * (OFTEN if line.section in ("margin", "daily", "pairs") else 1) for line, _, _ in lines
+        }
         everything = progress.add_task("", total=sum(wanted.values()))
         for line, job, first in lines:
             progress.update(everything, description=line.words())
@@ -170,7 +182,7 @@ def run(lines: list[tuple[Line, Job, int]], *, replications: int, workers: int, 
 def fingerprint() -> str:
     """Results of other code are not taken up again."""
     package = Path(recovery.parity.__file__).parent
-    played = (bursts, daily, questions, remedies, world)
+    played = (bursts, daily, pairs, questions, remedies, world)
     files = [*(package / f"{each}.py" for each in JUDGING), *(Path(str(each.__file__)) for each in played)]
     return hashlib.sha256(b"\0".join(each.read_bytes() for each in sorted(files))).hexdigest()[:12]
 
@@ -198,7 +210,10 @@ def main() -> None:
     )
     parser.add_argument("--only", default=",".join(tables.SECTIONS), help="sections, with commas: equality,power")
     parser.add_argument(
-        "--replications", type=int, default=WHOLE, help=f"per line ({WHOLE}); {OFTEN} times at the margin and daily"
+        "--replications",
+        type=int,
+        default=WHOLE,
+        help=f"per line ({WHOLE}); {OFTEN} times at the margin, daily and of pairs",
     )
     parser.add_argument("--real", type=Path, default=export(), help="a Boston 311 export; default: that of the tests")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)

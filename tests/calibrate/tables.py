@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECTIONS = (
-    "equality", "real", "margin", "power", "themselves", "public", "daily", "slipped", "bursts", "remedies",
+    "equality", "real", "margin", "power", "themselves", "public", "daily", "slipped", "bursts", "remedies", "pairs",
 )  # fmt: skip
 MARKS = ("<!-- calibration: written by python -m tests.calibrate --tables -->", "<!-- end of calibration -->")
 NAMES = {
@@ -24,6 +24,15 @@ NAMES = {
     "halved": "half of what was owed, given to a part of the cases:",
     "amount": "amount (nothing in six of ten)",
     "hand_offs": "hand-offs (0.4 in the mean)",
+    "pairs_first": "first answer",
+    "pairs_milder": "graded a step milder, that share of its sides:",
+    "pairs_short": "less than was owed, that share of its sides:",
+}
+PAIRED = {
+    "first_response": "first answer",
+    "time_to_resolution": "resolution",
+    "remedy_in_full": "all that was owed",
+    "severity_graded_low": "severity",
 }
 SHARES = ("answered", "approved", "reopened", "handed_on")
 
@@ -52,7 +61,7 @@ def cases(line: Line) -> str:
 
 def planted(line: Line) -> str:
     """What was planted, in words."""
-    if line.metric == "halved":
+    if line.metric in ("halved", "pairs_milder", "pairs_short"):
         what = f"{line.size:.0%}"
     elif line.metric in SHARES:
         what = f"{line.size * 100:+.0f} points".replace("-", "−")
@@ -75,7 +84,7 @@ def _with_error(found: tuple[int, Counter[str]], name: str) -> str:
 def written(found: Lines) -> str:
     """All tables, in Markdown."""
     made = (_audits(found, "equality"), _audits(found, "real"), _margin(found), _power(found), _themselves(found))
-    made = (*made, _public(found), _daily(found), _slipped(found), _bursts(found), _remedies(found))
+    made = (*made, _public(found), _daily(found), _slipped(found), _bursts(found), _remedies(found), _pairs(found))
     return "\n\n".join(part for part in made if part)
 
 
@@ -236,6 +245,25 @@ def _remedies(found: Lines) -> str:
     return (
         f"{told}\n\n{_table(head, rows)}\n\nPlanted in one channel, found red:\n\n{_crossed(hit, 'red', 2)}"
         f"\n\nThe same, called alike:\n\n{_crossed(hit, 'green', 3)}"
+    )
+
+
+def _pairs(found: Lines) -> str:
+    lines = only(found, "pairs")
+    if not lines:
+        return ""
+    equal = {line: each for line, each in lines.items() if not line.metric}
+    names = ("rang", *(f"rang by {metric}" for metric in PAIRED))
+    rows = [[cases(line), *(_with_error(each, name) for name in names)] for line, each in equal.items()]
+    told = (
+        "Agreed test pairs on six channels, weighed every night; nobody is treated differently; chance that anything ever rings "
+        f"within so many pairs of the house ({next(iter(lines.values()))[0]:,} replications):"
+    )
+    head = ["pairs", "anything", *PAIRED.values()]
+    planted_there = {line: each for line, each in lines.items() if line.metric}
+    return (
+        f"{told}\n\n{_table(head, rows)}\n\nPlanted in one channel, rung for it within so many of its pairs:\n\n"
+        f"{_crossed(planted_there, 'rang', 2)}"
     )
 
 

@@ -233,39 +233,6 @@ def test_what_slips_rings_within_weeks(channel, size, a_day, found_in, within):
 # ------------------------------------------------------------------------------------------------------- pairs
 
 
-def e_value(log_ratios: list[float]) -> float:
-    found = sequential.pair_log_e(log_ratios)
-    return float(np.exp(found[-1])) if len(found) else 1.0
-
-
-def test_pairs_without_a_difference_seldom_ring_however_often_one_looks_R051_R083():
-    random = np.random.default_rng(3)
-    ever = [float(sequential.pair_log_e(random.standard_t(2, 60)).max()) for _ in range(1500)]
-    last = np.array([e_value(random.normal(0, 1.27, 12).tolist()) for _ in range(6000)])
-
-    assert np.mean(np.array(ever) >= np.log(20)) <= 0.05
-    assert last.mean() == pytest.approx(1.0, abs=4 * last.std() / len(last) ** 0.5)
-
-
-def test_twice_the_time_is_seen_in_some_forty_pairs_R051():
-    random = np.random.default_rng(4)
-    found = [sequential.pair_log_e(np.log(2) + random.normal(0, 0.9 * 2**0.5, 60)) >= np.log(20) for _ in range(300)]
-    share = [np.mean([each[:pairs].any() for each in found]) for pairs in (25, 40, 60)]
-
-    assert share[0] > 0.3
-    assert share[1] > 0.6
-    assert share[2] > 0.8
-
-
-@given(st.lists(st.floats(-50, 50), max_size=40))
-def test_pairs_say_the_same_whichever_side_is_called_first(log_ratios):
-    mirrored = e_value([-each for each in log_ratios])
-
-    assert e_value(log_ratios) == pytest.approx(mirrored, rel=1e-9)
-    assert e_value([]) == 1.0
-    assert e_value([0.0, 0.0]) == 1.0
-
-
 def test_the_world_that_slips_is_the_world_of_the_other_figures():
     made = daily.shop(60, 1)
     assert set(np.unique(made.channel)) == set(range(len(world.CHANNELS)))

@@ -114,3 +114,8 @@ def test_the_list_costs_the_same_for_one_pair_and_for_many(client, django_assert
     with django_assert_max_num_queries(len(first.captured_queries)):
         shown = client.get(reverse("admin:probes")).content.decode()
     assert "9 pairs" in shown
+    actions.weigh_probes(MONDAY + timedelta(days=40))
+    with django_assert_max_num_queries(len(first.captured_queries)):
+        shown = client.get(reverse("admin:probes")).content.decode()
+    assert "8 pairs" in shown
+    assert "What the pairs add up to" in shown

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0019_what_came_back_since'),
+        ('recovery', '0020_pairs_ring'),
     ]
 
     operations = [
