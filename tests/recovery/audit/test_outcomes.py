@@ -332,6 +332,7 @@ def with_numbers(matters: own.Matters) -> own.Matters:
         "remedy_given": np.where(owed > 0, owed * dice.choice([10, 10, 10, 7, 0], count) // 10, own.UNKNOWN),
         "remedy_currency": np.where(owed > 0, dice.choice([yen, euro], count), own.UNKNOWN),
         "hand_offs": dice.poisson(0.6, count),
+        "verification_steps": dice.poisson(0.4, count),
         "language": dice.integers(-1, len(matters.languages), count),
     }
     return replace(matters, columns={**matters.columns, **columns})
