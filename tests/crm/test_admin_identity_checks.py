@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from crm.actions import identity_checks, outgoing
-from crm.models import Conversation, IdentityCheck
+from crm.actions import accounts, identity_checks, outgoing
+from crm.models import Conversation, IdentityCheck, OutgoingMessage
 from crm.policy import Role
 from tests.conftest import NOON
+from tests.crm.actions.test_accounts import with_another_address
 from tests.crm.actions.test_identity_checks import ask, code_in, letter, told
 from tests.crm.stories import colleague
 
@@ -171,3 +173,15 @@ def test_no_colleague_reads_a_code_where_messages_are_listed_C09() -> None:
     alone = lead.get(reverse("admin:crm_outgoingmessage_change", args=[letter(check).pk]))
     assert alone.status_code == 200
     assert code not in alone.content.decode()
+
+
+def test_nor_a_code_that_opens_the_history_of_an_account_C09() -> None:
+    accounts.send_code(with_another_address().pk, at=NOON)
+    sent = OutgoingMessage.objects.get(key__startswith="crm.second_proof:")
+    code = re.search(r"^\d{8}$", sent.text, re.MULTILINE)
+    assert code
+    lead = client_of(Role.LEAD)
+    for address in (reverse("admin:outgoing"), reverse("admin:crm_outgoingmessage_change", args=[sent.pk])):
+        shown = lead.get(address).content.decode()
+        assert sent.subject in shown
+        assert code[0] not in shown
