@@ -25,7 +25,7 @@ A_DAY = 26
 LATER = 2.4
 """So many times as long the phone's customers waited for a like matter, before it was found."""
 PEOPLE = 420
-STEPS = {ComplaintType.WRONG_CHARGE: (0, 0, 2), ComplaintType.LATE_OR_MISSING: (0, 0, 0, 1)}
+STEPS: dict[str, tuple[int, ...]] = {ComplaintType.WRONG_CHARGE: (0, 0, 2), ComplaintType.LATE_OR_MISSING: (0, 0, 0, 1)}
 """How many steps like matters took to show who it is, each as often as the others; by what it was about, on every channel alike."""
 SEEN = (AlertKind.PARITY_FOUND, AlertKind.LEVELS_LAG)
 """What leads were told of in the past, and saw then."""
