@@ -25,6 +25,7 @@ from crm.actions import (
     erasure,
     fetching,
     files,
+    identity_checks,
     judgements,
     listening,
     listening_places,
@@ -246,3 +247,9 @@ def ask_settled() -> None:
 def tend_closing_lines() -> None:
     """Propose public closing lines that were missed, and let go those that are not to be."""
     duties.once_per_slot("tend_closing_lines", closing_lines.tend, at=timezone.now())
+
+
+@shared_task
+def tend_identity_checks() -> None:
+    """Ask no more for what nobody showed within two weeks."""
+    duties.once_per_slot("tend_identity_checks", identity_checks.tend, at=timezone.now())

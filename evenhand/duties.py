@@ -193,6 +193,11 @@ DUTIES: dict[str, Duty] = {
         timedelta(hours=1),
         "every hour: propose public closing lines that were missed, and let go those that are not to be",
     ),
+    "tend_identity_checks": Duty(
+        "crm.tasks.tend_identity_checks",
+        timedelta(hours=1),
+        "every hour: ask no more for what nobody showed within two weeks",
+    ),
     "plan_birthdays": Duty(
         "loyalty.tasks.plan_birthdays", timedelta(hours=1), "every hour: plan the birthday cards of the day"
     ),

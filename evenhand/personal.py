@@ -148,6 +148,7 @@ PERSONAL: dict[str, Table] = {
     ),
     "crm.Pull": Table(whose=_MATTER),
     "crm.CreditedPull": Table(whose=("pull__conversation__customer",), keeps={"passed_first": _IDS}),
+    "crm.IdentityCheck": Table(whose=_MATTER, empties={"digest": ""}, words=("because",)),
     "crm.Helper": Table(whose=_MATTER),
     "crm.HandOff": Table(whose=_MATTER, words=("context_note",)),
     "crm.OwnerChange": Table(whose=_MATTER, empties={"note": GONE}),

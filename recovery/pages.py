@@ -43,6 +43,7 @@ WHAT: dict[str, Any] = {
     "remedy_part": gettext_lazy("How much of the money that was owed was given"),
     "remedy_amount": gettext_lazy("How much money was given"),
     "hand_offs": gettext_lazy("How many times it was passed on"),
+    "verification_steps": gettext_lazy("How many times customers had to show who they are"),
     "gesture_sent": gettext_lazy("Whether a planned kindness was sent"),
     "survey_answered": gettext_lazy("How many answered when they were asked"),
     "csat": gettext_lazy("How satisfied customers say they are"),

@@ -26,6 +26,7 @@ from crm.models import (
     Conversation,
     Customer,
     HistoryEntry,
+    IdentityCheck,
     Interaction,
     Joining,
     OutgoingMessage,
@@ -49,6 +50,7 @@ from crm.policy import (
     in_order,
     references,
 )
+from crm.policy.identity_checks import CheckState
 from crm.policy.joining import CLOCKS_APART, TOLD_WITHIN, mail_addresses
 
 WORDS_READ = 20
@@ -184,8 +186,13 @@ def join(
     drafts = AnswerDraft.objects.filter(conversation=moved).exclude(
         author__in=AnswerDraft.objects.filter(conversation=into).values("author")
     )
+    # What is asked in both stays where it is: somebody is asked for one thing once.
+    asked = IdentityCheck.objects.filter(conversation=into, state=CheckState.ASKED)
+    checks = IdentityCheck.objects.filter(conversation=moved).exclude(
+        state=CheckState.ASKED, kind__in=asked.values("kind")
+    )
     moving: dict[str, Any] = {
-        "interactions": said, "messages": messages, "posts": posts, "points": used, "drafts": drafts,
+        "interactions": said, "messages": messages, "posts": posts, "points": used, "drafts": drafts, "checks": checks,
     }  # fmt: skip
     joining = Joining.objects.create(
         moved=moved,
@@ -262,6 +269,7 @@ def _move(joining: Joining, to: Conversation) -> None:
     PublicPost.objects.filter(pk__in=kept["posts"]).update(conversation=to)
     ContactPoint.objects.filter(pk__in=kept["points"]).update(customer=to.customer_id)
     AnswerDraft.objects.filter(pk__in=kept["drafts"]).update(conversation=to)
+    IdentityCheck.objects.filter(pk__in=kept.get("checks", [])).update(conversation=to)
 
 
 def _goes_on_as(joining: Joining, promise: Promise) -> str:

@@ -13,9 +13,20 @@ from django.db import transaction
 
 from crm import history
 from crm.actions import calendars, promises
-from crm.models import Closing, ContactPoint, Conversation, Customer, HistoryEntry, Interaction, Promise, User
+from crm.models import (
+    Closing,
+    ContactPoint,
+    Conversation,
+    Customer,
+    HistoryEntry,
+    IdentityCheck,
+    Interaction,
+    Promise,
+    User,
+)
 from crm.models.people import ContactKind
 from crm.policy import ConversationState, Direction, HowClosed, PromiseState, default_promises
+from crm.policy.identity_checks import CheckKind, CheckNeed, CheckState
 
 SOURCE = "made up"
 AT_ONCE = 2000
@@ -38,7 +49,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """One settled matter: asked, answered once by a colleague, closed by them. by_phone: they are reached by their number."""
+    """One settled matter: asked, answered once by a colleague, closed by them. by_phone: they are reached by their number.
+
+    steps: how many steps they showed who they are, 0 to 2; a document, then the number of their order.
+    """
 
     person: Person
     channel: str
@@ -51,6 +65,7 @@ class Matter:
     answered_at: datetime
     settled_at: datetime
     by: User
+    steps: int = 0
 
 
 @transaction.atomic
@@ -120,6 +135,15 @@ def _write(matters: Sequence[Matter], points: dict[tuple[Person, bool], ContactP
         Closing(conversation=conversation, how=HowClosed.CLOSED, closed_by=one.by, at=one.settled_at)
         for one, conversation in told
     )
+    IdentityCheck.objects.bulk_create(
+        IdentityCheck(
+            conversation=conversation, kind=kind, need=CheckNeed.MONEY if one.steps > 1 else CheckNeed.RELEASE,
+            state=CheckState.PASSED, asked_by=one.by, asked_at=one.answered_at, settled_by=one.by,
+            settled_at=one.answered_at,
+        )
+        for one, conversation in told
+        for kind in (CheckKind.DOCUMENT, CheckKind.REFERENCE)[: one.steps]
+    )  # fmt: skip
     HistoryEntry.objects.bulk_create(
         history.entry(
             conversation.customer, verb, ref=f"conversation:{conversation.public_id}", by=by, at=moment, origin=origin,

@@ -39,6 +39,7 @@ _SECRET = {
     "crm.Attachment": {"file"},
     "crm.Reach": {"avatar"},
     "crm.SecondProof": {"digest"},
+    "crm.IdentityCheck": {"digest"},
     "crm.ConsentQuestion": {"key"},
 }
 """Columns that are keys or hold bytes; bytes are among the files."""

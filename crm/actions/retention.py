@@ -24,6 +24,7 @@ from crm.models import (
     CallEvent,
     Conversation,
     Hold,
+    IdentityCheck,
     ImportedCustomer,
     Interaction,
     MessageChange,
@@ -114,7 +115,10 @@ def _words(before: datetime, at: datetime) -> QuerySet[Any]:
     left = said.exclude(text="", full_text="", html="", subject="")
     closed = Conversation.objects.filter(state=ConversationState.CLOSED, spoke_at__lt=before)
     answered = SurveyAnswer.objects.filter(ask__conversation=OuterRef("pk")).exclude(words="")
-    return closed.filter(~Exists(lately), Exists(left) | Exists(answered)).filter(~_protected("customer", at))
+    asked = IdentityCheck.objects.filter(conversation=OuterRef("pk")).exclude(because__in=["", clearing.GONE])
+    return closed.filter(~Exists(lately), Exists(left) | Exists(answered) | Exists(asked)).filter(
+        ~_protected("customer", at)
+    )
 
 
 def _forget_words(keys: Sequence[int]) -> None:
@@ -127,6 +131,7 @@ def _forget_words(keys: Sequence[int]) -> None:
     Interaction.objects.filter(**matters).update(**empty)
     Conversation.objects.filter(pk__in=keys).update(subject="")
     SurveyAnswer.objects.filter(ask__conversation__in=list(keys)).exclude(words="").update(words="")
+    IdentityCheck.objects.filter(**matters).exclude(because="").update(because=clearing.GONE)
 
 
 def _imported(before: datetime, at: datetime) -> QuerySet[Any]:

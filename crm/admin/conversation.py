@@ -35,6 +35,7 @@ from crm.models import (
     ClosingLine,
     ContactPoint,
     Conversation,
+    IdentityCheck,
     Interaction,
     OutgoingMessage,
     Publication,
@@ -91,6 +92,7 @@ def conversation(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         .annotate(
             was_in_public=Exists(PublicPost.objects.filter(conversation=OuterRef("pk"))),
             has_closing_line=Exists(ClosingLine.objects.filter(conversation=OuterRef("pk"))),
+            has_identity_check=Exists(IdentityCheck.objects.filter(conversation=OuterRef("pk"))),
             newest_stage=stages.stage_of(OuterRef("customer_id")),
             somebody_died=Exists(bereavements.open_of(OuterRef("customer_id"))),
             somebody_acts=Exists(representatives.known_around(OuterRef("customer_id"))),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib import admin
-from django.db.models import Prefetch
+from django.db.models import Model, Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -130,6 +130,10 @@ class OutgoingMessageAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     search_fields = ("address__exact",)
     hidden = ("headers",)
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        fields = super().get_fields(request, obj)
+        return [name for name in fields if name != "text"] if getattr(obj, "is_for_them_alone", False) else fields
 
 
 @admin.register(DeliveryEvent)

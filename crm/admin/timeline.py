@@ -26,6 +26,7 @@ TOLD_ELSEWHERE = (
     "conversation.noted",
     "conversation.closing_line",
     "call.written_down",
+    "identity_check.asked",
     "case.opened",
 )
 """Entries whose subject stands in the timeline itself."""
@@ -130,6 +131,9 @@ VERBS = {
     "closing_line.dropped": gettext_lazy("Public closing line left out"),
     "closing_line.stopped": gettext_lazy("Public closing line stopped"),
     "closing_line.no_too_late": gettext_lazy("Said no to the public closing line, which stands already"),
+    "identity_check.passed": gettext_lazy("Showed who they are"),
+    "identity_check.failed": gettext_lazy("Could not show who they are"),
+    "identity_check.withdrawn": gettext_lazy("Not asked any more who they are"),
     "conversation.dismissed": gettext_lazy("Dismissed without an answer"),
     "conversation.tried": gettext_lazy("Tried to reach them"),
     "conversation.went_quiet": gettext_lazy("Ended, they went quiet"),

@@ -19,6 +19,7 @@ from crm.models.fields import CustomField
 from crm.models.gates import Gate
 from crm.models.history import HistoryEntry
 from crm.models.households import Household, HouseholdMember
+from crm.models.identity_checks import IdentityCheck
 from crm.models.in_public import PublicLook
 from crm.models.life import Hold, LifeEvent
 from crm.models.listening_places import ListeningGap, ListeningPlace, PlaceCheck
@@ -91,6 +92,7 @@ __all__ = [
     "Hold",
     "Household",
     "HouseholdMember",
+    "IdentityCheck",
     "ImportFinding",
     "ImportedCustomer",
     "Interaction",

@@ -14,6 +14,7 @@ from crm.models.people import Customer
 from crm.models.representatives import Representative
 from crm.models.talk import Conversation, Interaction
 from crm.policy import Delivery, MessageKind, OutgoingState
+from crm.policy.outgoing import FOR_THEM_ALONE
 
 UNSETTLED = [OutgoingState.CLAIMED, OutgoingState.HANDING]
 STOPPED = [OutgoingState.HELD, OutgoingState.PARKED, OutgoingState.REFUSED, OutgoingState.UNKNOWN]
@@ -112,6 +113,11 @@ class OutgoingMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.address}"
+
+    @property
+    def is_for_them_alone(self) -> bool:
+        """Whether its words are for the customer's eyes only; no colleague reads them on any page."""
+        return self.key.startswith(FOR_THEM_ALONE)
 
     @property
     def came_back(self) -> bool:

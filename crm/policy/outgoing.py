@@ -55,6 +55,8 @@ OUTGOING_NEXT: dict[OutgoingState, frozenset[OutgoingState]] = {
     OutgoingState.PARKED: frozenset({OutgoingState.READY, OutgoingState.CANCELLED}),
     OutgoingState.CANCELLED: frozenset(),
 }
+FOR_THEM_ALONE: Final = ("crm.second_proof:", "identity-code:")
+"""How the keys of letters begin that carry a code: whoever else could read it could show it in the customer's place (C09)."""
 
 SENDING_GIVEN_UP_AFTER = timedelta(days=4)
 """How long a temporary refusal is tried again, as mail servers do (RFC 5321 4.5.4.1)."""

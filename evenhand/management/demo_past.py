@@ -25,6 +25,8 @@ A_DAY = 26
 LATER = 2.4
 """So many times as long the phone's customers waited for a like matter, before it was found."""
 PEOPLE = 420
+STEPS: dict[str, tuple[int, ...]] = {ComplaintType.WRONG_CHARGE: (0, 0, 2), ComplaintType.LATE_OR_MISSING: (0, 0, 0, 1)}
+"""How many steps like matters took to show who it is, each as often as the others; by what it was about, on every channel alike."""
 SEEN = (AlertKind.PARITY_FOUND, AlertKind.LEVELS_LAG)
 """What leads were told of in the past, and saw then."""
 SHARES = {Channel.PHONE: 34, Channel.EMAIL: 28, Channel.WEB_FORM: 18, Channel.CHAT: 12, Channel.SMS: 8}
@@ -123,6 +125,7 @@ def _matters(dice: random.Random, now: datetime, *, ada: User, ben: User) -> Ite
         )
         for number in range(PEOPLE)
     ]
+    papers = random.Random(37)  # dice of its own, so that the rest of the past stays as it is told
     day = since
     while day < now - timedelta(days=8):  # the last week is told one by one
         for _number in range(0 if day.weekday() == 6 else A_DAY // 3 if day.weekday() == 5 else A_DAY):
@@ -146,6 +149,7 @@ def _matters(dice: random.Random, now: datetime, *, ada: User, ben: User) -> Ite
                 answered_at=answered_at,
                 settled_at=_awake(answered_at + timedelta(hours=dice.lognormvariate(1, 0.8)), dice),
                 by=dice.choice([ada, ben]),
+                steps=papers.choice(STEPS.get(skill, (0,))),
             )
         day += timedelta(days=1)
 

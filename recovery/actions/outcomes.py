@@ -250,6 +250,7 @@ _SAYS: dict[str, str] = {
         " + (ascii(substr(d.currency, 2)) - 65) * 26 + ascii(substr(d.currency, 3)) - 65 ELSE -1 END"
     ),
     "hand_offs": "coalesce(h.accepted, 0)",
+    "verification_steps": "coalesce(v.asked, 0)",
     "survey_answered": _flag("q.asked_at IS NOT NULL", "q.answered_at IS NOT NULL"),
     "csat": "coalesce(q.csat, -1)",
     "fair_outcome": "coalesce(q.outcome, -1)",
@@ -326,6 +327,18 @@ LEFT JOIN (
   SELECT conversation_id, count(*) AS accepted FROM crm_handoff
   WHERE state = 'accepted' AND settled_at <= %(at)s AND conversation_id IN (SELECT id FROM m) GROUP BY conversation_id
 ) h ON h.conversation_id = m.id
+LEFT JOIN (
+  SELECT conversation_id, count(*) AS asked FROM (
+    SELECT conversation_id FROM crm_identitycheck WHERE asked_at <= %(at)s AND conversation_id IN (SELECT id FROM m)
+    UNION ALL
+    SELECT m.id FROM crm_secondproof s JOIN crm_user u ON u.id = s.user_id JOIN crm_customer k ON k.id = u.customer_id
+    JOIN m ON m.customer = coalesce(k.merged_into_id, k.id) AND m.spoke_at <= s.at
+    WHERE s.at >= %(since)s AND s.at <= %(at)s AND NOT EXISTS (
+      SELECT 1 FROM crm_closing z
+      WHERE z.conversation_id = m.id AND z.at <= s.at AND (z.reopened_at IS NULL OR z.reopened_at > s.at)
+    )
+  ) steps GROUP BY conversation_id
+) v ON v.conversation_id = m.id
 LEFT JOIN (
   SELECT DISTINCT ON (case_id) case_id, (entitlement->>'owed')::numeric AS owed, entitlement->>'currency' AS currency
   FROM recovery_decision WHERE decided_at <= %(at)s AND case_id IN (SELECT id FROM r) ORDER BY case_id, id DESC

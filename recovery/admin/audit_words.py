@@ -26,6 +26,7 @@ METRICS: dict[str, Any] = {
     "remedy_part": gettext_lazy("part given of what was owed"),
     "remedy_amount": gettext_lazy("money given"),
     "hand_offs": gettext_lazy("how often passed on"),
+    "verification_steps": gettext_lazy("how often asked who they are"),
     "gesture_sent": gettext_lazy("kindness sent as planned"),
     "dismissed": gettext_lazy("ended without an answer"),
     "went_public": gettext_lazy("settled sooner after going public"),
@@ -69,6 +70,9 @@ MEANS: dict[str, Any] = {
         "In settled cases: the money that was given, compared within one currency, against the mean on other channels."
     ),
     "hand_offs": gettext_lazy("How often a matter went to another colleague, against the mean on other channels."),
+    "verification_steps": gettext_lazy(
+        "How often a customer was asked to show who they are, shown or not, against the mean on other channels."
+    ),
     "gesture_sent": gettext_lazy(
         "Of kindnesses that were to leave: the share that did, by the channel on which the customer first came to us."
     ),

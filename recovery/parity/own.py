@@ -57,8 +57,10 @@ GRADES: Final = {
 """What customers answered when they were asked: the highest grade, and what it means; 1 is the worst (R068)."""
 UNWANTED: Final = frozenset({"came_back", "handed_over", "went_quiet"})
 """Yes/no outcomes of which yes is the worse."""
-NUMBERS: Final = ("remedy_owed", "remedy_given", "remedy_currency", "hand_offs")
+NUMBERS: Final = ("remedy_owed", "remedy_given", "remedy_currency", "hand_offs", "verification_steps")
 """Money in hundredths of its currency, of settled cases that were decided on; a currency is a number made of its letters."""
+COUNTS: Final = ("hand_offs", "verification_steps")
+"""Those of them that are counted, of every matter."""
 DISMISSED: Final = "dismissed"
 GESTURE_SENT: Final = "gesture_sent"
 CODES: Final = ("number", "customer", "channel", "type", "severity", "region", "language")
@@ -92,7 +94,7 @@ PLAN: Final = maps.parse(
             ),
             {"name": "remedy_part", "kind": "ratio", "column": "remedy_given", "of": "remedy_owed"},
             {"name": "remedy_amount", "kind": "amount", "column": "remedy_given", "currency": "remedy_currency"},
-            {"name": "hand_offs", "kind": "count", "column": "hand_offs"},
+            *({"name": name, "kind": "count", "column": name} for name in COUNTS),
             *({"name": name, "kind": "ordinal", "column": name, "order": _grades(name)} for name in GRADES),
         ],
         "options": {"timezone": "UTC", "response": "first_response", "response_promised": "answer_due_at"},
@@ -185,7 +187,7 @@ def cases_of(matters: Matters, *, public: frozenset[str] = frozenset()) -> Cases
         },
         labels={name: {} for name in (*FLAGS, ANSWERED, *GRADES)},
         language=_array("i", matters.columns["language"] - UNKNOWN),
-        numbers={name: _number(matters.columns[name]) for name in ("remedy_given", "remedy_owed", "hand_offs")},
+        numbers={name: _number(matters.columns[name]) for name in ("remedy_given", "remedy_owed", *COUNTS)},
         currencies={"remedy_currency": _array("i", _as_they_come(matters.columns["remedy_currency"])[1])},
         rejected=Counter(),
         by_channel=Counter(),
@@ -229,7 +231,7 @@ def behind(matters: Matters, metric: str, channel: str, *, public: frozenset[str
     """Numbers of the matters of a channel to look at for one metric, the gravest first.
 
     A yes/no outcome: those that went the worse way, the newest first; a grade: those that got one of the two worst. A time: the
-    longest, those without an end before them. A remedy: those that got less than was owed, the largest lack first. Hand-offs: the
+    longest, those without an end before them. A remedy: those that got less than was owed, the largest lack first. A count: the
     most. A kindness that did not leave: its customer's first matter. Going public (`went_public`): private matters whose customer
     wrote on one of the `public` channels while they were open; first those settled soonest after that. Raises KeyError for a metric
     that the audit does not have.
@@ -292,6 +294,7 @@ LACKS: Final[Mapping[str, Callable[[Mapping[str, Whole]], npt.NDArray[Any]]]] = 
     "remedy_part": _lack,
     "remedy_amount": _lack,
     "hand_offs": lambda columns: columns["hand_offs"],
+    "verification_steps": lambda columns: columns["verification_steps"],
 }
 """Of what is a number: how much there is to look at in each matter."""
 

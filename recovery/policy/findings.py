@@ -89,6 +89,7 @@ UNWANTED = frozenset(
         "came_back",
         "handed_over",
         "hand_offs",
+        "verification_steps",
         "went_quiet",
         "dismissed",
         "severity_graded_low",

@@ -91,6 +91,13 @@ SELECT uuidv7(), id, %(owner)s, %(other)s, 'workload', 'Please go on.', 'accepte
 FROM bench_matter WHERE extra < 0.08
 """,
     """
+INSERT INTO crm_identitycheck (public_id, conversation_id, kind, need, is_beyond, because, state, asked_at, asked_by_id, settled_at,
+                               settled_by_id, digest, tries)
+SELECT uuidv7(), id, kind, 'money', false, '', 'passed', spoke_at + interval '1 hour', %(owner)s, spoke_at + interval '2 hours',
+       %(owner)s, '', 0
+FROM bench_matter CROSS JOIN unnest(array['document', 'reference']) kind WHERE extra < 0.06
+""",
+    """
 INSERT INTO recovery_case (id, public_id, customer_id, conversation_id, owner_id, status, severity, complaint_type, seen_because,
                            spoke_at, opened_at, owned_at, resolved_at, outcome, explanation, reason, recourse, reopened_count,
                            custom)

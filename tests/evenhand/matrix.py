@@ -50,6 +50,7 @@ from crm.models import (
     Conversation,
     Customer,
     CustomerFile,
+    IdentityCheck,
     ImportFinding,
     Mailbox,
     OutgoingMessage,
@@ -96,6 +97,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "post": ("crm.view_interaction", "crm.view_conversation", "crm.view_publicpost"),
     "removal": ("crm.view_publicpost",),
     "closing": ("crm.view_conversation",),
+    "check": ("crm.view_conversation",),
     "custom": ("crm.view_customer",),
     "upload": ("crm.import_customers",),
     "row": ("crm.import_customers",),
@@ -159,6 +161,15 @@ def made() -> World:
     holds.place(customer, key="matrix", reason=mark("hold"), at=now, by=boss)
     adverse.prepare(customer.pk, kind=next(iter(AdverseKind)), reason=mark("adverse"), by=agent, at=now)
     waits.begin(matter.pk, department=next(iter(Department)), by=agent, at=now)
+    IdentityCheck.objects.create(
+        conversation=matter,
+        kind="document",
+        need="release",
+        is_beyond=True,
+        because=mark("check"),
+        asked_by=agent,
+        asked_at=now,
+    )
     customers.tell_birthday(customer, month=3, day=2, evidence="yes", at=now)
     Gesture.objects.create(
         customer=customer,

@@ -22,6 +22,7 @@ from crm.actions import (
     customers,
     deadlines,
     desk,
+    identity_checks,
     intake,
     mails,
     outgoing,
@@ -35,6 +36,7 @@ from crm.channels import Channel, Message
 from crm.models import ConsentQuestion, Conversation, Customer, User
 from crm.policy import CallEventKind, EndedBy, OutOfOrder, Role
 from crm.policy.consent import WORDS_VERSION
+from crm.policy.identity_checks import CheckKind, CheckNeed
 from crm.policy.ledger import ProofDoor
 from evenhand.management import demo_channels, demo_past
 from evenhand.settings.base import PLACES
@@ -148,6 +150,7 @@ def _fill(now: datetime) -> None:
         by=ada,
         text="Dear Amina, what a kind message. I have read it to the whole workshop.",
     )
+    _ask_who_they_are(charged=heard[2], changed=heard[7], by=ben, now=now)
     _miss_a_call(now - timedelta(minutes=40))
     demo_channels.tell(
         now, ada=ada, lead=team["lead@evenhand.example"], administrator=User.objects.get(email=ADMINISTRATOR)
@@ -236,6 +239,25 @@ def _tell(
         received = intake.receive(message, at=at, origin="demo")
     recovery_actions.triage("interaction.received", f"interaction:{received.interaction.public_id}", at)
     return received.conversation
+
+
+def _ask_who_they_are(*, charged: Conversation, changed: Conversation, by: User, now: datetime) -> None:
+    """The same need on two channels takes the same steps; one is shown, one is still asked for, one more has its reason."""
+    for matter, hours in ((charged, 91), (changed, 7)):
+        at = now - timedelta(hours=hours)
+        paper = identity_checks.ask(matter.pk, kind=CheckKind.DOCUMENT, need=CheckNeed.MONEY, by=by, at=at)
+        identity_checks.passed(paper.pk, by=by, at=at + timedelta(minutes=9))
+        number = identity_checks.ask(matter.pk, kind=CheckKind.REFERENCE, need=CheckNeed.MONEY, by=by, at=at)
+        if matter == charged:
+            identity_checks.passed(number.pk, by=by, at=at + timedelta(minutes=10))
+    identity_checks.ask(
+        changed.pk,
+        kind=CheckKind.AUTHORITY,
+        need=CheckNeed.MONEY,
+        because="She says the subscription is her mother's.",
+        by=by,
+        at=now - timedelta(hours=6),
+    )
 
 
 def _miss_a_call(at: datetime) -> None:

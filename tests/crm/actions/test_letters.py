@@ -36,6 +36,7 @@ LETTERS: dict[str, list[dict[str, Any]]] = {
     "crm/file_refused": [{"owner": o, "files": [("photo.exe", "§")]} for o in ("Ada", "")],
     "crm/address_changed": [{"link": "https://shop.example/account/address/x/", "undo_until": ANSWER}],
     "crm/second_code": [{"code": "12345678"}],
+    "crm/identity_code": [{"code": "12345678"}],
     "crm/change_unrequested": [
         {"changed_from": f, "changed_to": "§", "effective": ANSWER, "cost": c, "put_back_by": ANSWER, "link": LINK}
         for f in ("Konto", "")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db.models import F
 
 from crm.actions import intake, made_up
-from crm.models import Closing, Conversation, Customer, HistoryEntry, Interaction, Promise
+from crm.models import Closing, Conversation, Customer, HistoryEntry, IdentityCheck, Interaction, Promise
 from crm.policy import PromiseState
 from tests.conftest import NOON
 from tests.crm.stories import colleague, message
@@ -38,6 +39,14 @@ def test_each_is_asked_answered_promised_and_closed_and_one_person_is_one_custom
     states = list(Promise.objects.order_by("conversation__spoke_at").values_list("state", flat=True))
     assert states == [PromiseState.MET, PromiseState.MET_LATE, PromiseState.MET]
     assert HistoryEntry.objects.filter(verb="conversation.closed").count() == 3
+
+
+def test_steps_of_showing_who_they_are_stand_in_their_matter():
+    shown = [replace(one, steps=number) for number, one in enumerate(matters(1, 2, 3))]
+    made_up.bring_in(shown, at=NOON)
+    by_matter = Conversation.objects.order_by("spoke_at").values_list("pk", flat=True)
+    counted = [IdentityCheck.objects.filter(conversation=one, state="passed").count() for one in by_matter]
+    assert counted == [0, 1, 2]
 
 
 def test_where_somebody_has_spoken_nothing_is_made_up():

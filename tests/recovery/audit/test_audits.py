@@ -197,6 +197,7 @@ def test_red_and_missing_comparisons_end_nothing_and_green_always_does(verdict, 
         ("remedy_part", "part_ratio", 0.9, False),
         ("remedy_amount", "amount_ratio", 1.3, True),
         ("hand_offs", "count_ratio", 1.5, False),
+        ("verification_steps", "count_ratio", 1.5, False),
         ("gesture_sent", "risk_difference", 0.1, True),
     ],
 )

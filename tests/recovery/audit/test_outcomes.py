@@ -19,14 +19,18 @@ from crm.channels import Channel
 from crm.models import (
     Ask,
     Closing,
+    ContactPoint,
     Conversation,
     Customer,
     HandOff,
+    IdentityCheck,
     OutgoingMessage,
     Promise,
+    SecondProof,
     ServiceCalendar,
     SurveyAnswer,
 )
+from crm.models.people import CustomerStatus
 from crm.policy import DismissalReason, HandOffReason, HandOffState
 from loyalty.models import Gesture, Programme
 from loyalty.policy import Occasion
@@ -37,7 +41,7 @@ from recovery.parity import audit as auditing
 from recovery.parity import own, report
 from recovery.policy import ComplaintType, Facts, GrantKind, Outcome
 from tests.conftest import NOON
-from tests.crm.stories import colleague, message
+from tests.crm.stories import app_user, colleague, message
 
 DAY = timedelta(days=1)
 LATER = NOON + 20 * DAY
@@ -154,6 +158,48 @@ def test_passed_on_and_come_back_are_seen():
     earlier = read(at=NOON + timedelta(hours=30))
     assert only(earlier, "came_back") == 0
     assert only(earlier, "settled_at") == seconds(NOON + DAY)
+
+
+@pytest.mark.django_db
+def test_every_step_of_showing_who_they_are_counts_whatever_came_of_it_and_those_asked_later_not_yet():
+    matter, ada = heard("phone"), colleague()
+    other = heard("email")
+    for hours, kind, state in ((1, "document", "passed"), (2, "reference", "withdrawn"), (30, "document", "asked")):
+        moment = NOON + timedelta(hours=hours)
+        ended = {} if state == "asked" else {"settled_at": moment, "settled_by": ada}
+        IdentityCheck.objects.create(
+            conversation=matter, kind=kind, need="release", state=state, asked_by=ada, asked_at=moment, **ended
+        )
+    found = read()
+    assert steps_by_matter(found) == {matter.pk: 3, other.pk: 0}
+    assert own.behind(found, "verification_steps", "phone") == [matter.pk]
+    assert own.behind(found, "verification_steps", "email") == []
+    assert steps_by_matter(read(at=NOON + 3 * timedelta(hours=1))) == {matter.pk: 2, other.pk: 0}
+
+
+@pytest.mark.django_db
+def test_codes_to_their_account_count_for_the_matters_that_were_open_then():
+    owner = app_user()
+    early, late = heard("email"), heard("phone", at=NOON + 3 * DAY)
+    twin = Customer.objects.create(
+        display_name="x", created_at=NOON, merged_into=owner.customer, status=CustomerStatus.MERGED
+    )
+    Conversation.objects.filter(pk=early.pk).update(customer=owner.customer)
+    Conversation.objects.filter(pk=late.pk).update(customer=twin)
+    point = ContactPoint.objects.create(
+        customer=owner.customer, kind="email", address="other@home.example", verified_at=NOON, created_at=NOON
+    )
+    Closing.objects.create(conversation=early, how="closed", closed_by=colleague(), at=NOON + 2 * DAY)
+    for day in (-1, 1, 4, 25):  # before, while the first was open, while the second was, and after the look
+        SecondProof.objects.create(user=owner, contact_point=point, digest="x", at=NOON + day * DAY)
+    assert steps_by_matter(read()) == {early.pk: 1, late.pk: 1}
+    Closing.objects.update(reopened_at=NOON + 3 * DAY + timedelta(hours=1))
+    assert steps_by_matter(read()) == {early.pk: 2, late.pk: 1}
+
+
+def steps_by_matter(found: own.Matters) -> dict[int, int]:
+    numbers, counted = (found.columns[name].tolist() for name in ("number", "verification_steps"))
+    return dict(zip(numbers, counted, strict=True))
 
 
 @pytest.mark.django_db
@@ -360,6 +406,7 @@ def with_numbers(matters: own.Matters) -> own.Matters:
         "remedy_given": np.where(owed > 0, owed * dice.choice([10, 10, 10, 7, 0], count) // 10, own.UNKNOWN),
         "remedy_currency": np.where(owed > 0, dice.choice([yen, euro], count), own.UNKNOWN),
         "hand_offs": dice.poisson(0.6, count),
+        "verification_steps": dice.poisson(0.4, count),
         "language": dice.integers(-1, len(matters.languages), count),
         "region": dice.integers(0, 2, count),
     }
