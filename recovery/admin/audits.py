@@ -23,6 +23,7 @@ from recovery import actions
 from recovery.actions import audits, corrections, response_times
 from recovery.admin.audit_files import CAN_SEE, look_of
 from recovery.admin.audit_words import (
+    FEWEST,
     GRADED,
     MARKS,
     MEANS,
@@ -33,6 +34,7 @@ from recovery.admin.audit_words import (
     SAYS,
     TONES,
     channel_name,
+    had_none,
     interval_shown,
     line_shown,
     margin_shown,
@@ -40,13 +42,11 @@ from recovery.admin.audit_words import (
 )
 from recovery.admin.refusals import REFUSALS
 from recovery.models import ParityAudit, ParityCertificate, ParityFinding
-from recovery.policy import BY_PEOPLE, FindingState
+from recovery.policy import BY_PEOPLE, CertificateResult, FindingState
 
 CAN_LOOK = "recovery.run_parityaudit"
 CAN_ANSWER = "recovery.answer_parityfinding"
 PAGE_SIZE = 30
-FEWEST = 25
-"""Below so many matters a size says nothing, and none is shown; the same as in the audit."""
 TREND = 60
 """Looks that the drawing over time goes back."""
 GONE_SHOWN = timedelta(days=90)
@@ -69,6 +69,7 @@ def parity(request: HttpRequest) -> HttpResponse:
     before = ParityAudit.objects.defer("report", "dismissals").select_related("asked_by").order_by("-id")
     rows = list((before.filter(pk__lt=key[0]) if key else before)[: PAGE_SIZE + 1])
     findings = list(_findings())
+    certificate = ParityCertificate.objects.defer("metrics").order_by("-month").first()
     return pages.render(
         request,
         "admin/recovery/parity.html",
@@ -81,7 +82,8 @@ def parity(request: HttpRequest) -> HttpResponse:
             {**line, "on": channel_name(line["channel"])} for line in response_times.past_their_promise(timezone.now())
         ],
         taught=actions.in_words(taught) if (taught := actions.newest_teaching()) is not None else "",
-        certificate=ParityCertificate.objects.defer("metrics").order_by("-month").first(),
+        certificate=certificate,
+        certified=CertificateResult(certificate.result).says if certificate is not None else "",
         looks=rows[:PAGE_SIZE],
         next_key=pages.write_key(rows[PAGE_SIZE - 1].pk) if len(rows) > PAGE_SIZE else "",
         is_first=key is None,
@@ -135,6 +137,7 @@ def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
         "evidence": _evidence(chosen) if chosen else None,
         "verdict": _verdict(audit, [line_shown(line) for line in reds]),
         "tone": "late" if audit.red else "soon" if audit.amber else "good" if audit.green and not audit.grey else "",
+        "has_nothing": any(had_none(line) for line in first.values()),
         "legend": [(MARKS[name], SAYS[name], TONES[name], getattr(audit, name)) for name in SAYS],
         "notes": audit.report["notes"] if audit.report else [],
     }

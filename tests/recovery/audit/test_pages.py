@@ -10,7 +10,9 @@ from django.urls import reverse
 
 from crm.policy import Role
 from recovery import actions
+from recovery.admin import audit_words
 from recovery.models import ParityAudit, ParityFinding
+from recovery.parity import verdicts
 from recovery.policy import FindingState
 from tests.conftest import NOON
 from tests.crm.stories import app_user, colleague
@@ -123,6 +125,30 @@ def test_one_metric_at_a_time_is_drawn_with_crude_beside_like_for_like_and_what_
     other = client.get(reverse("admin:parity"), {"metric": "came_back"}).content.decode()
     assert "-5.0 to 5.0 points" in other
     assert client.get(reverse("admin:parity"), {"metric": "nonsense"}).status_code == 200
+
+
+def test_what_nobody_had_is_nothing_to_compare_and_not_too_little(client, look):
+    line = next(one for one in look.report["contrasts"] if one["metric"] == "hand_offs" and one["n"] >= 25)
+    assert (line["estimate"], line["p"], line["n_needed"]) == (None, None, None)
+    page = seen(client, Role.LEAD).get(reverse("admin:parity"), {"metric": "hand_offs"}).content.decode()
+    assert "nothing to compare" in page
+    assert "nobody had any of it, on either side" in page
+
+
+@pytest.mark.parametrize(
+    ("needed", "n", "effect", "words"),
+    [
+        (2412, 29, "time_ratio", "about 2,500"),
+        (164, 143, "time_ratio", "about 170"),
+        (79, 78, "risk_difference", "about 79"),
+        (2894, 4, "time_ratio", "at least 25"),  # from four matters nothing can be estimated
+        (61, 4, "part_ratio", "at least 10"),
+        (None, 90, "count_ratio", ""),
+    ],
+)
+def test_how_many_are_needed_is_told_no_more_exactly_than_it_is_known(needed, n, effect, words):
+    assert audit_words.needed_shown(needed, n=n, effect=effect) == words
+    assert (audit_words.FEWEST, audit_words.FEWEST_PARTS) == (verdicts.FEWEST, verdicts.FEWEST_ANCHORED)
 
 
 def test_every_verdict_leads_to_its_matters_finding_or_not(client, look):

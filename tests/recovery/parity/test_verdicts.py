@@ -86,9 +86,7 @@ def test_grey_says_how_many_it_takes_also_where_every_case_ended_alike(ended):
 
 
 def test_where_nobody_lost_anything_the_parts_say_how_many_cases_would_show_it():
-    part = Result(
-        effects=(Estimate(kind="part_ratio", value=1.0, low90=0.90, high90=1.11),), p=None, z=None, test=None
-    )
+    part = Result(effects=(Estimate(kind="part_ratio", value=1.0, low90=0.90, high90=1.11),), p=None, z=None, test=None)
     assert verdicts.needed(part, n=30, fewest=30) == 65  # the exact bounds shrink as 1 / n
     nothing = Result(effects=(Estimate(kind="amount_ratio"),), p=None, z=None, test=None)
     assert verdicts.needed(nothing, n=30, fewest=30) is None
