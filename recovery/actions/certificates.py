@@ -144,9 +144,9 @@ def _had_none(line: Contrast) -> bool:
 
     Whether it happened at all is a comparison of its own, with exact bounds.
     """
-    size, shares = (*line.tested.effects, None)[:2]
+    size, *shares = line.tested.effects
     counted = size.kind in ("amount_ratio", "count_ratio") and size.value is None and line.tested.p is None
-    return counted and shares is not None and shares.value == 0.0
+    return counted and [each.value for each in shares] == [0.0]
 
 
 def _place(line: Contrast) -> dict[str, Any]:

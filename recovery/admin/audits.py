@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
@@ -18,7 +19,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from crm.admin import pages
-from crm.models import Conversation
+from crm.models import Closing, Conversation
+from crm.policy import HowClosed
 from recovery import actions
 from recovery.actions import audits, corrections, response_times
 from recovery.admin.audit_files import CAN_SEE, look_of
@@ -41,7 +43,7 @@ from recovery.admin.audit_words import (
     size_shown,
 )
 from recovery.admin.refusals import REFUSALS
-from recovery.models import ParityAudit, ParityCertificate, ParityFinding
+from recovery.models import Case, ParityAudit, ParityCertificate, ParityFinding
 from recovery.policy import BY_PEOPLE, CertificateResult, FindingState
 
 CAN_LOOK = "recovery.run_parityaudit"
@@ -276,6 +278,7 @@ def finding(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         _("Equal treatment"),
         found=_finding(found),
         states=[(state.value, state.label) for state in FindingState if state in BY_PEOPLE],
+        chosen=request.POST.get("state", ""),
         **_listed(request, numbers),
         may_answer=request.user.has_perm(CAN_ANSWER) and found.state != FindingState.VERIFIED,
         words=words,
@@ -288,7 +291,11 @@ def _listed(request: HttpRequest, numbers: list[int]) -> dict[str, Any]:
     """A page of the very matters, in the order given; of those that this account may see."""
     page = Paginator(numbers, PAGE_SIZE).get_page(request.GET.get("page"))
     visible = Conversation.objects.visible_to(pages.colleague(request)).filter(pk__in=page.object_list)
-    matters = {one.pk: one for one in visible.select_related("customer", "owner")}
+    closings = Closing.objects.filter(conversation=OuterRef("pk"), how=HowClosed.CLOSED, reopened_at=None)
+    case, closed = Case.objects.filter(conversation=OuterRef("pk")), closings.order_by("-id")
+    settled = Coalesce(Subquery(case.values("resolved_at")[:1]), Subquery(closed.values("at")[:1]))
+    found = visible.annotate(settled_at=settled).select_related("customer", "owner")
+    matters = {one.pk: one for one in found}
     return {
         "matters": [matters[number] for number in page.object_list if number in matters],
         "page": page,

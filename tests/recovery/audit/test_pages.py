@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from crm.policy import Role
+from crm.models import Closing
+from crm.policy import HowClosed, Role
 from recovery import actions
 from recovery.admin import audit_words
 from recovery.models import ParityAudit, ParityFinding
@@ -61,6 +62,32 @@ def test_the_page_says_no_and_what_it_takes_to_say_more(client, look):
     assert "time to the first answer" in page
     assert "too little to say" in page
     assert "worse than others" in page
+
+
+def test_what_stands_comes_right_after_the_verdict(client, look):
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert page.index("verdict-title") < page.index("findings-title") < page.index("grid-title")
+
+
+def test_the_matters_of_a_finding_show_the_time_that_is_compared_and_a_refusal_keeps_what_was_chosen(client, look):
+    seen(client, Role.LEAD)
+    address = reverse("admin:parity_behind", args=[look.public_id])
+    asked = {"metric": "time_to_resolution", "channel": "phone"}
+    page = client.get(address, asked)
+    assert ">Settled</th>" in page.content.decode()
+    listed = page.context["matters"][0]  # nobody had settled it when it was looked at
+    Closing.objects.create(
+        conversation=listed, how=HowClosed.CLOSED, closed_by=colleague(), at=NIGHT + timedelta(days=1)
+    )
+    assert (
+        f'data-label="Settled">{NIGHT + timedelta(days=1):%-d %b %Y}, ' in client.get(address, asked).content.decode()
+    )
+    finding = ParityFinding.objects.get(metric="first_response", channel="phone")
+    refused = client.post(
+        reverse("admin:parity_finding", args=[finding.public_id]), {"state": "disputed", "words": " "}
+    )
+    assert refused.status_code == 409
+    assert 'value="disputed" required checked' in refused.content.decode()
 
 
 def test_looking_costs_the_same_however_many_looks_there_were(client, look, django_assert_max_num_queries):
