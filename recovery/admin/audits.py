@@ -137,7 +137,7 @@ def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
         "chosen": _chosen(audit, chosen, first) if chosen else None,
         "trend": _trend(chosen) if chosen else None,
         "evidence": _evidence(chosen) if chosen else None,
-        "verdict": _verdict(audit, [line_shown(line) for line in reds]),
+        "verdict": _verdict(audit, [line_shown(line) for line in reds], is_compared=bool(first)),
         "tone": "late" if audit.red else "soon" if audit.amber else "good" if audit.green and not audit.grey else "",
         "has_nothing": any(had_none(line) for line in first.values()),
         "legend": [(MARKS[name], SAYS[name], TONES[name], getattr(audit, name)) for name in SAYS],
@@ -217,9 +217,11 @@ def _evidence(metric: str) -> dict[str, Any] | None:
     return made
 
 
-def _verdict(audit: ParityAudit, reds: list[dict[str, Any]]) -> str:
+def _verdict(audit: ParityAudit, reds: list[dict[str, Any]], *, is_compared: bool) -> str:
     if audit.report is None:
         return _("No customer spoke to us in this time, so there is nothing to compare.")
+    if not is_compared:
+        return _("All customers came by one channel, so there is nothing to compare.")
     if reds:
         worst = {"what": reds[0]["name"], "channel": reds[0]["on"], "size": reds[0]["size"]}
         said = (

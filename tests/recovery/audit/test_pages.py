@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 
-from crm.models import Closing
+from crm.models import Closing, Conversation
 from crm.policy import HowClosed, Role
 from recovery import actions
 from recovery.admin import audit_words
@@ -138,8 +139,34 @@ def test_the_rows_hold_no_person_and_the_report_names_its_fingerprint(client, lo
     assert "Parity report" in client.get(reverse("admin:parity_whole", args=[look.public_id])).content.decode()
 
 
+def test_no_label_of_the_whole_report_is_cut_off_at_the_edge(client, look):
+    page = seen(client, Role.LEAD).get(reverse("admin:parity_whole", args=[look.public_id])).content.decode()
+    labels = re.findall(r'text-anchor="end">([^<]*)<tspan class="t"[^>]*>([^<]*)</tspan>', page)
+    assert {"answered as promised (more →)", "time to resolution (longer →)"} <= {small for _name, small in labels}
+    assert (
+        max(len(small) for _name, small in labels) <= 34
+    )  # 6 of 760 units a letter, and 205 of them beside the drawing
+
+
 def test_before_the_first_night_it_says_so(client, db):
     assert "The first look is taken tonight" in seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+
+
+def test_a_look_at_nothing_leads_nowhere_that_is_not_there(client, db):
+    actions.parity_nightly(NIGHT)
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert "No customer spoke to us in this time" in page
+    links = set(re.findall(r'href="(/admin/equal-treatment/[^"]*)"', page))
+    assert {client.get(link).status_code for link in links} == {200}
+
+
+def test_where_all_came_by_one_channel_it_says_that_and_not_too_little(client, db):
+    many(60)
+    Conversation.objects.update(channel="phone")
+    actions.parity_nightly(NIGHT)
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert "All customers came by one channel, so there is nothing to compare." in page
+    assert "no likeness either" not in page
 
 
 def test_one_metric_at_a_time_is_drawn_with_crude_beside_like_for_like_and_what_is_needed(client, look):
