@@ -339,7 +339,12 @@ def _answered(request: HttpRequest, found: ParityFinding, words: str) -> str:
         return _("Please choose what is done about it.")
     _done, refused = pages.tried(
         lambda: actions.answer_finding(
-            found.pk, state=FindingState(told), words=words, by=pages.colleague(request), at=timezone.now()
+            found.pk,
+            state=FindingState(told),
+            words=words,
+            by=pages.colleague(request),
+            at=timezone.now(),
+            read=request.POST.get("read", ""),
         ),
         refusals=REFUSALS,
     )

@@ -91,6 +91,27 @@ def test_the_matters_of_a_finding_show_the_time_that_is_compared_and_a_refusal_k
     assert 'value="disputed" required checked' in refused.content.decode()
 
 
+def test_of_two_leads_at_once_neither_writes_over_the_other_unread(client, look):
+    finding = ParityFinding.objects.get(metric="first_response", channel="phone")
+    address = reverse("admin:parity_finding", args=[finding.public_id])
+    client.force_login(colleague(Role.LEAD))
+    before = {"state": "explained", "words": "Two were ill.", "read": ""}  # as both saw it
+    assert client.post(address, before).status_code == 302
+    client.force_login(colleague(Role.LEAD, name="Another Lead"))
+    refused = client.post(address, {**before, "state": "correcting", "words": "More people from Monday on."})
+    shown = refused.content.decode()
+    assert refused.status_code == 409
+    assert "said something about it meanwhile" in shown
+    assert "Two were ill." in shown
+    assert "More people from Monday on." in shown
+    finding.refresh_from_db()
+    assert (finding.state, finding.words) == (FindingState.EXPLAINED, "Two were ill.")
+    read = re.search(r'name="read" value="([^"]+)"', shown)
+    assert read is not None
+    again = {"state": "correcting", "words": "More people from Monday on.", "read": read[1]}
+    assert client.post(address, again).status_code == 302
+
+
 def test_looking_costs_the_same_however_many_looks_there_were(client, look, django_assert_max_num_queries):
     seen(client, Role.LEAD)
     with django_assert_max_num_queries(15):
