@@ -71,14 +71,15 @@ def parity(request: HttpRequest) -> HttpResponse:
     before = ParityAudit.objects.defer("report", "dismissals").select_related("asked_by").order_by("-id")
     rows = list((before.filter(pk__lt=key[0]) if key else before)[: PAGE_SIZE + 1])
     findings = list(_findings())
+    standing = [one for one in findings if one.state != FindingState.VERIFIED]
     certificate = ParityCertificate.objects.defer("metrics").order_by("-month").first()
     return pages.render(
         request,
         "admin/recovery/parity.html",
         _("Equal treatment"),
         newest=newest,
-        **(_shown(newest, request.GET.get("metric", "")) if newest else {}),
-        findings=_with_corrections([one for one in findings if one.state != FindingState.VERIFIED]),
+        **(_shown(newest, request.GET.get("metric", ""), standing=len(standing)) if newest else {}),
+        findings=_with_corrections(standing),
         ended=[_finding(found) for found in findings if found.state == FindingState.VERIFIED],
         waiting=[
             {**line, "on": channel_name(line["channel"])} for line in response_times.past_their_promise(timezone.now())
@@ -108,7 +109,7 @@ def _findings() -> QuerySet[ParityFinding]:
     return shown.select_related("seen_by", "said_by", "found_by", "ended_by").order_by("is_favoured", "pk")[:FINDINGS]
 
 
-def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
+def _shown(audit: ParityAudit, wanted: str, *, standing: int) -> dict[str, Any]:
     """Verdict per channel and metric, and one metric with sizes, intervals and how many matters more it would take."""
     from recovery.parity import stored
 
@@ -137,8 +138,14 @@ def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
         "chosen": _chosen(audit, chosen, first) if chosen else None,
         "trend": _trend(chosen) if chosen else None,
         "evidence": _evidence(chosen) if chosen else None,
-        "verdict": _verdict(audit, [line_shown(line) for line in reds], is_compared=bool(first)),
-        "tone": "late" if audit.red else "soon" if audit.amber else "good" if audit.green and not audit.grey else "",
+        "verdict": _verdict(audit, [line_shown(line) for line in reds], is_compared=bool(first), standing=standing),
+        "tone": "late"
+        if audit.red or standing
+        else "soon"
+        if audit.amber
+        else "good"
+        if audit.green and not audit.grey
+        else "",
         "has_nothing": any(had_none(line) for line in first.values()),
         "legend": [(MARKS[name], SAYS[name], TONES[name], getattr(audit, name)) for name in SAYS],
         "notes": audit.report["notes"] if audit.report else [],
@@ -217,11 +224,9 @@ def _evidence(metric: str) -> dict[str, Any] | None:
     return made
 
 
-def _verdict(audit: ParityAudit, reds: list[dict[str, Any]], *, is_compared: bool) -> str:
+def _verdict(audit: ParityAudit, reds: list[dict[str, Any]], *, is_compared: bool, standing: int) -> str:
     if audit.report is None:
         return _("No customer spoke to us in this time, so there is nothing to compare.")
-    if not is_compared:
-        return _("All customers came by one channel, so there is nothing to compare.")
     if reds:
         worst = {"what": reds[0]["name"], "channel": reds[0]["on"], "size": reds[0]["size"]}
         said = (
@@ -237,6 +242,14 @@ def _verdict(audit: ParityAudit, reds: list[dict[str, Any]], *, is_compared: boo
         return said
     if audit.red:
         return _("No, not alike: whoever goes public is settled sooner than before. Shouting pays, and should not.")
+    if standing:
+        return ngettext(
+            "No new difference was found, but one that was found before still stands: likeness has not been shown since.",
+            "No new difference was found, but %(number)s that were found before still stand: likeness has not been shown since.",
+            standing,
+        ) % {"number": standing}
+    if not is_compared:
+        return _("All customers came by one channel, so there is nothing to compare.")
     if audit.amber:
         return _("Not shown to be alike, and worth watching.")
     if audit.green and not audit.grey:

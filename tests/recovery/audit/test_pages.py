@@ -202,6 +202,22 @@ def test_one_metric_at_a_time_is_drawn_with_crude_beside_like_for_like_and_what_
     assert client.get(reverse("admin:parity"), {"metric": "nonsense"}).status_code == 200
 
 
+def test_while_a_finding_stands_the_verdict_never_says_that_no_difference_was_found(client, look):
+    standing = ParityFinding.objects.filter(state=FindingState.OPEN).count()
+    assert standing > 1
+    later = NIGHT + timedelta(days=20)
+    lately = Conversation.objects.filter(spoke_at__gte=later - timedelta(days=29)).order_by("-pk")
+    lately.update(channel="email")
+    lately.filter(pk__in=list(lately.values_list("pk", flat=True)[:10])).update(channel="phone")
+    actions.parity_nightly(later)  # of so few it can say nothing, so that what was found is neither seen again nor gone
+    newest = ParityAudit.objects.latest("pk")
+    left = ParityFinding.objects.exclude(state=FindingState.VERIFIED).count()
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert (newest.red, left > 0) == (0, True)
+    assert "likeness has not been shown since" in page
+    assert "No difference was found." not in page
+
+
 def test_what_nobody_had_is_nothing_to_compare_and_not_too_little(client, look):
     line = next(one for one in look.report["contrasts"] if one["metric"] == "hand_offs" and one["n"] >= 25)
     assert (line["estimate"], line["p"], line["n_needed"]) == (None, None, None)
