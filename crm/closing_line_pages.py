@@ -5,6 +5,7 @@ Opening the link changes nothing (a mail scanner may); pressing the button does.
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
@@ -31,6 +32,7 @@ def say_no(request: HttpRequest, token: str) -> HttpResponse:
     language = letters.language_for(chosen or line.conversation.customer.language)
     is_written = line.state == LineState.POSTED
     context = {
+        "house": settings.EVENHAND_MAIL_NAME,
         "words": line.text,
         "is_written": is_written,
         "is_late": is_written and line.said_no_at is not None,

@@ -146,7 +146,9 @@ def equal_treatment(request: HttpRequest) -> HttpResponse:
                 "house": settings.EVENHAND_MAIL_NAME,
                 "chosen": _certificate(chosen) if chosen is not None else None,
                 "pools": [pool.label for pool in Pool],
-                "months": [(_month_name(row.month), f"{row.month:%Y-%m}", row.get_result_display()) for row in rows],
+                "months": [
+                    (_month_name(row.month), f"{row.month:%Y-%m}", CertificateResult(row.result).says) for row in rows
+                ],
                 "findings": now.findings,
                 "since": now.since,
             },
@@ -178,11 +180,11 @@ def _certificate(row: ParityCertificate) -> dict[str, Any]:
         "row": row,
         "month": _month_name(row.month),
         "until": row.until - timedelta(seconds=1),
-        "result": row.get_result_display(),
+        "result": CertificateResult(row.result).says,
         "metrics": [
             {
                 "name": WHAT.get(each["metric"], each["metric"].replace("_", " ")),
-                "result": CertificateResult(each["result"]).label,
+                "result": CertificateResult(each["result"]).says,
                 "places": [_place(one, Channel(one["name"]).label) for one in each["channels"]],
                 "groups": [_place(one, Pool(one["name"]).short) for one in each["groups"]],
             }

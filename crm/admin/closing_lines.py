@@ -78,10 +78,13 @@ def one_line(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 
 def _step(request: HttpRequest, line: ClosingLine, *, at: datetime) -> str:
     form, by = request.POST, pages.colleague(request)
+    knows_them = line.state == LineState.TOLD and " ".join(form.get("text", "").split()) == line.text
     steps: dict[str, tuple[Callable[[], Any], str]] = {
         "tell": (
             lambda: closing_lines.tell(line.pk, text=form.get("text", ""), by=by, at=at),
-            _("The customer is told these words, and can say no for a day. Then you can write them."),
+            _("The customer was told these very words before; nothing was sent again.")
+            if knows_them
+            else _("The customer is told these words, and can say no for a day. Then you can write them."),
         ),
         "post": (
             lambda: closing_lines.post(line.pk, by=by, at=at),

@@ -2,6 +2,7 @@
 
 from recovery.actions.arrivals import came_back, confirm
 from recovery.actions.audits import (
+    AnsweredMeanwhile,
     WrongFindingState,
     answer_finding,
     look_now,
@@ -108,6 +109,7 @@ __all__ = [
     "REPLAYED_AT_ONCE",
     "AlreadyDecided",
     "AlreadyLookedAt",
+    "AnsweredMeanwhile",
     "BeyondEntitlement",
     "CaseTakenOn",
     "CorrectionStands",

@@ -35,6 +35,12 @@ GATE = "parity"
 """While a finding stands, no new programme of kindness begins (R071)."""
 
 
+class AnsweredMeanwhile(Exception):
+    """Somebody else said something about it since it was read; theirs is not written over unread."""
+
+    code = "answered_meanwhile"
+
+
 class WrongFindingState(Exception):
     """The finding cannot go from its state to the wanted one."""
 
@@ -240,10 +246,13 @@ def rung(
 
 
 @transaction.atomic
-def answer_finding(finding_id: int, *, state: FindingState, words: str, by: User, at: datetime) -> ParityFinding:
+def answer_finding(
+    finding_id: int, *, state: FindingState, words: str, by: User, at: datetime, read: str | None = None
+) -> ParityFinding:
     """Say why a difference is there, that it is being put right and how, or that it is disputed. Only a later audit ends it.
 
-    Raises ParityFinding.DoesNotExist, promises.WordsMissing, WrongFindingState; then nothing has changed.
+    read: when that was said which stood there while this was written, in ISO 8601, "" for nothing; None where nobody looked.
+    Raises ParityFinding.DoesNotExist, promises.WordsMissing, WrongFindingState, AnsweredMeanwhile; then nothing has changed.
     """
     if not words.strip():
         raise WordsMissing(_("Please say why this is so, or what is done about it."))
@@ -253,6 +262,10 @@ def answer_finding(finding_id: int, *, state: FindingState, words: str, by: User
         raise WrongFindingState(
             _("A finding that is “%(before)s” cannot become “%(after)s”: only a later audit ends it.")
             % {"before": before.label, "after": FindingState(state).label}
+        )
+    if read is not None and read != (found.said_at.isoformat() if found.said_at else ""):
+        raise AnsweredMeanwhile(
+            _("%(who)s said something about it meanwhile. Please read it first.") % {"who": found.said_by}
         )
     found.state, found.words, found.said_by, found.said_at = state, words.strip()[:2000], by, at
     found.save(update_fields=["state", "words", "said_by", "said_at"])

@@ -127,15 +127,26 @@ def _metric(name: str, alone: list[Contrast], pooled: list[Contrast]) -> dict[st
 
     alone, pooled = ([each for each in lines if each.n] for lines in (alone, pooled))
     shown = (*alone, *pooled)
+    judged = ((each.verdict for each in lines if not _had_none(each)) for lines in (alone, pooled))
     kind = shown[0].tested.effects[0].kind if shown else ""
     margin = verdicts.margin_of(name, kind) if kind else None
     return {
         "metric": name,
-        "result": metric_result((each.verdict for each in alone), (each.verdict for each in pooled)).value,
+        "result": metric_result(*judged).value,
         "margin": {"effect": kind, "low": margin.low, "high": margin.high} if margin else None,
         "channels": [_place(each) for each in alone],
         "groups": [_place(each) for each in pooled],
     }
+
+
+def _had_none(line: Contrast) -> bool:
+    """Whether an amount or a count was nought for everybody on both sides, so that there is nothing to be alike in.
+
+    Whether it happened at all is a comparison of its own, with exact bounds.
+    """
+    size, *shares = line.tested.effects
+    counted = size.kind in ("amount_ratio", "count_ratio") and size.value is None and line.tested.p is None
+    return counted and [each.value for each in shares] == [0.0]
 
 
 def _place(line: Contrast) -> dict[str, Any]:

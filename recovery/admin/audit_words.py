@@ -122,6 +122,8 @@ PAIRS_MEAN: dict[str, Any] = {
     ),
 }
 """What a size means that agreed test pairs tell."""
+FEWEST, FEWEST_PARTS = 25, 10
+"""Matters on each side below which nothing is compared, and of parts of what was owed; the same as in the audit."""
 TONES = {"red": "late", "amber": "soon", "green": "good", "grey": ""}
 SAYS: dict[str, Any] = {
     "red": gettext_lazy("treated differently"),
@@ -167,17 +169,40 @@ MIXES: dict[str, Any] = {
 
 
 def line_shown(line: Mapping[str, Any]) -> dict[str, Any]:
+    nothing = had_none(line)
     return {
         **line,
         "name": METRICS.get(line["metric"], line["metric"]),
         "on": channel_name(line["channel"]),
-        "says": SAYS[line["verdict"]],
-        "short": SHORT[line["verdict"]],
+        "says": _("nothing to compare") if nothing else SAYS[line["verdict"]],
+        "short": _("nothing") if nothing else SHORT[line["verdict"]],
+        "is_nothing": nothing,
+        "needed": needed_shown(line.get("n_needed"), n=line["n"], effect=line["effect"]),
         "mark": MARKS[line["verdict"]],
         "tone": TONES[line["verdict"]],
         "size": size_shown(line["metric"], line["effect"], line["estimate"]),
         "interval": interval_shown(line),
     }
+
+
+def had_none(line: Mapping[str, Any]) -> bool:
+    """Whether an amount or a count was nought for everybody who can be compared, on both sides."""
+    of_size = line["effect"] in ("amount_ratio", "count_ratio") and line["estimate"] is None
+    return of_size and line["n"] >= FEWEST and line.get("p") is None and line.get("n_needed") is None
+
+
+def needed_shown(needed: int | None, *, n: int, effect: str) -> str:
+    """About how many matters of the channel would settle it, in two digits; "" where that is not known.
+
+    From fewer than are compared at all nothing can be estimated: then it is that number, at least.
+    """
+    fewest = FEWEST_PARTS if effect == "part_ratio" else FEWEST
+    if needed is None:
+        return ""
+    if n < fewest:
+        return _("at least %(number)s") % {"number": fewest}
+    tens = 10 ** max(0, len(str(needed)) - 2)
+    return _("about %(number)s") % {"number": f"{-(-needed // tens) * tens:,}"}
 
 
 def channel_name(name: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
@@ -19,11 +20,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from crm.admin import pages
-from crm.models import Conversation
+from crm.models import Closing, Conversation
+from crm.policy import HowClosed
 from recovery import actions
 from recovery.actions import audits, corrections, response_times, weighing
 from recovery.admin.audit_files import CAN_SEE, look_of
 from recovery.admin.audit_words import (
+    FEWEST,
     GRADED,
     MARKS,
     MEANS,
@@ -35,21 +38,20 @@ from recovery.admin.audit_words import (
     SAYS,
     TONES,
     channel_name,
+    had_none,
     interval_shown,
     line_shown,
     margin_shown,
     size_shown,
 )
 from recovery.admin.refusals import REFUSALS
-from recovery.models import ParityAudit, ParityCertificate, ParityFinding
-from recovery.policy import BY_PEOPLE, FindingOrigin, FindingState
+from recovery.models import Case, ParityAudit, ParityCertificate, ParityFinding
+from recovery.policy import BY_PEOPLE, CertificateResult, FindingOrigin, FindingState
 
 CAN_LOOK = "recovery.run_parityaudit"
 CAN_ANSWER = "recovery.answer_parityfinding"
 CAN_SEE_PAIRS = "recovery.plan_parityprobe"
 PAGE_SIZE = 30
-FEWEST = 25
-"""Below so many matters a size says nothing, and none is shown; the same as in the audit."""
 TREND = 60
 """Looks that the drawing over time goes back."""
 GONE_SHOWN = timedelta(days=90)
@@ -72,20 +74,23 @@ def parity(request: HttpRequest) -> HttpResponse:
     before = ParityAudit.objects.defer("report", "dismissals").select_related("asked_by").order_by("-id")
     rows = list((before.filter(pk__lt=key[0]) if key else before)[: PAGE_SIZE + 1])
     findings = list(_findings())
+    standing = [one for one in findings if one.state != FindingState.VERIFIED]
+    certificate = ParityCertificate.objects.defer("metrics").order_by("-month").first()
     return pages.render(
         request,
         "admin/recovery/parity.html",
         _("Equal treatment"),
         newest=newest,
-        **(_shown(newest, request.GET.get("metric", "")) if newest else {}),
-        findings=_with_corrections([one for one in findings if one.state != FindingState.VERIFIED]),
-        held=sum(_is_of_pairs(one) for one in findings if one.state != FindingState.VERIFIED),
+        **(_shown(newest, request.GET.get("metric", ""), standing=len(standing)) if newest else {}),
+        findings=_with_corrections(standing),
+        held=sum(_is_of_pairs(one) for one in standing),
         ended=[_finding(found) for found in findings if found.state == FindingState.VERIFIED],
         waiting=[
             {**line, "on": channel_name(line["channel"])} for line in response_times.past_their_promise(timezone.now())
         ],
         taught=actions.in_words(taught) if (taught := actions.newest_teaching()) is not None else "",
-        certificate=ParityCertificate.objects.defer("metrics").order_by("-month").first(),
+        certificate=certificate,
+        certified=CertificateResult(certificate.result).says if certificate is not None else "",
         looks=rows[:PAGE_SIZE],
         next_key=pages.write_key(rows[PAGE_SIZE - 1].pk) if len(rows) > PAGE_SIZE else "",
         is_first=key is None,
@@ -108,7 +113,7 @@ def _findings() -> QuerySet[ParityFinding]:
     return shown.select_related("seen_by", "said_by", "found_by", "ended_by").order_by("is_favoured", "pk")[:FINDINGS]
 
 
-def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
+def _shown(audit: ParityAudit, wanted: str, *, standing: int) -> dict[str, Any]:
     """Verdict per channel and metric, and one metric with sizes, intervals and how many matters more it would take."""
     from recovery.parity import stored
 
@@ -137,8 +142,15 @@ def _shown(audit: ParityAudit, wanted: str) -> dict[str, Any]:
         "chosen": _chosen(audit, chosen, first) if chosen else None,
         "trend": _trend(chosen) if chosen else None,
         "evidence": _evidence(chosen) if chosen else None,
-        "verdict": _verdict(audit, [line_shown(line) for line in reds]),
-        "tone": "late" if audit.red else "soon" if audit.amber else "good" if audit.green and not audit.grey else "",
+        "verdict": _verdict(audit, [line_shown(line) for line in reds], is_compared=bool(first), standing=standing),
+        "tone": "late"
+        if audit.red or standing
+        else "soon"
+        if audit.amber
+        else "good"
+        if audit.green and not audit.grey
+        else "",
+        "has_nothing": any(had_none(line) for line in first.values()),
         "legend": [(MARKS[name], SAYS[name], TONES[name], getattr(audit, name)) for name in SAYS],
         "notes": audit.report["notes"] if audit.report else [],
     }
@@ -216,7 +228,7 @@ def _evidence(metric: str) -> dict[str, Any] | None:
     return made
 
 
-def _verdict(audit: ParityAudit, reds: list[dict[str, Any]]) -> str:
+def _verdict(audit: ParityAudit, reds: list[dict[str, Any]], *, is_compared: bool, standing: int) -> str:
     if audit.report is None:
         return _("No customer spoke to us in this time, so there is nothing to compare.")
     if reds:
@@ -234,6 +246,14 @@ def _verdict(audit: ParityAudit, reds: list[dict[str, Any]]) -> str:
         return said
     if audit.red:
         return _("No, not alike: whoever goes public is settled sooner than before. Shouting pays, and should not.")
+    if standing:
+        return ngettext(
+            "No new difference was found, but one that was found before still stands: likeness has not been shown since.",
+            "No new difference was found, but %(number)s that were found before still stand: likeness has not been shown since.",
+            standing,
+        ) % {"number": standing}
+    if not is_compared:
+        return _("All customers came by one channel, so there is nothing to compare.")
     if audit.amber:
         return _("Not shown to be alike, and worth watching.")
     if audit.green and not audit.grey:
@@ -319,6 +339,7 @@ def finding(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         pairs=_pairs(request, found),
         fewest=FEWEST,
         states=[(state.value, state.label) for state in FindingState if state in BY_PEOPLE],
+        chosen=request.POST.get("state", ""),
         **_listed(request, numbers),
         may_answer=request.user.has_perm(CAN_ANSWER) and found.state != FindingState.VERIFIED,
         words=words,
@@ -331,7 +352,11 @@ def _listed(request: HttpRequest, numbers: list[int]) -> dict[str, Any]:
     """A page of the very matters, in the order given; of those that this account may see."""
     page = Paginator(numbers, PAGE_SIZE).get_page(request.GET.get("page"))
     visible = Conversation.objects.visible_to(pages.colleague(request)).filter(pk__in=page.object_list)
-    matters = {one.pk: one for one in visible.select_related("customer", "owner")}
+    closings = Closing.objects.filter(conversation=OuterRef("pk"), how=HowClosed.CLOSED, reopened_at=None)
+    case, closed = Case.objects.filter(conversation=OuterRef("pk")), closings.order_by("-id")
+    settled = Coalesce(Subquery(case.values("resolved_at")[:1]), Subquery(closed.values("at")[:1]))
+    found = visible.annotate(settled_at=settled).select_related("customer", "owner")
+    matters = {one.pk: one for one in found}
     return {
         "matters": [matters[number] for number in page.object_list if number in matters],
         "page": page,
@@ -373,7 +398,12 @@ def _answered(request: HttpRequest, found: ParityFinding, words: str) -> str:
         return _("Please choose what is done about it.")
     _done, refused = pages.tried(
         lambda: actions.answer_finding(
-            found.pk, state=FindingState(told), words=words, by=pages.colleague(request), at=timezone.now()
+            found.pk,
+            state=FindingState(told),
+            words=words,
+            by=pages.colleague(request),
+            at=timezone.now(),
+            read=request.POST.get("read", ""),
         ),
         refusals=REFUSALS,
     )

@@ -45,7 +45,7 @@ def listed(request: HttpRequest) -> HttpResponse:
         request,
         "admin/recovery/certificates.html",
         _("Certificates of equal treatment"),
-        rows=[(row, TONES[CertificateResult(row.result)]) for row in rows],
+        rows=[(row, TONES[result], result.says) for row in rows for result in (CertificateResult(row.result),)],
         disclosure=certificates.disclosure(),
         may_publish=request.user.has_perm(CAN_PUBLISH),
     )
@@ -55,12 +55,14 @@ def listed(request: HttpRequest) -> HttpResponse:
 def certificate(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """One month: what was compared and what it showed. `?check=1` reads the rows again and compares the fingerprint."""
     found = _found(public_id)
+    result = CertificateResult(found.result)
     return pages.render(
         request,
         "admin/recovery/certificate.html",
         _("Certificate of equal treatment"),
         certificate=found,
-        tone=TONES[CertificateResult(found.result)],
+        tone=TONES[result],
+        says=result.says,
         counts=[(channel_name(name), number) for name, number in sorted(found.counts.items(), key=lambda one: -one[1])],
         metrics=[_metric(each) for each in found.metrics],
         pools=[pool.label for pool in Pool],
@@ -79,7 +81,7 @@ def _metric(told: dict[str, Any]) -> dict[str, Any]:
     result = CertificateResult(told["result"])
     return {
         "name": METRICS.get(told["metric"], told["metric"]),
-        "result": result.label,
+        "result": result.says,
         "tone": TONES[result],
         "alike": margin_shown(told["margin"]) if told["margin"] else "",
         "channels": [_place(one, told["metric"], channel_name(one["name"])) for one in told["channels"]],

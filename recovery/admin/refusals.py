@@ -31,6 +31,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     actions.UnusableFacts,
     actions.UnusableProbe,
     actions.WrongCorrectionState,
+    actions.AnsweredMeanwhile,
     actions.WrongFindingState,
     actions.WrongProbe,
     actions.WrongRegrade,

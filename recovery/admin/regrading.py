@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from crm.admin import pages
 from crm.channels import Channel
 from recovery.actions import regrading
-from recovery.admin.audit_words import MEANS, METRICS, SAYS, TONES
+from recovery.admin.audit_words import MEANS, METRICS, SAYS, TONES, needed_shown
 from recovery.admin.cases import FactsForm
 from recovery.admin.refusals import REFUSALS
 from recovery.models import Regrade
@@ -237,7 +237,7 @@ def _table(lines: Sequence[Any]) -> list[dict[str, Any]]:
                 "around": _between(line.low, line.high, 1, 2),
                 "says": SAYS[verdict],
                 "tone": TONES[verdict],
-                "needed": line.contrast.n_needed,
+                "needed": needed_shown(line.contrast.n_needed, n=line.n, effect=effect.kind),
             }
         )
     return shown

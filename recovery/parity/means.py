@@ -25,7 +25,8 @@ def compared(pair: Pair, moments: Moments, *, kind: str) -> Result:
 
     The test is van Elteren's on the bins; where one side has hardly a case outside the commonest bin, channels are dealt anew.
     The effect that carries the verdict is the ratio of means, strata weighed n1 n2 / n, with the delta method on the log
-    scale. Beside it stands the difference of shares: of a part_ratio those that got less than all, else those above nothing.
+    scale; it is 0, without an upper end, where nobody on the first side had any, and not known where nobody on the other had.
+    Beside it stands the difference of shares: of a part_ratio those that got less than all, else those above nothing.
     """
     both = (pair.sizes() > 0).all(axis=1)
     pair = Pair(pair.d[both], pair.q[both])
@@ -62,6 +63,8 @@ def _mean_ratio(n: Floats, total: Floats, squares: Floats, *, kind: str) -> Esti
     weight = n.prod(axis=1) / n.sum(axis=1)
     weight = (weight / weight.sum())[:, None]
     means = (weight * total / n).sum(axis=0)
+    if means[1] > 0 and means[0] == 0:  # nobody here had any: the ratio is nought, and how high it may be is not known
+        return Estimate(kind=kind, value=0.0, low=0.0, low90=0.0)
     if not (means > 0).all():
         return Estimate(kind=kind)
     off = np.maximum(squares - total**2 / n, 0.0)  # squares about the mean

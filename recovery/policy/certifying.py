@@ -15,6 +15,11 @@ class CertificateResult(TextChoices):
     DIFFERS = "differs", _("treated differently")
     NOTHING = "nothing", _("nothing to compare")
 
+    @property
+    def says(self) -> str:
+        """The same in words that say what is meant where nothing stands around them."""
+        return str(_("equal treatment not shown") if self is CertificateResult.NOT_SHOWN else self.label)
+
 
 class Pool(TextChoices):
     """Groups of places for houses that have too few matters in each."""

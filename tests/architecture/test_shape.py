@@ -424,7 +424,8 @@ def test_every_refusal_of_an_action_has_a_code_and_a_status_at_the_api():
 
 NOT_AT_THE_API = {
     "AccountKnown", "AccountTaken", "AlreadyAsking", "AlreadyHeard", "AlreadyJudged", "AlreadyLookedAt",
-    "AlreadyReported", "AlreadySettled", "CaseTakenOn", "CorrectionStands", "EventNotReadable", "EvidenceMissing",
+    "AlreadyReported", "AlreadySettled", "AnsweredMeanwhile",
+    "CaseTakenOn", "CorrectionStands", "EventNotReadable", "EvidenceMissing",
     "FeedKnown", "FieldKnown", "FileInfected", "GateClosed", "Hidden", "HouseInUse", "JournalBroken", "LeaseLost",
     "MailboxKnown", "MayNotStand", "NeedsAName", "NoSuchPause", "NoSuchRegion", "NotAHousehold", "NotALanguage", "NotALink",
     "NotAMember", "NotAMoment", "NotAskable", "NoteMissing", "NotEnded", "NotErasable", "NotGiven", "NotGoingOn",

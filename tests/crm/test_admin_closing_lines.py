@@ -79,6 +79,13 @@ def test_told_waited_written_by_three_presses_R128() -> None:
     assert OutgoingMessage.objects.filter(is_public=True).count() == 1
 
 
+def test_telling_the_same_words_again_sends_nothing_and_says_so_R128() -> None:
+    line, ada = told(), client_of()
+    assert ada.post(url(line), {"do": "tell", "text": f" {line.text} "}).status_code == 302
+    assert "nothing was sent again" in ada.get(url(line)).content.decode()
+    assert line_of(line.conversation).word == line.word
+
+
 def test_a_refusal_is_said_and_what_was_typed_stays_R128_P03() -> None:
     line, ada = proposed(), client_of()
     refused = ada.post(url(line), {"do": "tell", "text": "Order 4711 is settled."})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.test import Client
 
 from crm.actions import closing_lines, outgoing
@@ -33,6 +34,7 @@ def test_the_page_shows_the_words_and_one_button_and_opening_it_changes_nothing_
     text = shown.content.decode()
     assert shown.status_code == 200
     assert line.text in text
+    assert f" – {settings.EVENHAND_MAIL_NAME}</title>" in text  # whose page it is
     assert text.count("<button") == 1
     assert line.conversation.customer.display_name not in text
     assert (shown["Cache-Control"], shown["Referrer-Policy"]) == ("no-store", "no-referrer")

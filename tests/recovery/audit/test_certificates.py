@@ -243,6 +243,27 @@ def test_the_public_page_names_no_person_and_speaks_seven_languages(client):
 
 
 @pytest.mark.django_db
+def test_a_month_that_proves_nothing_says_what_was_not_shown_and_what_its_numbers_are(client):
+    assert issued(60).result == CertificateResult.NOT_SHOWN
+    certificates.publish(is_public=True, by=colleague(Role.LEAD), at=NOON)
+    page = client.get(reverse("equal-treatment")).content.decode()
+    assert "March 2026: equal treatment not shown" in page  # and not “March 2026: not shown”, as if it were kept back
+    assert ": not shown" not in page
+    assert "The number in brackets is how many matters were compared." in page
+    listed = seen(client, Role.LEAD).get(reverse("admin:certificates")).content.decode()
+    assert "equal treatment not shown" in listed
+
+
+@pytest.mark.django_db
+def test_what_nobody_had_on_any_channel_keeps_no_month_from_being_certified():
+    made = issued(1200)
+    found = {each["metric"]: each for each in made.metrics}
+    assert found["hand_offs"]["result"] == CertificateResult.NOTHING
+    assert {one["verdict"] for one in found["hand_offs"]["channels"]} == {"grey"}
+    assert found["handed_over"]["result"] != CertificateResult.NOTHING  # whether it happened at all is told by itself
+
+
+@pytest.mark.django_db
 def test_a_customer_who_is_logged_in_reads_what_everybody_reads(client):
     certificates.publish(is_public=True, by=colleague(Role.LEAD), at=NOON)
     client.force_login(app_user())

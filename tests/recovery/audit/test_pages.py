@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 
-from crm.policy import Role
+from crm.models import Closing, Conversation
+from crm.policy import HowClosed, Role
 from recovery import actions
+from recovery.admin import audit_words
 from recovery.models import ParityAudit, ParityFinding
+from recovery.parity import verdicts
 from recovery.policy import FindingState
 from tests.conftest import NOON
 from tests.crm.stories import app_user, colleague
@@ -61,6 +65,53 @@ def test_the_page_says_no_and_what_it_takes_to_say_more(client, look):
     assert "worse than others" in page
 
 
+def test_what_stands_comes_right_after_the_verdict(client, look):
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert page.index("verdict-title") < page.index("findings-title") < page.index("grid-title")
+
+
+def test_the_matters_of_a_finding_show_the_time_that_is_compared_and_a_refusal_keeps_what_was_chosen(client, look):
+    seen(client, Role.LEAD)
+    address = reverse("admin:parity_behind", args=[look.public_id])
+    asked = {"metric": "time_to_resolution", "channel": "phone"}
+    page = client.get(address, asked)
+    assert ">Settled</th>" in page.content.decode()
+    listed = page.context["matters"][0]  # nobody had settled it when it was looked at
+    Closing.objects.create(
+        conversation=listed, how=HowClosed.CLOSED, closed_by=colleague(), at=NIGHT + timedelta(days=1)
+    )
+    assert (
+        f'data-label="Settled">{NIGHT + timedelta(days=1):%-d %b %Y}, ' in client.get(address, asked).content.decode()
+    )
+    finding = ParityFinding.objects.get(metric="first_response", channel="phone")
+    refused = client.post(
+        reverse("admin:parity_finding", args=[finding.public_id]), {"state": "disputed", "words": " "}
+    )
+    assert refused.status_code == 409
+    assert 'value="disputed" required checked' in refused.content.decode()
+
+
+def test_of_two_leads_at_once_neither_writes_over_the_other_unread(client, look):
+    finding = ParityFinding.objects.get(metric="first_response", channel="phone")
+    address = reverse("admin:parity_finding", args=[finding.public_id])
+    client.force_login(colleague(Role.LEAD))
+    before = {"state": "explained", "words": "Two were ill.", "read": ""}  # as both saw it
+    assert client.post(address, before).status_code == 302
+    client.force_login(colleague(Role.LEAD, name="Another Lead"))
+    refused = client.post(address, {**before, "state": "correcting", "words": "More people from Monday on."})
+    shown = refused.content.decode()
+    assert refused.status_code == 409
+    assert "said something about it meanwhile" in shown
+    assert "Two were ill." in shown
+    assert "More people from Monday on." in shown
+    finding.refresh_from_db()
+    assert (finding.state, finding.words) == (FindingState.EXPLAINED, "Two were ill.")
+    read = re.search(r'name="read" value="([^"]+)"', shown)
+    assert read is not None
+    again = {"state": "correcting", "words": "More people from Monday on.", "read": read[1]}
+    assert client.post(address, again).status_code == 302
+
+
 def test_looking_costs_the_same_however_many_looks_there_were(client, look, django_assert_max_num_queries):
     seen(client, Role.LEAD)
     with django_assert_max_num_queries(15):
@@ -109,8 +160,34 @@ def test_the_rows_hold_no_person_and_the_report_names_its_fingerprint(client, lo
     assert "Parity report" in client.get(reverse("admin:parity_whole", args=[look.public_id])).content.decode()
 
 
+def test_no_label_of_the_whole_report_is_cut_off_at_the_edge(client, look):
+    page = seen(client, Role.LEAD).get(reverse("admin:parity_whole", args=[look.public_id])).content.decode()
+    labels = re.findall(r'text-anchor="end">([^<]*)<tspan class="t"[^>]*>([^<]*)</tspan>', page)
+    assert {"answered as promised (more →)", "time to resolution (longer →)"} <= {small for _name, small in labels}
+    assert (
+        max(len(small) for _name, small in labels) <= 34
+    )  # 6 of 760 units a letter, and 205 of them beside the drawing
+
+
 def test_before_the_first_night_it_says_so(client, db):
     assert "The first look is taken tonight" in seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+
+
+def test_a_look_at_nothing_leads_nowhere_that_is_not_there(client, db):
+    actions.parity_nightly(NIGHT)
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert "No customer spoke to us in this time" in page
+    links = set(re.findall(r'href="(/admin/equal-treatment/[^"]*)"', page))
+    assert {client.get(link).status_code for link in links} == {200}
+
+
+def test_where_all_came_by_one_channel_it_says_that_and_not_too_little(client, db):
+    many(60)
+    Conversation.objects.update(channel="phone")
+    actions.parity_nightly(NIGHT)
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert "All customers came by one channel, so there is nothing to compare." in page
+    assert "no likeness either" not in page
 
 
 def test_one_metric_at_a_time_is_drawn_with_crude_beside_like_for_like_and_what_is_needed(client, look):
@@ -123,6 +200,46 @@ def test_one_metric_at_a_time_is_drawn_with_crude_beside_like_for_like_and_what_
     other = client.get(reverse("admin:parity"), {"metric": "came_back"}).content.decode()
     assert "-5.0 to 5.0 points" in other
     assert client.get(reverse("admin:parity"), {"metric": "nonsense"}).status_code == 200
+
+
+def test_while_a_finding_stands_the_verdict_never_says_that_no_difference_was_found(client, look):
+    standing = ParityFinding.objects.filter(state=FindingState.OPEN).count()
+    assert standing > 1
+    later = NIGHT + timedelta(days=20)
+    lately = Conversation.objects.filter(spoke_at__gte=later - timedelta(days=29)).order_by("-pk")
+    lately.update(channel="email")
+    lately.filter(pk__in=list(lately.values_list("pk", flat=True)[:10])).update(channel="phone")
+    actions.parity_nightly(later)  # of so few it can say nothing, so that what was found is neither seen again nor gone
+    newest = ParityAudit.objects.latest("pk")
+    left = ParityFinding.objects.exclude(state=FindingState.VERIFIED).count()
+    page = seen(client, Role.LEAD).get(reverse("admin:parity")).content.decode()
+    assert (newest.red, left > 0) == (0, True)
+    assert "likeness has not been shown since" in page
+    assert "No difference was found." not in page
+
+
+def test_what_nobody_had_is_nothing_to_compare_and_not_too_little(client, look):
+    line = next(one for one in look.report["contrasts"] if one["metric"] == "hand_offs" and one["n"] >= 25)
+    assert (line["estimate"], line["p"], line["n_needed"]) == (None, None, None)
+    page = seen(client, Role.LEAD).get(reverse("admin:parity"), {"metric": "hand_offs"}).content.decode()
+    assert "nothing to compare" in page
+    assert "nobody had any of it, on either side" in page
+
+
+@pytest.mark.parametrize(
+    ("needed", "n", "effect", "words"),
+    [
+        (2412, 29, "time_ratio", "about 2,500"),
+        (164, 143, "time_ratio", "about 170"),
+        (79, 78, "risk_difference", "about 79"),
+        (2894, 4, "time_ratio", "at least 25"),  # from four matters nothing can be estimated
+        (61, 4, "part_ratio", "at least 10"),
+        (None, 90, "count_ratio", ""),
+    ],
+)
+def test_how_many_are_needed_is_told_no_more_exactly_than_it_is_known(needed, n, effect, words):
+    assert audit_words.needed_shown(needed, n=n, effect=effect) == words
+    assert (audit_words.FEWEST, audit_words.FEWEST_PARTS) == (verdicts.FEWEST, verdicts.FEWEST_ANCHORED)
 
 
 def test_every_verdict_leads_to_its_matters_finding_or_not(client, look):

@@ -51,6 +51,27 @@ def test_the_ratio_of_means_is_the_one_that_was_planted_and_its_interval_holds_i
         assert found.low < size < found.high
 
 
+@pytest.mark.parametrize(("kind", "name"), [("ratio", "part"), ("amount", "given"), ("count", "passed_on")])
+def test_a_channel_that_got_nothing_at_all_is_red(kind, name):
+    cases = world.simulate(2_000, 2)
+    some = np.where(np.arange(2_000) % 3 == 0, 0.0, 1.0)
+    found = contrast(
+        only(cases, Answers(name=name, kind=kind, values=np.where(cases.channel == 0, 0.0, some))), name, "phone"
+    )
+
+    ratio, share = found.tested.effects
+    assert (found.verdict, ratio.value, ratio.low, ratio.high) == ("red", 0.0, 0.0, None)
+    assert share.value is not None
+    assert found.n_needed is None
+
+
+def test_where_only_one_channel_got_anything_the_others_are_red_and_it_has_no_ratio():
+    cases = world.simulate(2_000, 2)
+    given = Answers(name="given", kind="amount", values=np.where(cases.channel == 0, 5.0, 0.0))
+    assert contrast(only(cases, given), "given", "email").verdict == "red"
+    assert contrast(only(cases, given), "given", "phone").tested.effects[0].value is None
+
+
 def test_beside_the_ratio_stands_how_many_got_less_than_all():
     cases = world.simulate(4_000, 2)
     part = np.where((cases.channel == 0) & (np.arange(4_000) % 4 == 0), 0.5, 1.0)

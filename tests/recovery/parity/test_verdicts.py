@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from recovery.parity import verdicts, wording
+from recovery.parity import effects, verdicts, wording
 from recovery.parity.contrasts import Contrast
 from recovery.parity.effects import Estimate, Result
+from recovery.parity.kernel import Pair
 
 
 def shown(value: float, half: float, *, kind: str = "risk_difference", z: float = 3.0, p: float = 0.001) -> Result:
@@ -65,6 +67,29 @@ def test_grey_says_how_many_cases_would_settle_it():
     assert verdicts.needed(shown(0.0, 0.1192), n=100, fewest=100) == 401
     assert verdicts.needed(shown(0.0, 0.1192), n=10, fewest=10) == 41
     assert verdicts.needed(shown(0.02, 0.5), n=10, fewest=10) > 25
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+def test_grey_says_how_many_it_takes_also_where_every_case_ended_alike(ended):
+    def tested(here: int, elsewhere: int) -> Result:
+        cells = np.zeros((1, 2, 2))
+        cells[0, :, ended] = here, elsewhere
+        return effects.binary(Pair(cells, np.zeros_like(cells)))
+
+    few = tested(29, 396)
+    needed = verdicts.needed(few, n=29, fewest=29)
+    assert (few.z, verdicts.decide(few, fewest=29, p_holm=None, p_bh=None)) == (None, "grey")
+    assert needed is not None
+    for part, verdict in ((0.85, "grey"), (1.15, "green")):  # about so many
+        more = round(part * needed)
+        assert verdicts.decide(tested(more, 396 * more // 29), fewest=more, p_holm=None, p_bh=None) == verdict
+
+
+def test_where_nobody_lost_anything_the_parts_say_how_many_cases_would_show_it():
+    part = Result(effects=(Estimate(kind="part_ratio", value=1.0, low90=0.90, high90=1.11),), p=None, z=None, test=None)
+    assert verdicts.needed(part, n=30, fewest=30) == 65  # the exact bounds shrink as 1 / n
+    nothing = Result(effects=(Estimate(kind="amount_ratio"),), p=None, z=None, test=None)
+    assert verdicts.needed(nothing, n=30, fewest=30) is None
 
 
 def test_who_waits_less_is_never_said_to_wait_longer():
