@@ -107,15 +107,15 @@ def mix(channel: str, metric: str, *, adjusted: Iterable[Line], crude: Iterable[
     Simpson (1951): a channel that looks quick all together can be the slow one like for like.
     """
     after, before = (_logged(lines, channel, metric) for lines in (adjusted, crude))
-    if after is None or before is None or min(after[2], before[2]) < verdicts.FEWEST:
+    if after is None or before is None:
         return ""
     return mix_of(before[0], after[0], p=min(before[1], after[1])) or ""
 
 
-def _logged(lines: Iterable[Line], channel: str, metric: str) -> tuple[float, float, int] | None:
-    """A comparison's size on a log scale, its p, and how many matters the smaller side has."""
+def _logged(lines: Iterable[Line], channel: str, metric: str) -> tuple[float, float] | None:
+    """A comparison's size on a log scale, and its p; None where it has too few matters on one side."""
     by_kind = {line["effect"]: line for line in lines if _key(line) == (channel, metric) and line["stratum"] is None}
-    for kind in ("odds_ratio", "time_ratio", "probability"):
+    for kind in ("odds_ratio", "time_ratio", "part_ratio", "amount_ratio", "count_ratio", "probability"):
         line = by_kind.get(kind)
         if line is None or line["estimate"] is None or line["estimate"] <= 0:
             continue
@@ -124,8 +124,9 @@ def _logged(lines: Iterable[Line], channel: str, metric: str) -> tuple[float, fl
             if value >= 1:
                 continue
             value = value / (1 - value)
-        p = 1.0 if line["p"] is None else line["p"]
-        return math.log(value), p, min(line["n"], line["n_versus"])
+        if min(line["n"], line["n_versus"]) < verdicts.fewest_of(kind):
+            return None
+        return math.log(value), 1.0 if line["p"] is None else line["p"]
     return None
 
 
