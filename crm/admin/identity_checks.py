@@ -6,18 +6,16 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm.actions import identity_checks
 from crm.admin import pages, panels
-from crm.admin.panels import Before, Event, earlier
-from crm.models import Conversation, Customer, IdentityCheck, User
+from crm.models import Conversation, IdentityCheck, User
 from crm.policy import ConversationState
 from crm.policy.identity_checks import CheckKind, CheckNeed, CheckState
 
@@ -145,32 +143,6 @@ def _has_any(conversation: Conversation) -> bool:
 
 
 panels.sides.append(side)
-
-
-def _asked(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:
-    if not user.has_perm("crm.view_conversation"):
-        return []
-    rows: QuerySet[IdentityCheck] = IdentityCheck.objects.filter(
-        earlier(before, source="3-check", field="asked_at"), conversation__customer=customer
-    )
-    return [
-        Event(
-            at=check.asked_at,
-            source="3-check",
-            number=check.pk,
-            icon="badge",
-            words=_("Asked who they are: %(what)s") % {"what": check.get_kind_display()},
-            text=str(check.get_need_display()),
-            state=str(check.get_state_display()),
-            tone=TONES[check.state],
-            who=str(check.asked_by),
-            url=reverse("admin:conversation", args=[check.conversation.public_id]),
-        )
-        for check in rows.select_related("asked_by", "conversation").order_by("-asked_at", "-id")[:limit]
-    ]
-
-
-panels.sources.append(_asked)
 
 urlpatterns: list[URLPattern] = [
     path("conversation/<uuid:public_id>/identity/", checks, name="identity_checks"),

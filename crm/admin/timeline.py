@@ -15,6 +15,7 @@ from crm.admin import panels, words
 from crm.admin.panels import Before, Event, earlier
 from crm.models import Customer, HistoryEntry, Interaction, Promise, User
 from crm.policy import Direction, OutgoingState
+from crm.policy.identity_checks import CheckKind, CheckNeed
 
 PAGE_SIZE = 40
 
@@ -26,7 +27,6 @@ TOLD_ELSEWHERE = (
     "conversation.noted",
     "conversation.closing_line",
     "call.written_down",
-    "identity_check.asked",
     "case.opened",
 )
 """Entries whose subject stands in the timeline itself."""
@@ -131,6 +131,7 @@ VERBS = {
     "closing_line.dropped": gettext_lazy("Public closing line left out"),
     "closing_line.stopped": gettext_lazy("Public closing line stopped"),
     "closing_line.no_too_late": gettext_lazy("Said no to the public closing line, which stands already"),
+    "identity_check.asked": gettext_lazy("Asked who they are"),
     "identity_check.passed": gettext_lazy("Showed who they are"),
     "identity_check.failed": gettext_lazy("Could not show who they are"),
     "identity_check.withdrawn": gettext_lazy("Not asked any more who they are"),
@@ -202,7 +203,7 @@ def _history(user: User, customer: Customer, before: Before | None, limit: int) 
             number=entry.pk,
             icon="history",
             is_quiet=True,
-            words=str(VERBS.get(entry.verb, entry.verb.replace(".", ": ").replace("_", " "))),
+            words=str(VERBS.get(entry.verb, entry.verb.replace(".", ": ").replace("_", " "))) + _shown(entry),
             who=str(entry.by) if entry.by_id else "",
             tone="late"
             if entry.verb in ("promise.missed", "decision.differs", "message.refused", "message.came_back")
@@ -210,6 +211,13 @@ def _history(user: User, customer: Customer, before: Before | None, limit: int) 
         )
         for entry in entries
     ]
+
+
+def _shown(entry: HistoryEntry) -> str:
+    """What was asked to be shown of who they are, and what for."""
+    if not entry.verb.startswith("identity_check.") or not entry.detail:
+        return ""
+    return f": {CheckKind(entry.detail['kind']).label}, {CheckNeed(entry.detail['need']).label}"
 
 
 def _said(user: User, customer: Customer, before: Before | None, limit: int) -> list[Event]:

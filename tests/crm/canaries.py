@@ -149,7 +149,7 @@ def _plain(field: Any, label: str) -> Any:
         return Decimal(0)
     if isinstance(field, models.BinaryField):
         return b""
-    return 1 if isinstance(field, models.IntegerField) else None
+    return 1 if isinstance(field, models.IntegerField | models.FloatField) else None
 
 
 def storage() -> Path:
