@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.utils import timezone
@@ -16,7 +17,7 @@ from crm.actions import identity_checks
 from crm.api.hot import read
 from crm.api.shapes import StrictIn
 from crm.api.views import asking, get_or_404, may
-from crm.models import Conversation, IdentityCheck, User
+from crm.models import Conversation, IdentityCheck
 from crm.policy.identity_checks import CheckKind, CheckNeed, CheckState
 
 ANSWERS = "crm.answer_conversation"
@@ -77,9 +78,13 @@ def check_out(check: IdentityCheck, conversation: Conversation) -> dict[str, Any
     }
 
 
-def _seen_by(user: User, public_id: uuid.UUID) -> int:
+def _after(step: Callable[..., IdentityCheck], request: Request, public_id: uuid.UUID, **given: str) -> Response:
+    """Take a step with a check that this colleague may see, and answer with what it is now."""
+    user = asking(request)
     visible = Conversation.objects.visible_to(user)
-    return get_or_404(IdentityCheck.objects.filter(conversation__in=visible), public_id).pk
+    number = get_or_404(IdentityCheck.objects.filter(conversation__in=visible), public_id).pk
+    check = step(number, **given, by=user, at=timezone.now())
+    return Response(check_out(check, check.conversation))
 
 
 class IdentityChecks(APIView):
@@ -119,10 +124,7 @@ class Code(APIView):
 
     @extend_schema(request=CodeIn, responses=IdentityCheckOut, operation_id="identity_check_code")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        given, user = read(CodeIn, request.data), asking(request)
-        number = _seen_by(user, public_id)
-        check = identity_checks.try_code(number, code=given["code"], by=user, at=timezone.now())
-        return Response(check_out(check, check.conversation))
+        return _after(identity_checks.try_code, request, public_id, code=read(CodeIn, request.data)["code"])
 
 
 class Pass(APIView):
@@ -132,9 +134,7 @@ class Pass(APIView):
 
     @extend_schema(request=None, responses=IdentityCheckOut, operation_id="identity_check_pass")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        user = asking(request)
-        check = identity_checks.passed(_seen_by(user, public_id), by=user, at=timezone.now())
-        return Response(check_out(check, check.conversation))
+        return _after(identity_checks.passed, request, public_id)
 
 
 class Fail(APIView):
@@ -144,9 +144,7 @@ class Fail(APIView):
 
     @extend_schema(request=None, responses=IdentityCheckOut, operation_id="identity_check_fail")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        user = asking(request)
-        check = identity_checks.failed(_seen_by(user, public_id), by=user, at=timezone.now())
-        return Response(check_out(check, check.conversation))
+        return _after(identity_checks.failed, request, public_id)
 
 
 class Withdraw(APIView):
@@ -156,6 +154,4 @@ class Withdraw(APIView):
 
     @extend_schema(request=None, responses=IdentityCheckOut, operation_id="identity_check_withdraw")
     def post(self, request: Request, public_id: uuid.UUID) -> Response:
-        user = asking(request)
-        check = identity_checks.withdraw(_seen_by(user, public_id), by=user, at=timezone.now())
-        return Response(check_out(check, check.conversation))
+        return _after(identity_checks.withdraw, request, public_id)

@@ -69,12 +69,7 @@ def _due(at: datetime) -> Iterator[tuple[date, datetime]]:
     today = at.astimezone(UTC).date()
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     opens = beginning(today - CLOSES_AFTER * DAY)
-    newest = dict(
-        DayCells.objects.filter(day__gte=opens.date(), day__lte=today)
-        .values_list("day")
-        .annotate(newest=Max("counted_at"))
-        .values_list("day", "newest")
-    )
+    newest = _newest([today - back * DAY for back in range(CLOSES_AFTER + 1)])
     oldest = Conversation.objects.filter(spoke_at__gte=opens, spoke_at__lt=at, imported=False)
     began = oldest.order_by("spoke_at").values_list("spoke_at", flat=True).first() or at
     first = min([began.astimezone(UTC).date(), *newest])
@@ -83,6 +78,12 @@ def _due(at: datetime) -> Iterator[tuple[date, datetime]]:
         before = hour if back < FRESH else beginning(today)
         if day not in newest or newest[day] < before:
             yield day, before
+
+
+def _newest(days: Iterable[date]) -> dict[date, datetime]:
+    """When those of the days that have been counted were counted last."""
+    counts = DayCells.objects.filter(day__in=list(days)).values_list("day")
+    return dict(counts.annotate(newest=Max("counted_at")).values_list("day", "newest"))
 
 
 def _count(day: date, *, before: datetime, at: datetime) -> int:
@@ -120,12 +121,12 @@ def _note_since(at: datetime) -> None:
     older = [today - back * DAY for back in range(FRESH, CLOSES_AFTER + 1)]
     noted = dict(DaySince.objects.filter(day__in=older).values_list("day", "at"))
     DaySince.objects.filter(day__lt=older[-1]).delete()
-    due = {
-        day: one
-        for day, one in stored(older).items()
-        if one.counted_at < at and noted.get(day, one.counted_at) < max(hour, one.counted_at)
-    }
-    for run in runs(due.values()):
+    due = [
+        Counted(day, 0, counted_at, counted_at, ())
+        for day, counted_at in _newest(older).items()
+        if counted_at < at and noted.get(day, counted_at) < max(hour, counted_at)
+    ]
+    for run in runs(due):
         spans = [(beginning(one.day), one.until) for one in run]
         found = outcomes.changed(since=run[0].counted_at, at=at, spans=spans)
         for one, (then, now) in zip(run, found, strict=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from django.test import Client
+
 from crm.actions import staff
 from crm.channels import Channel, Message
 from crm.models import Customer, User
@@ -71,3 +73,10 @@ def raw_mail(
         f"Message-ID: <{next(_numbers)}.{sender}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n{extra}\r\n"
     )
     return head.encode() + text.encode()
+
+
+def client_of(role: Role = Role.AGENT) -> Client:
+    """A browser in which a new colleague of that role is logged in."""
+    client = Client()
+    client.force_login(colleague(role))
+    return client

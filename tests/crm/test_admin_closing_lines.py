@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -18,7 +17,7 @@ from crm.policy.closing_lines import LineState
 from tests.conftest import NOON
 from tests.crm.actions.test_closing_lines import RIPE, line_of, proposed, settled, token, told
 from tests.crm.actions.test_in_public import asked_in
-from tests.crm.stories import colleague
+from tests.crm.stories import client_of, colleague
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/closing-lines/"
@@ -28,12 +27,6 @@ LIST = "/admin/closing-lines/"
 def _clock() -> Any:
     with time_machine.travel(NOON, tick=False):
         yield
-
-
-def client_of(role: Role = Role.AGENT) -> Client:
-    client = Client()
-    client.force_login(colleague(role))
-    return client
 
 
 def url(line: ClosingLine) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -18,7 +17,7 @@ from crm.policy import Role
 from tests.conftest import NOON
 from tests.crm.actions.test_accounts import with_another_address
 from tests.crm.actions.test_identity_checks import ask, code_in, letter, told
-from tests.crm.stories import colleague
+from tests.crm.stories import client_of, colleague
 
 pytestmark = pytest.mark.django_db
 
@@ -27,12 +26,6 @@ pytestmark = pytest.mark.django_db
 def _clock() -> Any:
     with time_machine.travel(NOON, tick=False):
         yield
-
-
-def client_of(role: Role = Role.AGENT) -> Client:
-    client = Client()
-    client.force_login(colleague(role))
-    return client
 
 
 def talk(matter: Conversation) -> str:
